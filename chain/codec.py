@@ -1,0 +1,180 @@
+"""The one encoding: canonical msgpack.
+
+A value is None, bool, int (-2^63 .. 2^64-1), str, bytes, a list, or a map with string keys. Canonical means:
+map keys strictly ascending, shortest forms, no floats, no extension types, nesting of at most `DEPTH_MAX`.
+`decode` accepts exactly the bytes that `encode` makes: what is received is hashed as received, so a second
+spelling of the same value would be a second identity. Limits are checked before memory is spent.
+
+Fixed structures (a block header, a vote) are lists by position; open ones (a call's arguments) are maps.
+The format is docs/spec/encoding.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import msgpack
+
+from chain.errors import CODEC_MALFORMED, CODEC_SHAPE, CODEC_TOO_LARGE, KehuError
+
+Value: TypeAlias = Any
+"""None | bool | int | str | bytes | list[Value] | dict[str, Value] (mypy can't say it recursively and stay usable)."""
+
+DEPTH_MAX: Final = 16
+ELEMENTS_MAX: Final = 1 << 16
+"""Elements of all lists and maps together; 64 Ki small elements decode in a few milliseconds."""
+
+_INT_MIN: Final = -(1 << 63)
+_INT_MAX: Final = (1 << 64) - 1
+
+
+def encode(value: Value) -> bytes:
+    """The canonical bytes of `value`; `InvariantError`-free: a value outside the format is a `KehuError`."""
+    return _pack(_canonical(value, 0))
+
+
+def encode_flat(values: list[Value]) -> bytes:
+    """As `encode`, for a list that holds no maps and is known to be canonical: the hot path's short cut."""
+    return _pack(values)
+
+
+def _pack(value: Value) -> bytes:
+    try:
+        packed: bytes = msgpack.packb(value, use_bin_type=True, strict_types=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise KehuError(CODEC_SHAPE, problem=type(error).__name__) from None
+    return packed
+
+
+def _canonical(value: Value, depth: int) -> Value:
+    kind = type(value)
+    if kind in _SCALARS:
+        if kind is int and not _INT_MIN <= value <= _INT_MAX:
+            raise KehuError(CODEC_SHAPE, problem="integer out of range")
+        return value
+    if depth >= DEPTH_MAX:
+        raise KehuError(CODEC_TOO_LARGE, depth=depth, limit=DEPTH_MAX)
+    if kind is dict:
+        if not all(type(key) is str for key in value):
+            raise KehuError(CODEC_SHAPE, problem="a map key is not a string")
+        return {key: _canonical(value[key], depth + 1) for key in sorted(value)}
+    if kind in (list, tuple):
+        return [_canonical(item, depth + 1) for item in value]
+    raise KehuError(CODEC_SHAPE, problem=f"{kind.__name__} has no encoding")
+
+
+_SCALARS: Final = frozenset({type(None), bool, int, str, bytes})
+
+
+def decode(data: bytes, bytes_max: int, elements_max: int = ELEMENTS_MAX) -> Value:
+    """The value whose canonical encoding is exactly `data`; everything else is refused."""
+    if len(data) > bytes_max:
+        raise KehuError(CODEC_TOO_LARGE, bytes=len(data), limit=bytes_max)
+    left = elements_max
+
+    def count(elements: int) -> None:
+        nonlocal left
+        left -= elements
+        if left < 0:
+            raise KehuError(CODEC_TOO_LARGE, elements=f">{elements_max}", limit=elements_max)
+
+    def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+        count(len(pairs))
+        previous = None
+        for key, _ in pairs:
+            if type(key) is not str or (previous is not None and key <= previous):
+                raise KehuError(CODEC_MALFORMED, problem="map keys are not strictly ascending strings")
+            previous = key
+        count(1)
+        return dict(pairs)
+
+    def listing(items: list[Any]) -> list[Any]:
+        count(len(items) + 1)
+        return items
+
+    try:
+        value = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=False,  # `mapping` is stricter
+            object_pairs_hook=mapping,
+            list_hook=listing,
+            ext_hook=_no_extension,
+            max_array_len=min(elements_max, len(data)),
+            max_map_len=min(elements_max, len(data)),
+            max_ext_len=0,
+        )
+    except KehuError:
+        raise
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise KehuError(CODEC_MALFORMED, problem=type(error).__name__) from None
+    _check_kinds(value, 0)
+    if _pack(value) != data:
+        raise KehuError(CODEC_MALFORMED, problem="not the shortest form")
+    return value
+
+
+def _no_extension(_code: int, _data: bytes) -> Any:
+    raise KehuError(CODEC_MALFORMED, problem="extension type")
+
+
+def _check_kinds(value: Value, depth: int) -> None:
+    kind = type(value)
+    if kind is list or kind is dict:
+        if depth >= DEPTH_MAX:
+            raise KehuError(CODEC_TOO_LARGE, depth=depth + 1, limit=DEPTH_MAX)
+        for item in value if kind is list else value.values():
+            if type(item) not in _SCALARS:
+                _check_kinds(item, depth + 1)
+    elif kind not in _SCALARS:
+        raise KehuError(CODEC_MALFORMED, problem=f"{kind.__name__} is not in the format")
+
+
+Check: TypeAlias = Callable[[Value], bool]
+
+
+def is_uint(value: Value) -> bool:
+    return type(value) is int and value >= 0
+
+
+def is_text(value: Value) -> bool:
+    return type(value) is str
+
+
+def is_bytes(value: Value) -> bool:
+    return type(value) is bytes
+
+
+def is_digest(value: Value) -> bool:
+    return type(value) is bytes and len(value) == 32
+
+
+def is_signature(value: Value) -> bool:
+    return type(value) is bytes and len(value) == 64
+
+
+def is_list(value: Value) -> bool:
+    return type(value) is list
+
+
+def is_map(value: Value) -> bool:
+    return type(value) is dict
+
+
+def optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def list_of(check: Check, length_max: int = ELEMENTS_MAX) -> Check:
+    return lambda value: type(value) is list and len(value) <= length_max and all(map(check, value))
+
+
+def fields(value: Value, what: str, *checks: Check) -> list[Value]:
+    """`value` as the list it must be: one element per check, each passing its own."""
+    if type(value) is not list or len(value) != len(checks):
+        raise KehuError(CODEC_SHAPE, what=what, problem=f"not a list of {len(checks)}")
+    for position, (item, check) in enumerate(zip(value, checks, strict=True)):
+        if not check(item):
+            raise KehuError(CODEC_SHAPE, what=what, position=position)
+    return value
