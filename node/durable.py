@@ -1,0 +1,79 @@
+"""Files that survive a power cut, and the error that ends the process when the disk fails.
+
+After one failed write or fsync nobody can say what is on the disk, and trying again can report success for
+data that is gone. `StorageFailure` is therefore final: whoever holds a store stops using it, and the service
+ends the process with the code. A restart reads what is really there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from chain.errors import KehuError, define
+
+STORAGE_IO = define(
+    "storage.io",
+    "the disk refused an operation (full, read-only or failing); the node stops rather than guess what was kept",
+    "free or replace the disk, then start the node again; it reads what is really there and catches up",
+)
+
+
+class StorageFailure(KehuError):  # noqa: N818 - a failure of the disk, not of a caller
+    """The disk failed or lied. The service treats it as fatal: no retry, no vote, end of the process."""
+
+
+@contextmanager
+def storage_failures(path: Path, operation: str) -> Iterator[None]:
+    """Turns every `OSError` of the block into a `StorageFailure`."""
+    try:
+        yield
+    except OSError as error:
+        reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        raise StorageFailure(STORAGE_IO, path=str(path), operation=operation, reason=reason) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes created, renamed and removed names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_fully(descriptor: int, data: bytes) -> None:
+    """All of `data`; a single `os.write` may take less than it was given."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_file(path: Path, data: bytes, *, replace: bool, mode: int = 0o600) -> None:
+    """`path` with exactly `data`, all or nothing, durable on return.
+
+    With `replace=False` an existing file is left alone and `FileExistsError` raised, also when two writers race:
+    the name is given by a hard link, which never overwrites.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            write_fully(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if replace:
+            temporary.replace(path)
+        else:
+            path.hardlink_to(temporary)
+            temporary.unlink()
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,88 @@
+"""Where a passphrase comes from: a prompt, a file or a descriptor.
+
+Never an argument (every process sees it) and never the environment (children and crash reports inherit it).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from chain.errors import KehuError, define
+
+PASSPHRASE_BYTES_MAX: Final = 1024
+
+PASSPHRASE_MISSING = define(
+    "passphrase.missing",
+    "no passphrase was given, or it is empty",
+    "name exactly one source: a file, a descriptor or the prompt",
+)
+PASSPHRASE_FILE_OPEN = define(
+    "passphrase.file_open",
+    "everybody on the machine may read the passphrase file",
+    "run `chmod 600` (or 640) on it and choose a new passphrase if strangers had access",
+)
+PASSPHRASE_UNREADABLE = define(
+    "passphrase.unreadable",
+    "the passphrase source can't be read, is not UTF-8 or its first line is longer than 1024 bytes",
+    "check the path or the descriptor; the passphrase is the first line",
+)
+PASSPHRASE_MISMATCH = define(
+    "passphrase.mismatch", "the two passphrases typed differ", "type the same passphrase twice"
+)
+
+
+def read_passphrase(
+    *,
+    prompt: str | None = None,
+    file: Path | None = None,
+    fd: int | None = None,
+    confirm: bool = False,
+    ask: Callable[[str], str] = getpass.getpass,
+) -> str:
+    """The passphrase from the one source named. `confirm` asks twice (prompt only)."""
+    if sum(source is not None for source in (prompt, file, fd)) != 1:
+        raise KehuError(PASSPHRASE_MISSING, sources=sum(source is not None for source in (prompt, file, fd)))
+    if file is not None:
+        passphrase = _from_file(file)
+    elif fd is not None:
+        passphrase = _from_descriptor(fd, f"descriptor {fd}")
+    else:
+        passphrase = ask(f"{prompt}: ")
+        if confirm and passphrase != ask(f"{prompt} (again): "):
+            raise KehuError(PASSPHRASE_MISMATCH)
+    if not passphrase:
+        raise KehuError(PASSPHRASE_MISSING, problem="empty")
+    return passphrase
+
+
+def _from_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o007:
+                raise KehuError(PASSPHRASE_FILE_OPEN, path=str(path), mode=oct(mode))
+            return _from_descriptor(file.fileno(), str(path))
+    except OSError as error:
+        raise KehuError(PASSPHRASE_UNREADABLE, source=str(path), problem=type(error).__name__) from None
+
+
+def _from_descriptor(descriptor: int, source: str) -> str:
+    """The first line; a pipe may deliver it in pieces. The descriptor stays the caller's to close."""
+    line = b""
+    try:
+        while b"\n" not in line and len(line) <= PASSPHRASE_BYTES_MAX:
+            piece = os.read(descriptor, PASSPHRASE_BYTES_MAX)
+            if not piece:
+                break
+            line += piece
+        first = line.split(b"\n", 1)[0].removesuffix(b"\r")
+        if len(first) > PASSPHRASE_BYTES_MAX:
+            raise KehuError(PASSPHRASE_UNREADABLE, source=source, problem="too long")
+        return first.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KehuError(PASSPHRASE_UNREADABLE, source=source, problem=type(error).__name__) from None
