@@ -1,0 +1,136 @@
+"""What a block does to the state: every transaction in order, each all or nothing.
+
+`execute` is a function of the state before, the contracts, the block's facts and its batches; every
+department, the auditor and the simulator call this one. Which contracts exist is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from chain import codec
+from chain.batch import Batch
+from chain.errors import ErrorSpec, KehuError, define, shown_details
+from chain.genesis import Genesis
+from chain.receipt import OK, Receipt
+from chain.state import View, Writes
+from chain.transaction import Call, Transaction
+
+TRANSACTION_EXPIRED = define(
+    "transaction.expired",
+    "the transaction came into a block after the height at which it expires; it changed nothing",
+    "sign it again with a later expiry",
+)
+TRANSACTION_TOO_FAR = define(
+    "transaction.expiry_too_far",
+    "the transaction expires further ahead than the network remembers ids; it changed nothing",
+    "sign it again with an expiry within the network's limit (`expiry_heights_max` in genesis)",
+)
+TRANSACTION_DUPLICATE = define(
+    "transaction.duplicate",
+    "this transaction was executed before; it changed nothing this time",
+    "look at the first one's receipt: `kehu tx show ID`",
+)
+CONTRACT_FAULT = define(
+    "contract.fault",
+    "a contract failed on these arguments in a way it did not foresee; the transaction changed nothing",
+    "report it with the transaction id: this is a defect of the contract",
+)
+
+_FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFacts:
+    """What contracts may know of the block they run in. `time_ms` is the block's time, UTC milliseconds."""
+
+    chain_id: bytes
+    height: int
+    time_ms: int
+    expiry_heights_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Who calls, where and when: `key` signed the transaction, `admitted_by` is the department whose node
+    let it in, `call_index` counts the calls of one transaction from 0."""
+
+    chain_id: bytes
+    height: int
+    time_ms: int
+    transaction_id: bytes
+    key: bytes
+    admitted_by: str
+    call_index: int
+
+
+class Contracts(Protocol):
+    """The contract table. `call` raises `KehuError` to refuse; what it wrote before is undone."""
+
+    def write_genesis(self, view: View, genesis: Genesis) -> None: ...
+
+    def call(self, context: CallContext, view: View, call: Call) -> codec.Value: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """`executed` lists (id, expires_height) of the transactions that were really run, also failed ones;
+    `idle_batches` the ids of batches in which every transaction was expired or a duplicate."""
+
+    receipts: list[Receipt]
+    writes: Writes
+    executed: list[tuple[bytes, int]]
+    idle_batches: list[bytes]
+
+
+def execute(
+    view: View, contracts: Contracts, facts: BlockFacts, batches: Sequence[Batch], recent: Container[bytes]
+) -> Execution:
+    """Runs all transactions over `view`. `recent` holds the ids executed in earlier blocks."""
+    receipts: list[Receipt] = []
+    executed: dict[bytes, int] = {}
+    idle: list[bytes] = []
+    for batch in batches:
+        ran_before = len(executed)
+        for transaction in batch.transactions:
+            refusal = _refusal(transaction, facts, recent, executed)
+            if refusal is not None:
+                receipts.append(Receipt(transaction.id, refusal.code))
+                continue
+            executed[transaction.id] = transaction.expires_height
+            receipts.append(_run(transaction, batch.department, view, contracts, facts))
+        if len(executed) == ran_before:
+            idle.append(batch.id)
+    return Execution(receipts, view.writes, list(executed.items()), idle)
+
+
+def _refusal(
+    transaction: Transaction, facts: BlockFacts, recent: Container[bytes], executed: Container[bytes]
+) -> ErrorSpec | None:
+    if transaction.expires_height < facts.height:
+        return TRANSACTION_EXPIRED
+    if transaction.expires_height > facts.height + facts.expiry_heights_max:
+        return TRANSACTION_TOO_FAR
+    if transaction.id in executed or transaction.id in recent:
+        return TRANSACTION_DUPLICATE
+    return None
+
+
+def _run(transaction: Transaction, admitted_by: str, view: View, contracts: Contracts, facts: BlockFacts) -> Receipt:
+    results: list[codec.Value] = []
+    for index, call in enumerate(transaction.calls):
+        context = CallContext(
+            facts.chain_id, facts.height, facts.time_ms, transaction.id, transaction.key, admitted_by, index
+        )
+        try:
+            results.append(contracts.call(context, view, call))
+        except KehuError as error:
+            view.roll_back()
+            return Receipt(transaction.id, error.code, index, details=shown_details(error))
+        except _FAULTS as error:
+            view.roll_back()
+            return Receipt(transaction.id, CONTRACT_FAULT.code, index, details={"fault": type(error).__name__})
+    view.keep()
+    return Receipt(transaction.id, OK, results=results)

@@ -1,0 +1,36 @@
+"""Replay protection: the ids of executed transactions, for as long as they could still be valid.
+
+It follows from the blocks of the last `expiry_heights_max` heights, so it needs no place in the state tree,
+and every replica has the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class RecentTransactions:
+    """A set of transaction ids that forgets each once its expiry height has passed."""
+
+    def __init__(self) -> None:
+        self._expiries: dict[bytes, int] = {}
+        self._by_expiry: dict[int, list[bytes]] = {}
+        self._forgotten_up_to = 0
+
+    def __contains__(self, transaction_id: object) -> bool:
+        return transaction_id in self._expiries
+
+    def __len__(self) -> int:
+        return len(self._expiries)
+
+    def add(self, height: int, executed: Iterable[tuple[bytes, int]]) -> None:
+        """Remembers what block `height` executed, (id, expires_height) each, and forgets what has expired:
+        a transaction may stand in a block up to and including its expiry height."""
+        for transaction_id, expires_height in executed:
+            if expires_height > height:
+                self._expiries[transaction_id] = expires_height
+                self._by_expiry.setdefault(expires_height, []).append(transaction_id)
+        for expired in range(self._forgotten_up_to, height + 1):
+            for transaction_id in self._by_expiry.pop(expired, ()):
+                self._expiries.pop(transaction_id, None)
+        self._forgotten_up_to = height + 1

@@ -1,0 +1,116 @@
+"""The state: "table/key" -> a map, kept in memory, digested by the trie, read and written through a view.
+
+`State` holds what the appended blocks made. A `View` lies over it while a block executes: it collects the
+writes, can undo those of a failed transaction, and leaves the state as it was until `State.apply`. Everything
+is in memory because reads from LevelDB on the commit path halve the rate (docs/adr/0006-state.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import msgpack
+
+from chain import codec, trie
+from chain.crypto import digest
+
+Writes: TypeAlias = dict[bytes, bytes | None]
+"""State key -> canonical bytes of the new value, or None where the key goes."""
+
+
+def state_key(table: str, key: str) -> bytes:
+    return f"{table}/{key}".encode()
+
+
+def key_digest(key: bytes) -> bytes:
+    return digest("state-key", key)
+
+
+def value_digest(value: bytes) -> bytes:
+    return digest("state-value", value)
+
+
+class State:
+    """All values after one block, and their trie."""
+
+    def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
+        self.values = values if values is not None else {}
+        self.trie = trie.build({key_digest(key): value_digest(value) for key, value in self.values.items()})
+
+    @property
+    def root(self) -> bytes:
+        return self.trie.digest
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.values.get(key)
+
+    def preview(self, writes: Mapping[bytes, bytes | None]) -> trie.Node:
+        """The trie as it will be after `writes`; the state itself stays as it is."""
+        changes = {key_digest(key): None if value is None else value_digest(value) for key, value in writes.items()}
+        return trie.update(self.trie, changes)
+
+    def apply(self, writes: Mapping[bytes, bytes | None], after: trie.Node) -> None:
+        """Takes `writes` over; `after` is what `preview` gave for them."""
+        for key, value in writes.items():
+            if value is None:
+                self.values.pop(key, None)
+            else:
+                self.values[key] = value
+        self.trie = after
+
+    def scan(self, table: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every (key, value) of a table in key order: for answers, not for contracts (it looks at all keys)."""
+        first, skip = state_key(table, prefix), len(table) + 1
+        for key in sorted(key for key in self.values if key.startswith(first)):
+            yield key[skip:].decode(), decode_value(self.values[key])
+
+
+def decode_value(raw: bytes) -> dict[str, Any]:
+    """A stored value; its bytes were made by `codec.encode`, so they are not checked again."""
+    value: dict[str, Any] = msgpack.unpackb(raw, raw=False)
+    return value
+
+
+class View:
+    """The state as a transaction sees it. Values are maps; what `get` returns is the caller's own copy."""
+
+    __slots__ = ("_base", "_undo", "writes")
+
+    def __init__(self, base: Callable[[bytes], bytes | None]) -> None:
+        self._base = base
+        self.writes: Writes = {}
+        self._undo: list[tuple[bytes, bool, bytes | None]] = []
+
+    def get(self, table: str, key: str) -> dict[str, Any] | None:
+        raw = self._raw(state_key(table, key))
+        return None if raw is None else decode_value(raw)
+
+    def has(self, table: str, key: str) -> bool:
+        return self._raw(state_key(table, key)) is not None
+
+    def put(self, table: str, key: str, value: dict[str, Any]) -> None:
+        self._write(state_key(table, key), codec.encode(value))
+
+    def delete(self, table: str, key: str) -> None:
+        self._write(state_key(table, key), None)
+
+    def _raw(self, key: bytes) -> bytes | None:
+        return self.writes[key] if key in self.writes else self._base(key)
+
+    def _write(self, key: bytes, value: bytes | None) -> None:
+        self._undo.append((key, key in self.writes, self.writes.get(key)))
+        self.writes[key] = value
+
+    def keep(self) -> None:
+        """Makes the writes since the last `keep` or `roll_back` stay."""
+        self._undo.clear()
+
+    def roll_back(self) -> None:
+        """Undoes the writes since the last `keep`."""
+        for key, was_written, previous in reversed(self._undo):
+            if was_written:
+                self.writes[key] = previous
+            else:
+                del self.writes[key]
+        self._undo.clear()
