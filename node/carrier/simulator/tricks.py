@@ -1,0 +1,64 @@
+"""How a fault looks from outside: the answers no client should take for an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from node.carrier.simulator.faults import FaultOrder, Variant
+
+_JSON: Final = "application/json"
+_OVERSIZE_CHARACTERS: Final = 1 << 20
+_BODIES: Final[dict[Variant, tuple[str, str]]] = {
+    "not_json": ('{"outcome": "fou', _JSON),
+    "empty": ("", _JSON),
+    "no_identifier": ('{"outcome": "found"}', _JSON),
+    "contradiction": ('{"outcome": "none", "identifier": "abcdefghabcdefghabcdefgh"}', _JSON),
+    "wrong_type": ('{"outcome": "found", "identifier": 24}', _JSON),
+    "html": ("<html>maintenance until 06:00</html>", "text/html"),
+    "oversize": ('{"outcome": "none", "padding": "%s"}' % ("x" * _OVERSIZE_CHARACTERS), _JSON),
+}
+
+
+async def misbehave(request: web.Request, fault: FaultOrder, stopping: asyncio.Event) -> web.StreamResponse | None:
+    """The response that `fault` makes of this request; None when the true answer is to follow."""
+    if fault.kind == "slow":
+        await _wait(stopping, fault.delay_ms / 1000)
+        return None
+    if fault.kind == "time_out":
+        await stopping.wait()
+        return _hang_up(request)
+    if fault.kind == "fail":
+        return web.json_response({"title": "fault on demand", "status": fault.status}, status=fault.status)
+    if fault.variant == "disconnect":
+        return _hang_up(request)
+    if fault.variant == "truncated":
+        return await _truncate(request)
+    text, content_type = _BODIES[fault.variant]
+    return web.Response(text=text, content_type=content_type)
+
+
+async def _wait(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return
+
+
+def _hang_up(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)  # goes nowhere: the connection is gone
+
+
+async def _truncate(request: web.Request) -> web.StreamResponse:
+    """Promises more bytes than it sends."""
+    response = web.StreamResponse(headers={"Content-Type": _JSON, "Content-Length": "200"})
+    await response.prepare(request)
+    await response.write(b'{"outcome": "none"')
+    if request.transport is not None:
+        request.transport.close()
+    return response
