@@ -18,7 +18,10 @@ class Store(Protocol):
         ...
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key begins with `prefix`, in key order, from key `prefix + start` on."""
+        """Pairs whose key begins with `prefix`, in key order, from key `prefix + start` on.
+
+        The pairs are those there when the first one is taken; later writes don't show.
+        """
         ...
 
     def close(self) -> None: ...
@@ -40,8 +43,7 @@ class MemoryStore:
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         first = prefix + start
-        for key in sorted(key for key in self._pairs if key.startswith(prefix) and key >= first):
-            yield key, self._pairs[key]
+        yield from sorted((key, value) for key, value in self._pairs.items() if key.startswith(prefix) and key >= first)
 
     def close(self) -> None:
         self._pairs.clear()

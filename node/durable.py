@@ -77,3 +77,23 @@ def write_file(path: Path, data: bytes, *, replace: bool, mode: int = 0o600) -> 
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+SECTOR_BYTES = 512
+_ZERO_RUN_MIN = 16
+
+
+def has_unwritten_part(data: bytes, start: int) -> bool:
+    """Whether `data[start:]`, the end of a log, shows space that was given to the file but never written.
+
+    A power cut leaves such space as zeros that begin where the damage does or at a sector boundary, and reach to
+    the next boundary or the end of the file. A flipped bit leaves no such run, so what has none is no torn write.
+    """
+    zeros = bytes(SECTOR_BYTES)
+    begin = start
+    while begin < len(data):
+        end = min(begin - begin % SECTOR_BYTES + SECTOR_BYTES, len(data))
+        if end - begin >= _ZERO_RUN_MIN and data[begin:end] == zeros[: end - begin]:
+            return True
+        begin = end
+    return False
