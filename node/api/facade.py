@@ -1,0 +1,121 @@
+"""What the HTTP API needs of a node, and nothing else; `node.service.Node` conforms to it.
+
+The API decides who is asking and in what form; what is allowed and what is true, the node says. Values that
+leave through `disclose` have been on the record before, by the access call whose receipt names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from chain.blocks import BlockStore
+from chain.errors import InvariantError, KehuError
+from chain.genesis import Genesis
+from chain.ledger import Ledger
+from chain.receipt import Receipt
+from node.vault_values import VaultValue
+
+
+class Admission(Protocol):
+    """What became of one submitted envelope. `error` is None once it is in the mempool (or was there before)."""
+
+    @property
+    def transaction_id(self) -> bytes | None:
+        """32 bytes; None where the envelope was too malformed to have an id."""
+        ...
+
+    @property
+    def error(self) -> KehuError | None: ...
+
+
+class Committed(Protocol):
+    """Where a transaction stands (`index` counts the block's transactions from 0) and what it gave."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def receipt(self) -> Receipt: ...
+
+
+class PhoneAnswer(Protocol):
+    """A gateway's signed answer. `identifier` is personal: it goes to the person who asked and nowhere else."""
+
+    @property
+    def attestation(self) -> Any:
+        """The canonical value that a call takes as its `attestation` (chain.attestation.Attestation.to_value)."""
+        ...
+
+    @property
+    def identifier(self) -> str | None: ...
+
+    @property
+    def reason(self) -> str | None:
+        """With the outcome "no_answer", why there was none."""
+        ...
+
+
+class NodeFacade(Protocol):
+    """A running node. Every method may raise `KehuError`; an `InvariantError` goes to `fail`."""
+
+    @property
+    def genesis(self) -> Genesis: ...
+
+    @property
+    def department(self) -> str: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def blocks(self) -> BlockStore: ...
+
+    def now_ms(self) -> int:
+        """Unix time in ms by this node's clock."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """Public facts, JSON values only: {"department", "height", "is_ready", …}."""
+        ...
+
+    async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> Sequence[Admission]:
+        """One answer per envelope, in order. Safe to repeat: what is pending or committed is not admitted twice."""
+        ...
+
+    async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
+        """None when the time is up; the transaction may still commit."""
+        ...
+
+    def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]: ...
+
+    async def disclose(self, transaction_id: bytes, key: bytes) -> Sequence[VaultValue]:
+        """The values that a committed access call of `key` was allowed to see; refuses every other key."""
+        ...
+
+    async def attest_phone(
+        self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
+    ) -> PhoneAnswer:
+        """Asks the carrier about a number that is about to be recorded; signs what it heard."""
+        ...
+
+    async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
+        """Has a recorded number checked again unless the last answer is younger than `max_age_ms`, and recorded.
+
+        Public facts only, JSON values: {"customer", "status", "checked_ms", "was_asked", "transaction_id", …}.
+        """
+        ...
+
+    def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
+        """One event per appended block, from now on: {"height", "block_id", "time_ms", "transactions": [id, …]}.
+
+        JSON values, public facts only. The API reads it with one task and fans out; closing ends the subscription.
+        """
+        ...
+
+    def fail(self, error: InvariantError) -> None:
+        """A broken invariant came up while a request was served: the node stops and says why."""
+        ...
