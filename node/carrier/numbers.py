@@ -26,12 +26,12 @@ PHONE_MALFORMED = define(
 PHONE_IMPOSSIBLE = define(
     "phone.impossible",
     "no number of that country has this length or this country code",
-    "compare the number of digits with the source; a fixed line needs its area code",
+    "compare the number of digits with the source; a number from abroad needs + and its country code",
 )
 PHONE_UNASSIGNED = define(
     "phone.unassigned",
-    "the length is right, but the country's numbering plan has no such range",
-    "check the leading digits; if the range is new, update the phonenumbers library",
+    "the country's numbering plan has no number with these leading digits and this length",
+    "count the digits (a fixed line needs its area code); if the range is new, update the phonenumbers library",
 )
 PHONE_REGION = define(
     "phone.region",
