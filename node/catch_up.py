@@ -1,0 +1,113 @@
+"""Catching up: certified blocks from peers, each checked like any other before it is appended.
+
+A peer may lie about anything: its blocks are executed and every root compared, its certificates verified with
+the validator set of their height. What does not check is that peer's misbehaviour; the next one is asked.
+
+request   [from height, how many at most]
+response  [[block bytes, certificate bytes], ...] in order of height; as many as fit into `RESPONSE_BYTES_MAX`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from chain import codec
+from chain.block import Block
+from chain.blocks import BlockStore
+from chain.certificate import Certificate
+from chain.errors import KehuError, define
+
+RESPONSE_BYTES_MAX: Final = 6 << 20
+BLOCKS_MAX: Final = 500
+REQUEST_TIMEOUT_S: Final = 5.0
+ROUNDS_WITHOUT_PROGRESS_MAX: Final = 3
+
+CATCH_UP_USELESS = define(
+    "catch_up.useless",
+    "a peer that should have newer blocks sent none that follow this node's head",
+    "nothing, while other peers answer; if all do this, compare `kehu status` of the departments",
+)
+
+log = logging.getLogger("kehu.catch_up")
+
+Request = Callable[[str, bytes, float], Awaitable[bytes]]
+"""(department, request, timeout in s) -> response; raises KehuError, OSError or TimeoutError."""
+Append = Callable[[Block, Certificate], Awaitable[None]]
+"""Checks and appends the next block, or raises KehuError; a block that is not the next is ignored."""
+
+
+class CatchUp:
+    """At most one catch-up runs at a time; a further `start` only raises its aim."""
+
+    def __init__(self, height: Callable[[], int], request: Request, append: Append) -> None:
+        self._height = height
+        self._request = request
+        self._append = append
+        self._target = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self, to_height: int, departments: tuple[str, ...]) -> None:
+        self._target = max(self._target, to_height)
+        if not self.is_running and departments and self._height() < self._target:
+            self._task = asyncio.get_running_loop().create_task(self._run(departments))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self, departments: tuple[str, ...]) -> None:
+        fruitless = 0
+        while self._height() < self._target and fruitless < ROUNDS_WITHOUT_PROGRESS_MAX:
+            before = self._height()
+            for department in departments:
+                await self._ask(department)
+                if self._height() >= self._target:
+                    return
+            fruitless = 0 if self._height() > before else fruitless + 1
+        # A height that nobody could prove is not chased: the replica asks again when it has evidence.
+        self._target = self._height()
+
+    async def _ask(self, department: str) -> None:
+        try:
+            while self._height() < self._target:
+                before = self._height()
+                response = await self._request(department, encode_request(before + 1), REQUEST_TIMEOUT_S)
+                for block, certificate in decode_response(response):
+                    await self._append(block, certificate)
+                if self._height() == before:
+                    raise KehuError(CATCH_UP_USELESS, department=department, height=before)
+        except (KehuError, OSError, TimeoutError) as error:
+            log.warning("catch-up from %s stopped at height %d: %s", department, self._height(), error)
+
+
+def encode_request(from_height: int) -> bytes:
+    return codec.encode_flat([from_height, BLOCKS_MAX])
+
+
+def decode_response(raw: bytes) -> list[tuple[Block, Certificate]]:
+    pairs = codec.decode(raw, RESPONSE_BYTES_MAX + (1 << 20))
+    (checked,) = codec.fields([pairs], "blocks", codec.list_of(codec.list_of(codec.is_bytes, 2), BLOCKS_MAX))
+    rows = [codec.fields(pair, "block and certificate", codec.is_bytes, codec.is_bytes) for pair in checked]
+    return [(Block.from_bytes(block), Certificate.from_bytes(certificate)) for block, certificate in rows]
+
+
+def answer_request(blocks: BlockStore, height: int, request: bytes) -> bytes:
+    """The response to a peer: whatever it asks for, capped in number and size."""
+    from_height, count = codec.fields(codec.decode(request, 64), "blocks request", codec.is_uint, codec.is_uint)
+    pairs: list[list[bytes]] = []
+    size = 0
+    for wanted in range(max(from_height, 1), min(height, from_height + min(count, BLOCKS_MAX) - 1) + 1):
+        block, certificate = blocks.block_bytes(wanted), blocks.certificate(wanted)
+        if certificate is None or (pairs and size + len(block) > RESPONSE_BYTES_MAX):
+            break
+        pairs.append([block, certificate.to_bytes()])
+        size += len(block) + len(pairs[-1][1])
+    return codec.encode_flat(pairs)

@@ -1,0 +1,172 @@
+"""What a node reads at start: `node.toml` in its folder. One folder is all `kehu node run` needs.
+
+    department = "sales"
+    [listen]
+    peer = "127.0.0.1:7001"        # TLS 1.3 between departments
+    api = "127.0.0.1:8001"         # HTTP for people and tools
+    [carrier]                      # optional: without it this node asks no carrier
+    name = "simulator"
+    url = "http://127.0.0.1:9000"
+    token_file = "secrets/carrier-token"
+    region = "CN"
+    [peers]                        # optional: where a department is reached, if not as genesis says
+    finance = "10.0.0.2:7001"
+
+Paths are relative to the folder. Unknown keys are errors, and all errors of a file come in one report.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+
+CONFIG_MISSING = define(
+    "config.missing",
+    "the node folder lacks a file it needs",
+    "make the folder with `kehu network init`, or put the named file there",
+)
+CONFIG_INVALID = define(
+    "config.invalid",
+    "node.toml or genesis.json has a value of the wrong kind, an unknown key, or lacks one",
+    "correct the named fields; docs/operating.md lists them all",
+)
+
+Address = Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-_]+):\d{1,5}$")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(_Strict):
+    peer: str = Address
+    api: str = Address
+
+
+class Carrier(_Strict):
+    name: str = "carrier"
+    url: str
+    token_file: str
+    region: str = "CN"
+    timeout_ms: int = Field(default=3_000, ge=10, le=60_000)
+
+
+class Consensus(_Strict):
+    view_timeout_ms: int = Field(default=2_000, ge=100, le=60_000)
+    view_timeout_max_ms: int = Field(default=10_000, ge=100, le=600_000)
+    retransmit_ms: int = Field(default=500, ge=50, le=10_000)
+    block_interval_ms: int = Field(default=5, ge=0, le=10_000)
+    """The pause between two proposals under traffic; an idle network proposes at once."""
+
+
+class Limits(_Strict):
+    mempool_transactions: int = Field(default=20_000, ge=1)
+    sender_transactions: int = Field(default=2_000, ge=1)
+    """How many uncommitted transactions one key may have at this node."""
+
+
+class Config(_Strict):
+    department: str
+    listen: Listen
+    carrier: Carrier | None = None
+    consensus: Consensus = Consensus()
+    limits: Limits = Limits()
+    peers: dict[str, str] = {}
+    passphrase_file: str = "secrets/passphrase"  # noqa: S105 (a path)
+
+
+class Home:
+    """A node's folder and the names in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "node.toml"
+
+    @property
+    def genesis_file(self) -> Path:
+        return self.path / "genesis.json"
+
+    @property
+    def node_key(self) -> Path:
+        return self.path / "node.key"
+
+    @property
+    def gateway_key(self) -> Path:
+        return self.path / "gateway.key"
+
+    @property
+    def chain(self) -> Path:
+        return self.path / "chain"
+
+    @property
+    def vault(self) -> Path:
+        return self.path / "vault"
+
+    @property
+    def vault_keys(self) -> Path:
+        return self.path / "vault-keys"
+
+    @property
+    def votes(self) -> Path:
+        return self.path / "votes"
+
+    def read_config(self) -> Config:
+        text = _read(self.config_file)
+        try:
+            return Config.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=str(error)) from None
+        except ValidationError as error:
+            raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=_problems(error)) from None
+
+    def read_genesis(self) -> Genesis:
+        return read_genesis(self.genesis_file)
+
+
+def read_genesis(path: Path) -> Genesis:
+    """The genesis in a JSON file; numbers are whole and keys unique, or the chain id would be another."""
+    try:
+        value = json.loads(_read(path), object_pairs_hook=_unique)
+    except ValueError as error:
+        raise KehuError(CONFIG_INVALID, file=path.name, problem=str(error)) from None
+    return Genesis.from_value(value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return dict(pairs)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise KehuError(CONFIG_MISSING, file=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise KehuError(CONFIG_INVALID, file=str(path), problem=type(error).__name__) from None
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+
+
+PORTS: Final = 65_536
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """("host", port) of "host:port"; raises `config.invalid`."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) < PORTS:
+        raise KehuError(CONFIG_INVALID, file="address", problem=f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)

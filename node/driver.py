@@ -1,0 +1,223 @@
+"""Where the replica meets the world: feeds it events one at a time and performs its effects in order.
+
+One task takes events from one queue, so a step, its effects and the appending of a block never overlap. Votes
+are written and flushed before the first message that follows them leaves. Building a proposal may wait for the
+block interval; it happens beside the queue and comes back as an event like everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias
+
+from consensus.effects import (
+    Accuse,
+    Broadcast,
+    BuildProposal,
+    CancelTimer,
+    Decide,
+    Effect,
+    FetchBlocks,
+    ForgetVotes,
+    ObserverChanged,
+    Persist,
+    Send,
+    SetTimer,
+    ValidateProposal,
+    ViewEntered,
+)
+from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired
+from node.wal import VoteLog
+
+MESSAGES_PER_PEER_MAX = 2_000
+"""Unread consensus messages of one peer; more are dropped (the replica repeats what matters)."""
+FORGET_RECORDS_MIN = 1_000
+
+Job: TypeAlias = Callable[[], Awaitable[Event | None]]
+"""Something that must not overlap with a step, such as appending a block that catch-up brought."""
+
+
+class Steps(Protocol):
+    """What the driver needs of a replica."""
+
+    def step(self, event: Event, now_ms: int) -> tuple[Effect, ...]: ...
+
+
+class Host(Protocol):
+    """What the driver needs of its node. Each method does what the effect of that name asks for."""
+
+    def send(self, department: str, message: bytes) -> None: ...
+    def broadcast(self, message: bytes) -> None: ...
+    async def build(self, effect: BuildProposal) -> ProposalBuilt | NothingToPropose: ...
+    async def validate(self, effect: ValidateProposal) -> Event: ...
+    async def decide(self, effect: Decide) -> Event: ...
+    def fetch_blocks(self, effect: FetchBlocks) -> None: ...
+    def accuse(self, effect: Accuse) -> None: ...
+    def note(self, effect: ViewEntered | ObserverChanged) -> None: ...
+
+
+class Driver:
+    """`clock_ms` is monotone; `interval_ms` the least pause between two proposals of this node."""
+
+    def __init__(
+        self, replica: Steps, host: Host, votes: VoteLog, clock_ms: Callable[[], int], interval_ms: int
+    ) -> None:
+        self._replica = replica
+        self._host = host
+        self._votes = votes
+        self._clock_ms = clock_ms
+        self._interval_ms = interval_ms
+        self._queue: asyncio.Queue[Event | Job] = asyncio.Queue()
+        self._follow_ups: deque[Event] = deque()
+        self._unread: Counter[str] = Counter()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._builds: set[asyncio.Task[None]] = set()
+        self._proposed_ms = -interval_ms
+        self._kept_votes: list[tuple[int, bytes]] = []
+        self._unsynced = False
+        self.dropped = 0
+
+    def keep_votes(self, records: list[tuple[int, bytes]]) -> None:
+        """The (height, record) pairs that the vote log holds at start, for when it is rewritten."""
+        self._kept_votes = list(records)
+
+    def post(self, event: Event) -> None:
+        self._queue.put_nowait(event)
+
+    def receive(self, sender: str, data: bytes) -> None:
+        """Bytes of a peer; beyond its share of the queue they are dropped and counted."""
+        if self._unread[sender] >= MESSAGES_PER_PEER_MAX:
+            self.dropped += 1
+            return
+        self._unread[sender] += 1
+        self._queue.put_nowait(MessageReceived(sender, data))
+
+    async def perform(self, job: Job) -> None:
+        """Runs `job` between two steps and returns when it is done; its event, if any, is stepped at once."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def run() -> Event | None:
+            try:
+                event = await job()
+            except BaseException as error:
+                if not done.cancelled():
+                    done.set_exception(error)
+                if isinstance(error, Exception):
+                    return None
+                raise
+            if not done.cancelled():
+                done.set_result(None)
+            return event
+
+        self._queue.put_nowait(run)
+        await done
+
+    async def run(self) -> None:
+        """Until cancelled, or until something happens that the node must not survive."""
+        try:
+            while True:
+                item = await self._queue.get()
+                await self._handle(item)
+        finally:
+            for handle in self._timers.values():
+                handle.cancel()
+            for task in self._builds:
+                task.cancel()
+
+    async def _handle(self, item: Event | Job) -> None:
+        if callable(item):
+            event = await item()
+            if event is None:
+                return
+        else:
+            event = item
+            if isinstance(event, MessageReceived):
+                self._unread[event.sender] -= 1
+        self._follow_ups.append(event)
+        while self._follow_ups:
+            for effect in self._replica.step(self._follow_ups.popleft(), self._clock_ms()):
+                await self._perform(effect)
+            await self._flush()
+
+    async def _perform(self, effect: Effect) -> None:  # noqa: C901 (one line per effect)
+        match effect:
+            case Persist(height, record):
+                self._votes.append([record])
+                self._kept_votes.append((height, record))
+                self._unsynced = True
+            case Send(department, message):
+                await self._flush()
+                self._host.send(department, message.to_bytes())
+            case Broadcast(message):
+                await self._flush()
+                self._host.broadcast(message.to_bytes())
+            case SetTimer(timer, token, delay_ms):
+                self._set_timer(timer, token, delay_ms)
+            case CancelTimer(timer):
+                self._cancel_timer(timer)
+            case BuildProposal():
+                self._start_build(effect)
+            case ValidateProposal():
+                self._follow_ups.append(await self._host.validate(effect))
+            case Decide():
+                await self._flush()
+                self._follow_ups.append(await self._host.decide(effect))
+            case ForgetVotes(height):
+                await self._forget_votes(height)
+            case FetchBlocks():
+                self._host.fetch_blocks(effect)
+            case Accuse():
+                self._host.accuse(effect)
+            case ViewEntered() | ObserverChanged():
+                self._host.note(effect)
+
+    async def _flush(self) -> None:
+        if self._unsynced:
+            await asyncio.to_thread(self._votes.sync)
+            self._unsynced = False
+
+    async def _forget_votes(self, height: int) -> None:
+        """Rewrites the log once most of it is obsolete; until then the records only take room."""
+        if len(self._kept_votes) < FORGET_RECORDS_MIN:
+            return
+        needed = [kept for kept in self._kept_votes if kept[0] > height]
+        if len(needed) <= len(self._kept_votes) // 2:
+            await self._flush()
+            self._kept_votes = needed
+            await asyncio.to_thread(self._votes.rewrite, [record for _, record in self._kept_votes])
+
+    def _set_timer(self, timer: str, token: int, delay_ms: int) -> None:
+        self._cancel_timer(timer)
+        loop = asyncio.get_running_loop()
+        self._timers[timer] = loop.call_later(delay_ms / 1000, self.post, TimerFired(timer, token))
+
+    def _cancel_timer(self, timer: str) -> None:
+        handle = self._timers.pop(timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _start_build(self, effect: BuildProposal) -> None:
+        task = asyncio.get_running_loop().create_task(self._build(effect))
+        self._builds.add(task)
+        task.add_done_callback(self._built)
+
+    async def _build(self, effect: BuildProposal) -> None:
+        wait_ms = self._proposed_ms + self._interval_ms - self._clock_ms()
+        if wait_ms > 0:
+            await asyncio.sleep(wait_ms / 1000)
+        event = await self._host.build(effect)
+        if isinstance(event, ProposalBuilt):
+            self._proposed_ms = self._clock_ms()
+        self.post(event)
+
+    def _built(self, task: asyncio.Task[None]) -> None:
+        self._builds.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            error = task.exception()
+
+            async def fail() -> Event | None:
+                raise error  # type: ignore[misc]
+
+            self._queue.put_nowait(fail)
