@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable
+from itertools import islice
 
 from chain.batch import Batch
 from chain.errors import KehuError, define
@@ -91,8 +92,9 @@ class Mempool:
     def holds(self, batch_id: bytes) -> bool:
         return batch_id in self._batches
 
-    def own_batches(self) -> list[Batch]:
-        return [batch for batch in self._batches.values() if batch.department == self._department]
+    def oldest(self, count: int) -> list[Batch]:
+        """Up to `count` waiting batches, longest waiting first."""
+        return list(islice(self._batches.values(), count))
 
     def candidates(self, height: int, recent: Container[bytes], expiry_heights_max: int, bytes_max: int) -> list[Batch]:
         """Batches for block `height`, oldest first, each with something new in it, up to `bytes_max` in all."""

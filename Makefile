@@ -1,0 +1,50 @@
+# The commands of this project. `make demo` and `make test` set everything up on a fresh machine.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := chain consensus contracts node cli tests tools
+SEEDS ?= 1000
+FROM ?= 1
+
+.PHONY: help install demo test check format lint types fast simulate vectors errors clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## the virtual environment with Kehu and its tools
+
+$(VENV)/.installed: pyproject.toml
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Kehu needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: install ## six departments, real processes, the whole story; KEEP=1 leaves the network up
+	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep)
+
+test: install ## every test
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+check: lint types fast ## the everyday set: format, lint, types, import rules, fast tests
+
+format: install ## formats the sources
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+lint: install
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/lint-imports
+
+types: install
+	@$(BIN)/mypy
+
+fast: install
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+
+simulate: install ## SEEDS=1000 FROM=1: the simulator over many seeds
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+clean: ## removes the virtual environment and everything made
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
