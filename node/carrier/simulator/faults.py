@@ -15,7 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["slow", "fail", "time_out", "malformed"]
 Variant = Literal[
-    "not_json", "empty", "no_identifier", "contradiction", "wrong_type", "html", "oversize", "truncated", "disconnect"
+    "not_json",
+    "empty",
+    "no_identifier",
+    "contradiction",
+    "wrong_type",
+    "key_twice",
+    "html",
+    "wrong_content_type",
+    "oversize",
+    "truncated",
+    "disconnect",
 ]
 DELAY_MS_MAX = 600_000
 

@@ -83,10 +83,17 @@ class AccessLog(AbstractAccessLogger):
     """One line per request: method, route, status, duration. Not the path as sent, which could hold a number."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        resource = getattr(getattr(request, "match_info", None), "route", None)
-        route = getattr(getattr(resource, "resource", None), "canonical", "unmatched")
         method = request.method if request.method in hdrs.METH_ALL else "other"
-        self.logger.info("%s %s %d %d ms", method, route, response.status, round(time * 1000))
+        self.logger.info("%s %s %d %d ms", method, _route_of(request), response.status, round(time * 1000))
+
+
+def _route_of(request: web.BaseRequest) -> str:
+    """The pattern of the route; a request too broken to be routed has no match at all (aiohttp asserts one)."""
+    try:
+        resource = request.match_info.route.resource if isinstance(request, web.Request) else None
+    except AssertionError:
+        resource = None
+    return resource.canonical if resource is not None else "unmatched"
 
 
 class _NoMessages(logging.Filter):

@@ -17,8 +17,10 @@ _BODIES: Final[dict[Variant, tuple[str, str]]] = {
     "no_identifier": ('{"outcome": "found"}', _JSON),
     "contradiction": ('{"outcome": "none", "identifier": "abcdefghabcdefghabcdefgh"}', _JSON),
     "wrong_type": ('{"outcome": "found", "identifier": 24}', _JSON),
+    "key_twice": ('{"outcome": "found", "outcome": "none"}', _JSON),
     "html": ("<html>maintenance until 06:00</html>", "text/html"),
-    "oversize": ('{"outcome": "none", "padding": "%s"}' % ("x" * _OVERSIZE_CHARACTERS), _JSON),
+    "wrong_content_type": ('{"outcome": "none"}', "text/plain"),
+    "oversize": ('{"outcome": "none"}'.ljust(_OVERSIZE_CHARACTERS), _JSON),
 }
 
 

@@ -31,7 +31,13 @@ class Carrier:
 
     async def lookup(self, **settings: Any) -> IdentifierLookup:
         """A client whose limits suit a test; closed with the carrier."""
-        given = {"name": "mobile-1", "url": self.url, "token": self.simulator.lookup_token, "retry_pause_ms": 1}
+        given = {
+            "name": "mobile-1",
+            "url": self.url,
+            "token": self.simulator.lookup_token,
+            "retry_pause_ms": 1,
+            "deadline_ms": 30_000,
+        }
         return await self._stack.enter_async_context(IdentifierLookup(LookupConfig(**(given | settings))))
 
 
