@@ -1,0 +1,175 @@
+"""The replica's hands on the chain: builds, validates and appends blocks.
+
+The one place of a node where the ledger moves. Building and checking execute over the state and keep the result
+by block id, so a block that is decided is appended without executing it again. Appending is: store in one durable
+step, advance the ledger, clear the mempool, tell whoever listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from chain.block import BLOCK_BYTES_MAX, Block
+from chain.blocks import BlockStore, ExecutedBlock
+from chain.certificate import Certificate
+from chain.errors import InvariantError, KehuError
+from chain.ledger import Ledger
+from consensus.effects import (
+    Accuse,
+    BuildProposal,
+    Decide,
+    FetchBlocks,
+    ObserverChanged,
+    ValidateProposal,
+    ViewEntered,
+)
+from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
+from node.catch_up import CatchUp
+from node.mempool import Mempool
+from node.verification import BatchVerifier
+
+_BLOCK_ROOM: Final = 1 << 17
+"""What header, certificate and framing may take of a block."""
+EXECUTED_KEPT_MAX: Final = 8
+ACCUSATIONS_KEPT_MAX: Final = 1_000
+
+log = logging.getLogger("kehu.agreement")
+
+
+class Network(Protocol):
+    def send(self, department: str, message: bytes) -> None: ...
+    def broadcast(self, message: bytes) -> None: ...
+
+
+class Agreement:
+    """`clock_ms` is wall time in UTC ms. `listeners` hear of every appended block, in order, on the event loop."""
+
+    def __init__(
+        self,
+        department: str,
+        ledger: Ledger,
+        blocks: BlockStore,
+        mempool: Mempool,
+        verifier: BatchVerifier,
+        network: Network,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._department = department
+        self._ledger = ledger
+        self._blocks = blocks
+        self._mempool = mempool
+        self._verifier = verifier
+        self._network = network
+        self._clock_ms = clock_ms
+        self._executed: dict[bytes, ExecutedBlock] = {}
+        self.catch_up: CatchUp | None = None
+        self.listeners: list[Callable[[ExecutedBlock], None]] = []
+        self.accusations: list[Accuse] = []
+        self.view: ViewEntered | None = None
+        self.observer: ObserverChanged | None = None
+
+    def send(self, department: str, message: bytes) -> None:
+        self._network.send(department, message)
+
+    def broadcast(self, message: bytes) -> None:
+        self._network.broadcast(message)
+
+    async def build(self, effect: BuildProposal) -> ProposalBuilt | NothingToPropose:
+        ledger = self._ledger
+        if effect.height != ledger.height + 1 or effect.parent_id != ledger.head.block_id:
+            return NothingToPropose(effect.height, effect.view)
+        batches = self._mempool.candidates(
+            effect.height, ledger.recent, ledger.genesis.expiry_heights_max, BLOCK_BYTES_MAX - _BLOCK_ROOM
+        )
+        if not batches:
+            return NothingToPropose(effect.height, effect.view)
+        executed = ledger.build(self._department, self._clock_ms(), batches)
+        self._keep(executed)
+        return ProposalBuilt(effect.height, effect.view, executed.block.id, executed.block.raw)
+
+    async def validate(self, effect: ValidateProposal) -> ProposalValidated:
+        problem = ""
+        try:
+            await self._check(effect)
+        except KehuError as error:
+            problem = error.code
+            log.warning("proposal for height %d in view %d refused: %s", effect.height, effect.view, error)
+        return ProposalValidated(effect.height, effect.view, effect.block_id, not problem, problem)
+
+    async def _check(self, effect: ValidateProposal) -> None:
+        if effect.block_id in self._executed and self._executed[effect.block_id].block.raw == effect.body:
+            return
+        block = Block.from_bytes(effect.body)
+        now_ms = None if effect.is_prepared else self._clock_ms()
+        executed = await self._execute(block, now_ms)
+        if block.id != effect.block_id:
+            raise InvariantError("the replica passed on a body that is not the proposal's")
+        self._keep(executed)
+
+    async def _execute(self, block: Block, now_ms: int | None) -> ExecutedBlock:
+        validators = self._ledger.validators(self._ledger.height + 1)
+        for batch in block.batches:
+            await self._verifier.verify_aside(batch, validators)
+        return self._ledger.check(block, self._verifier.verify, now_ms)
+
+    def _keep(self, executed: ExecutedBlock) -> None:
+        self._executed[executed.block.id] = executed
+        while len(self._executed) > EXECUTED_KEPT_MAX:
+            del self._executed[next(iter(self._executed))]
+
+    async def decide(self, effect: Decide) -> Appended:
+        if effect.height <= self._ledger.height:
+            return self.appended()
+        executed = self._executed.get(effect.block_id)
+        if executed is None:
+            executed = await self._execute(Block.from_bytes(effect.body), None)
+        return await self._append(executed, effect.certificate)
+
+    async def append_certified(self, block: Block, certificate: Certificate) -> Appended | None:
+        """A block that a peer sent: checked as if this node were to vote on it, then appended.
+
+        Raises KehuError when certificate or block don't check; None when the block is not the next one.
+        """
+        if block.header.height != self._ledger.height + 1:
+            return None
+        certificate.require("commit", block.header.height, block.id)
+        certificate.verify(self._ledger.validators(block.header.height), self._ledger.genesis.chain_id)
+        return await self._append(await self._execute(block, None), certificate)
+
+    async def _append(self, executed: ExecutedBlock, certificate: Certificate) -> Appended:
+        await asyncio.to_thread(self._blocks.append, executed, certificate)
+        self._ledger.advance(executed, certificate)
+        self._executed.clear()
+        self._mempool.settle(self._ledger.height, self._ledger.recent)
+        for listener in self.listeners:
+            listener(executed)
+        return self.appended()
+
+    def appended(self) -> Appended:
+        """What the replica is to know about the head."""
+        ledger, certificate = self._ledger, self._ledger.head.certificate
+        if certificate is None:
+            raise InvariantError("the genesis block is never decided")
+        validators = ledger.validators(ledger.height + 1)
+        return Appended(ledger.height, ledger.head.block_id, certificate, validators, self._mempool.has_batches)
+
+    def fetch_blocks(self, effect: FetchBlocks) -> None:
+        if self.catch_up is not None:
+            self.catch_up.start(effect.to_height, effect.departments)
+
+    def accuse(self, effect: Accuse) -> None:
+        log.warning("%s accused of %s: %s", effect.department, effect.offence, effect.detail)
+        if len(self.accusations) < ACCUSATIONS_KEPT_MAX:
+            self.accusations.append(effect)
+
+    def note(self, effect: ViewEntered | ObserverChanged) -> None:
+        if isinstance(effect, ViewEntered):
+            self.view = effect
+            log.info("height %d view %d primary %s active %s", effect.height, effect.view, effect.primary,
+                     effect.is_active)  # fmt: skip
+        else:
+            self.observer = effect
+            log.info("observer %s, votes from height %d", effect.is_observer, effect.votes_from_height)
