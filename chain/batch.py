@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from chain import codec
-from chain.crypto import Signer, digest, require_signature
-from chain.errors import KehuError, define
+from chain.crypto import Signer, Verifier, digest, verify
+from chain.errors import SIGNATURE_INVALID, KehuError, define
 from chain.transaction import Transaction
 from chain.validators import ValidatorSet
 
@@ -46,14 +46,15 @@ class Batch:
     def payload(self) -> bytes:
         return _payload(self.department, [transaction.raw for transaction in self.transactions])
 
-    def verify(self, validators: ValidatorSet, chain_id: bytes) -> None:
+    def verify(self, validators: ValidatorSet, chain_id: bytes, check: Verifier = verify) -> None:
         """Raises unless the department signed it and every transaction in it is signed for this chain."""
         key = validators.key_of(self.department)
         if key is None:
             raise KehuError(BATCH_UNKNOWN_DEPARTMENT, department=self.department)
-        require_signature(key, "batch", chain_id, self.payload(), self.signature)
+        if not check(key, "batch", chain_id, self.payload(), self.signature):
+            raise KehuError(SIGNATURE_INVALID, purpose="batch", key=key)
         for transaction in self.transactions:
-            transaction.verify(chain_id)
+            transaction.verify(chain_id, check)
 
 
 def _are_envelopes(value: codec.Value) -> bool:

@@ -14,7 +14,7 @@ from chain import codec
 from chain.batch import Batch
 from chain.errors import ErrorSpec, KehuError, define, shown_details
 from chain.genesis import Genesis
-from chain.receipt import OK, Receipt
+from chain.receipt import OK, RECEIPT_BYTES_MAX, Receipt
 from chain.state import View, Writes
 from chain.transaction import Call, Transaction
 
@@ -39,7 +39,17 @@ CONTRACT_FAULT = define(
     "report it with the transaction id: this is a defect of the contract",
 )
 
-_FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
+RECEIPT_TOO_LARGE = define(
+    "receipt.too_large",
+    "the transaction's results are larger than a receipt may be, or than its block has room for; it changed nothing",
+    "ask for less at a time, or send it again for a later block",
+)
+
+RESULTS_BYTES_MAX: Final = 1 << 24
+"""What the receipts of one block may take before further results are refused. Without it a block of reads, each a
+few bytes, could make receipts that no node can store and no export can carry."""
+
+FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class Execution:
     `idle_batches` the ids of batches in which every transaction was expired or a duplicate."""
 
     receipts: list[Receipt]
+    receipt_bytes: list[bytes]
     writes: Writes
     executed: list[tuple[bytes, int]]
     idle_batches: list[bytes]
@@ -90,20 +101,27 @@ def execute(
 ) -> Execution:
     """Runs all transactions over `view`. `recent` holds the ids executed in earlier blocks."""
     receipts: list[Receipt] = []
+    encoded: list[bytes] = []
     executed: dict[bytes, int] = {}
     idle: list[bytes] = []
+    bytes_left = RESULTS_BYTES_MAX
     for batch in batches:
         ran_before = len(executed)
         for transaction in batch.transactions:
             refusal = _refusal(transaction, facts, recent, executed)
             if refusal is not None:
-                receipts.append(Receipt(transaction.id, refusal.code))
-                continue
-            executed[transaction.id] = transaction.expires_height
-            receipts.append(_run(transaction, batch.department, view, contracts, facts))
+                receipt = Receipt(transaction.id, refusal.code)
+                raw = receipt.to_bytes()
+            else:
+                executed[transaction.id] = transaction.expires_height
+                outcome = _run(transaction, batch.department, view, contracts, facts)
+                receipt, raw = _settle(outcome, view, min(bytes_left, RECEIPT_BYTES_MAX))
+            receipts.append(receipt)
+            encoded.append(raw)
+            bytes_left -= len(raw)
         if len(executed) == ran_before:
             idle.append(batch.id)
-    return Execution(receipts, view.writes, list(executed.items()), idle)
+    return Execution(receipts, encoded, view.writes, list(executed.items()), idle)
 
 
 def _refusal(
@@ -127,10 +145,31 @@ def _run(transaction: Transaction, admitted_by: str, view: View, contracts: Cont
         try:
             results.append(contracts.call(context, view, call))
         except KehuError as error:
-            view.roll_back()
             return Receipt(transaction.id, error.code, index, details=shown_details(error))
-        except _FAULTS as error:
-            view.roll_back()
-            return Receipt(transaction.id, CONTRACT_FAULT.code, index, details={"fault": type(error).__name__})
-    view.keep()
+        except FAULTS as error:
+            return _fault(transaction.id, index, type(error).__name__)
     return Receipt(transaction.id, OK, results=results)
+
+
+def _settle(receipt: Receipt, view: View, bytes_max: int) -> tuple[Receipt, bytes]:
+    """Keeps or undoes what the transaction wrote, and gives its receipt with its bytes.
+
+    A result that has no encoding is the contract's fault; one that has no room left makes the transaction fail.
+    """
+    try:
+        raw = receipt.to_bytes()
+    except KehuError as error:
+        receipt = _fault(receipt.transaction_id, receipt.failed_call, error.code)
+        raw = receipt.to_bytes()
+    if receipt.is_ok and len(raw) > bytes_max:
+        receipt = Receipt(receipt.transaction_id, RECEIPT_TOO_LARGE.code)
+        raw = receipt.to_bytes()
+    if receipt.is_ok:
+        view.keep()
+    else:
+        view.roll_back()
+    return receipt, raw
+
+
+def _fault(transaction_id: bytes, failed_call: int | None, fault: str) -> Receipt:
+    return Receipt(transaction_id, CONTRACT_FAULT.code, failed_call, details={"fault": fault})

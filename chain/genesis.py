@@ -51,7 +51,7 @@ class Genesis:
 
     @classmethod
     def from_value(cls, value: codec.Value) -> Genesis:
-        if not codec.is_map(value) or value.get("version") != VERSION:
+        if not codec.is_map(value) or type(value.get("version")) is not int or value["version"] != VERSION:
             raise KehuError(GENESIS_INVALID, field="version", expected=VERSION)
         for field, check in _FIELDS.items():
             if field not in value or not check(value[field]):

@@ -139,8 +139,8 @@ class Ledger:
         """The next block over `batches`, executed. Its time is `time_ms`, or the parent's if that is later."""
         time_ms = max(time_ms, self.head.header.time_ms)
         execution = self._execute(time_ms, batches)
-        header, receipt_bytes, after = self._seal(primary, time_ms, batches, execution)
-        return _executed(Block.of(header, self.head.certificate, batches), execution, receipt_bytes, after)
+        header, after = self._seal(primary, time_ms, batches, execution)
+        return _executed(Block.of(header, self.head.certificate, batches), execution, after)
 
     def check(self, block: Block, verify_batch: VerifyBatch, now_ms: int | None = None) -> ExecutedBlock:
         """Executes a block that somebody else made; raises unless everything its header says is right.
@@ -154,10 +154,10 @@ class Ledger:
         for batch in block.batches:
             verify_batch(batch, validators)
         execution = self._execute(block.header.time_ms, block.batches)
-        header, receipt_bytes, after = self._seal(block.header.primary, block.header.time_ms, block.batches, execution)
+        header, after = self._seal(block.header.primary, block.header.time_ms, block.batches, execution)
         _require_equal(block.header, "receipts_root", header.receipts_root)
         _require_equal(block.header, "state_root", header.state_root)
-        return _executed(block, execution, receipt_bytes, after)
+        return _executed(block, execution, after)
 
     def _check_place(self, block: Block) -> None:
         """What can be compared without executing: the block's place, its parent's certificate, its batches."""
@@ -190,11 +190,8 @@ class Ledger:
             raise KehuError(BLOCK_IDLE_BATCH, height=height, batch=execution.idle_batches[0])
         return execution
 
-    def _seal(
-        self, primary: str, time_ms: int, batches: Sequence[Batch], execution: Execution
-    ) -> tuple[Header, list[bytes], Node]:
+    def _seal(self, primary: str, time_ms: int, batches: Sequence[Batch], execution: Execution) -> tuple[Header, Node]:
         """The one header that follows from the chain and an execution."""
-        receipt_bytes = [receipt.to_bytes() for receipt in execution.receipts]
         after = self.state.preview(execution.writes)
         header = Header(
             chain_id=self.genesis.chain_id,
@@ -203,12 +200,12 @@ class Ledger:
             time_ms=time_ms,
             primary=primary,
             batches_root=batches_root(batches),
-            receipts_root=merkle.root(receipt_bytes),
+            receipts_root=merkle.root(execution.receipt_bytes),
             state_root=after.digest,
             validators_digest=self.validators(self.height + 1).digest,
             parent_certificate_digest=certificate_digest(self.head.certificate),
         )
-        return header, receipt_bytes, after
+        return header, after
 
     def advance(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Makes an executed block the head. The caller has stored it before (or, auditing, stores nothing)."""
@@ -221,8 +218,10 @@ class Ledger:
         self.head = Head(executed.block.id, header, certificate)
 
 
-def _executed(block: Block, execution: Execution, receipt_bytes: list[bytes], after: Node) -> ExecutedBlock:
-    return ExecutedBlock(block, execution.receipts, receipt_bytes, execution.writes, after, execution.executed)
+def _executed(block: Block, execution: Execution, after: Node) -> ExecutedBlock:
+    return ExecutedBlock(
+        block, execution.receipts, execution.receipt_bytes, execution.writes, after, execution.executed
+    )
 
 
 def _require_equal(header: Header, field: str, expected: object) -> None:

@@ -36,7 +36,7 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Receipt:
-        return cls.from_value(codec.decode(raw, RECEIPT_BYTES_MAX))
+        return cls.from_value(codec.decode(raw, RECEIPT_BYTES_MAX, elements_max=RECEIPT_BYTES_MAX))
 
     @classmethod
     def from_value(cls, value: codec.Value) -> Receipt:

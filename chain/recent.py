@@ -23,6 +23,10 @@ class RecentTransactions:
     def __len__(self) -> int:
         return len(self._expiries)
 
+    def pairs(self) -> list[tuple[bytes, int]]:
+        """(id, expires_height) of everything remembered, in order of id: what `add` takes to remember it again."""
+        return sorted(self._expiries.items())
+
     def add(self, height: int, executed: Iterable[tuple[bytes, int]]) -> None:
         """Remembers what block `height` executed, (id, expires_height) each, and forgets what has expired:
         a transaction may stand in a block up to and including its expiry height."""

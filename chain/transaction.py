@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chain import codec
-from chain.crypto import KEY_BYTES, Signer, digest, require_signature
-from chain.errors import KehuError, define
+from chain.crypto import KEY_BYTES, Signer, Verifier, digest, verify
+from chain.errors import SIGNATURE_INVALID, KehuError, define
 
 VERSION: Final = 1
 NONCE_BYTES: Final = 16
@@ -79,11 +79,12 @@ class Transaction:
             calls=tuple(Call(name, args) for name, args in pairs),
         )
 
-    def verify(self, chain_id: bytes) -> None:
+    def verify(self, chain_id: bytes, check: Verifier = verify) -> None:
         """Raises unless it is for this chain and its key signed it."""
         if self.chain_id != chain_id:
             raise KehuError(TRANSACTION_WRONG_CHAIN, expected=chain_id, actual=self.chain_id)
-        require_signature(self.key, "transaction", chain_id, self.body, self.signature)
+        if not check(self.key, "transaction", chain_id, self.body, self.signature):
+            raise KehuError(SIGNATURE_INVALID, purpose="transaction", key=self.key)
 
 
 def _is_nonce(value: codec.Value) -> bool:

@@ -1,0 +1,96 @@
+"""Signatures on all cores, and an orderly answer to Ctrl-C."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final, Self
+
+from chain.audit import AuditFinding, SignatureCheck, check_signatures
+
+CHUNK_SIGNATURES: Final = 500
+"""20 ms of work: small beside an audit, large beside handing it over."""
+CHUNKS_PER_JOB: Final = 4
+"""How far the replay may run ahead: enough to keep every process busy, little to hold in memory."""
+
+
+class SignaturePool:
+    """Checks signatures in the order they are submitted, in `jobs` processes; in this one where `jobs` is 1.
+
+    Findings come back in that order too, so the first one returned is the first in the chain.
+    """
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self.jobs = max(1, jobs if jobs is not None else os.cpu_count() or 1)
+        self._gathered: list[SignatureCheck] = []
+        self._pending: deque[Future[AuditFinding | None]] = deque()
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, checks: list[SignatureCheck]) -> AuditFinding | None:
+        """Takes more work; returns a finding as soon as the oldest chunks are known to have one."""
+        self._gathered += checks
+        if len(self._gathered) < CHUNK_SIGNATURES:
+            return None
+        chunk, self._gathered = self._gathered, []
+        if self.jobs == 1:
+            return check_signatures(chunk)
+        for begin in range(0, len(chunk), CHUNK_SIGNATURES):
+            self._pending.append(self._pool().submit(check_signatures, chunk[begin : begin + CHUNK_SIGNATURES]))
+        return self._collect(self.jobs * CHUNKS_PER_JOB)
+
+    def drain(self) -> AuditFinding | None:
+        """Waits for everything that was submitted; the first finding in it."""
+        chunk, self._gathered = self._gathered, []
+        return self._collect(0) or check_signatures(chunk)
+
+    def _collect(self, left: int) -> AuditFinding | None:
+        while len(self._pending) > left or (self._pending and self._pending[0].done()):
+            finding = self._pending.popleft().result()
+            if finding is not None:
+                return finding
+        return None
+
+    def _pool(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            self._executor = ProcessPoolExecutor(
+                self.jobs, multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+            )
+        return self._executor
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def interrupt_flag() -> Iterator[Callable[[], bool]]:
+    """While it lasts, the first Ctrl-C only makes the yielded function return True; the second interrupts."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def press(_number: int, _frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,95 @@
+"""Where an audit's bytes come from: an export file, or a node's API. Neither needs a key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Final, Protocol
+
+import aiohttp
+
+from chain.errors import KehuError, define
+
+CHUNK_BYTES: Final = 1 << 20
+IDLE_TIMEOUT_S: Final = 60.0
+
+AUDIT_SOURCE_UNREADABLE = define(
+    "audit_source.unreadable",
+    "the export can't be read",
+    "check the file's name and rights, or the node's address and whether it runs",
+)
+AUDIT_SOURCE_REFUSED = define(
+    "audit_source.refused",
+    "the node answered the request for an export with an error",
+    "look at the status; ask another department's node",
+)
+
+
+class AuditSource(Protocol):
+    """Gives an export's bytes. `target_height` is the last height it will give, where that is known before."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def target_height(self) -> int | None: ...
+
+    def chunks(self, from_height: int) -> Generator[bytes, None, None]:
+        """The bytes of an export that holds heights from `from_height` on, or from earlier. A generator: closing
+        it gives everything back. Errors: audit_source.*."""
+        ...
+
+
+class FileSource:
+    """An export file; always read from its beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = str(path)
+        self.target_height: int | None = None
+
+    def chunks(self, from_height: int) -> Generator[bytes, None, None]:  # noqa: ARG002 - a file has all it has
+        try:
+            with self._path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        except OSError as error:
+            raise KehuError(AUDIT_SOURCE_UNREADABLE, source=self.name, reason=type(error).__name__) from error
+
+
+class HttpSource:
+    """A node's API: `GET /v1/export?from=N`, streamed; `/v1/status` says how high it is."""
+
+    def __init__(self, base_url: str) -> None:
+        self.name = base_url.rstrip("/")
+        self.target_height: int | None = None
+
+    def chunks(self, from_height: int) -> Generator[bytes, None, None]:
+        """Runs a loop of its own, so it is for a thread that has none."""
+        with asyncio.Runner() as runner:
+            stream = self._stream(from_height)
+            try:
+                while (chunk := runner.run(_next(stream))) is not None:
+                    yield chunk
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise KehuError(AUDIT_SOURCE_UNREADABLE, source=self.name, reason=type(error).__name__) from error
+            finally:
+                runner.run(stream.aclose())
+
+    async def _stream(self, from_height: int) -> AsyncGenerator[bytes, None]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=IDLE_TIMEOUT_S, sock_read=IDLE_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            async with session.get(f"{self.name}/v1/status") as response:
+                status = await response.json() if response.status == 200 else {}
+                height = status.get("height") if isinstance(status, dict) else None
+                self.target_height = height if type(height) is int else None
+            async with session.get(f"{self.name}/v1/export", params={"from": str(from_height)}) as response:
+                if response.status != 200:
+                    raise KehuError(AUDIT_SOURCE_REFUSED, source=self.name, status=response.status)
+                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                    yield chunk
+
+
+async def _next(stream: AsyncGenerator[bytes, None]) -> bytes | None:
+    return await anext(stream, None)
