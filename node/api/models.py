@@ -1,0 +1,169 @@
+"""The JSON of the API, in and out. openapi.json is made from these classes.
+
+Bytes are lower-case hex, envelopes base64. Unknown members are refused, nothing is coerced, and what was sent never
+stands in an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WAIT_MS_DEFAULT = 10_000
+
+Hex32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Height = Annotated[int, Field(ge=0)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Problem(Model):
+    """RFC 9457. `code` is stable; `details` carries ids, limits and compared values, never a personal one."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    cure: str
+    details: dict[str, Any]
+    request: str | None = None
+
+
+class ValueBody(Model):
+    """A personal value with the salt of its digest; it goes to the vaults and never to the chain."""
+
+    table: Name
+    record: Name
+    field: Name
+    salt: Hex32
+    value: Annotated[str, Field(max_length=16 << 10)]
+
+
+class SubmitBody(Model):
+    """`wait`: answer once admitted, or once committed or `timeout_ms` is over, whichever comes first."""
+
+    transactions: Annotated[list[str], Field(min_length=1)]
+    values: list[ValueBody] = []
+    wait: Literal["admitted", "committed"] = "committed"
+    timeout_ms: Annotated[int, Field(ge=0)] = WAIT_MS_DEFAULT
+
+
+class ReceiptAnswer(Model):
+    """`code` is "ok" or why the transaction changed nothing; then `failed_call` counts its calls from 0."""
+
+    code: str
+    failed_call: int | None
+    results: list[Any]
+    details: dict[str, Any]
+
+
+class TransactionAnswer(Model):
+    """committed: in a block, with its receipt (which may say that it changed nothing). pending: it may still
+    commit, ask again. refused: this node did not take it, `error` says why. unknown: this node has not seen it."""
+
+    id: Hex32 | None
+    status: Literal["committed", "pending", "refused", "unknown"]
+    height: Height | None = None
+    index: int | None = None
+    receipt: ReceiptAnswer | None = None
+    error: Problem | None = None
+
+
+class SubmitAnswer(Model):
+    transactions: list[TransactionAnswer]
+
+
+class ValuesAnswer(Model):
+    """What a committed access call was allowed to see; check each digest against the receipt."""
+
+    transaction: Hex32
+    values: list[ValueBody]
+
+
+class AttestBody(Model):
+    """A number about to be recorded, with the salts that its record will have. 32 secret random bytes each."""
+
+    customer: Name
+    phone: Annotated[str, Field(min_length=1, max_length=64)]
+    phone_salt: Hex32
+    identifier_salt: Hex32
+
+
+class AttestAnswer(Model):
+    """`attestation`: canonical bytes of the value that customers.register takes. `identifier`: with "found", what
+    its digest commits to; personal. `reason`: with "no_answer", why."""
+
+    attestation: str
+    outcome: Literal["found", "none", "no_answer"]
+    identifier: str | None
+    reason: str | None
+
+
+class CheckBody(Model):
+    """`max_age_ms`: an answer younger than this is good enough; the policy's limit if left out."""
+
+    customer: Name
+    max_age_ms: Annotated[int, Field(ge=0)] | None = None
+
+
+class CheckAnswer(BaseModel):
+    """What the node found out about a recorded number; the record's public status."""
+
+    model_config = ConfigDict(extra="allow")
+    customer: str
+
+
+class HealthAnswer(Model):
+    status: Literal["ok", "ready", "not ready"]
+
+
+class StatusAnswer(Model):
+    """`node`: what the node says of its own work: peers, view, queues. Public facts only."""
+
+    network: str
+    chain_id: Hex32
+    department: str
+    height: Height
+    block_id: Hex32
+    block_time_ms: int
+    state_root: Hex32
+    now_ms: int
+    node: dict[str, Any]
+
+
+class GenesisAnswer(Model):
+    """`chain_id` is the digest of the canonical bytes of `genesis`; compare it with the one you were told."""
+
+    chain_id: Hex32
+    genesis: dict[str, Any]
+
+
+class StateAnswer(Model):
+    """One value of the committed state. `raw`: its canonical bytes (null: absent). `proof`: chain.light.StateProof."""
+
+    table: str
+    key: str
+    height: Height
+    value: dict[str, Any] | None
+    raw: str | None
+    proof: str | None = None
+
+
+class ListItem(Model):
+    """A record's id and public facts; field digests are left out."""
+
+    id: str
+    facts: dict[str, Any]
+
+
+class ListAnswer(Model):
+    """`next`: pass it as `after` for the page that follows; null at the end."""
+
+    height: Height
+    items: list[ListItem]
+    next: str | None
