@@ -20,7 +20,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -117,6 +117,24 @@ class LevelStore:
                 yield from pairs
         except (plyvel.Error, RuntimeError) as error:
             raise self._failure(error, "scan") from error
+
+    def purge(self, keys: Sequence[bytes]) -> None:
+        """Deletes `keys` so that their values are in none of the folder's files when it returns.
+
+        A delete alone only hides: the value stays in the log or a table. The first round writes the log out as a
+        table, which may keep the value beside its deletion and may be put below the levels that a compaction visits;
+        the second round's deletions lie above it and are merged down through it, which drops both. A scan that is
+        open meanwhile keeps the old tables on the disk until the next compaction. Costs up to a rewrite of the
+        tables between the first and the last key.
+        """
+        if not keys:
+            return
+        for _ in range(2):
+            self.write({}, keys)
+            try:
+                self._db.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+            except (plyvel.Error, RuntimeError) as error:
+                raise self._failure(error, "purge") from error
 
     def close(self) -> None:
         self._failed = True

@@ -1,0 +1,327 @@
+"""The vault: personal values, sealed at rest, staged until their transaction commits and live from then on.
+
+vault/ holds sealed values (node/vault_seal.py), vault-keys/ the record keys (node/vault_keys.py):
+
+    v/ PLACE                 sealed live value
+    s/ TRANSACTION PLACE     sealed staged value
+    x/ TRANSACTION           [expires_height, source]
+    g/ TABLE/RECORD          an erasure that has begun
+
+Each change is one synced write of the data store, so a crash leaves a value staged or live, never both or half. A
+record key is durable before data is sealed under it; a key without data does no harm. An erasure is written down
+first, and finished at the next opening if it must be.
+
+What the chain keeps of the past are digests. A value is destroyed once its field has a newer committed version
+(`keep_only`), its transaction failed or expired (`discard`, `expire`), or its record is erased (`erase`).
+
+Methods block for the disk: the event loop calls them through `asyncio.to_thread`. Any thread may call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from chain import codec
+from chain.crypto import DIGEST_BYTES, SigningKey
+from chain.errors import KehuError, define
+from node.leveldb import LevelStore
+from node.vault_keys import PurgingStore, RecordKeys
+from node.vault_seal import (
+    VAULT_DAMAGED,
+    RecordId,
+    Wanted,
+    parse_place,
+    place_of,
+    record_of,
+    seal_value,
+    sealed_bytes,
+    unseal_value,
+)
+from node.vault_values import FieldId, VaultValue
+
+STAGED_BYTES_MAX: Final = 64 << 20
+"""Sealed bytes that may be staged for one source: this node's own people, or one other department."""
+
+VAULT_STAGED_FULL = define(
+    "vault.staged_full",
+    "the node holds as many values of uncommitted transactions from this source as it may",
+    "wait until some are committed or have expired, then send the transaction again",
+)
+VAULT_OTHER_VALUE = define(
+    "vault.other_value",
+    "the value and salt do not give the digest that the chain has for this field",
+    "send the value and salt that the transaction commits to; fetched values: ask another holder",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The values that one transaction commits to; `expires_height` is the transaction's."""
+
+    transaction_id: bytes
+    values: Sequence[VaultValue]
+    expires_height: int
+
+
+@dataclass(slots=True)
+class _Staged:
+    """What is staged for one transaction: sealed bytes by place."""
+
+    expires_height: int
+    source: str
+    sizes: dict[bytes, int] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(self.sizes.values())
+
+
+class Vault:
+    def __init__(self, data: PurgingStore, keys: PurgingStore, chain_id: bytes, seed: bytes) -> None:
+        """`seed`: the node key's 32 secret bytes. Finishes erasures that a crash interrupted.
+
+        Errors: vault.locked, vault.keys_missing, vault.damaged.
+        """
+        self._data = data
+        self._chain_id = chain_id
+        self._lock = threading.RLock()
+        is_new = not self._has_any(b"v/") and not self._has_any(b"s/")
+        self._keys = RecordKeys(keys, chain_id, seed, is_new=is_new)
+        self._staged = self._load_staged()
+        self._unpurged: set[bytes] = set()
+        self._unpurged_keys: set[RecordId] = set()
+        for key, _ in list(data.scan(b"g/")):
+            self.erase(*key[2:].decode().split("/"))
+
+    @classmethod
+    def open(cls, home: Path, chain_id: bytes, node_key: SigningKey) -> Vault:
+        """The vault in the node folder `home`, made if there is none."""
+        data = LevelStore(home / "vault", create=True)
+        stores = [data]
+        try:
+            stores.append(LevelStore(home / "vault-keys", create=True))
+            return cls(data, stores[1], chain_id, node_key.seed)
+        except BaseException:
+            for store in stores:
+                store.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._data.close()
+            self._keys.close()
+
+    def _load_staged(self) -> dict[bytes, _Staged]:
+        staged: dict[bytes, _Staged] = {}
+        for key, raw in self._data.scan(b"x/"):
+            head = codec.fields(codec.decode(raw, 256), "staged", codec.is_uint, codec.is_text)
+            staged[key[2:]] = _Staged(*head)
+        for key, sealed in self._data.scan(b"s/"):
+            transaction_id, place = key[2 : 2 + DIGEST_BYTES], key[2 + DIGEST_BYTES :]
+            if transaction_id not in staged:
+                raise KehuError(VAULT_DAMAGED, what="staged value", transaction=transaction_id)
+            staged[transaction_id].sizes[place] = len(sealed)
+        return staged
+
+    # Staged values
+
+    def stage(self, transaction_id: bytes, values: Sequence[VaultValue], expires_height: int, source: str = "") -> None:
+        """Keeps the values of an uncommitted transaction; durable on return. Staging twice is fine."""
+        self.stage_many([Staging(transaction_id, values, expires_height)], source)
+
+    def stage_many(self, stagings: Sequence[Staging], source: str = "") -> None:
+        """All of `stagings` in one synced write (and one more if records get their first value).
+
+        `source` names the department that sent them, "" this node's own people. Errors: vault.staged_full.
+        """
+        stagings = [staging for staging in stagings if staging.values]
+        with self._lock:
+            self._require_room(stagings, source)
+            keys = self._keys.ensure(_records(value for staging in stagings for value in staging.values))
+            puts: dict[bytes, bytes] = {}
+            sizes: dict[bytes, dict[bytes, int]] = {}
+            for staging in stagings:
+                puts[b"x/" + staging.transaction_id] = codec.encode_flat([staging.expires_height, source])
+                for value in staging.values:
+                    place, sealed = seal_value(self._chain_id, value, keys[RecordId(value.table, value.record)])
+                    puts[b"s/" + staging.transaction_id + place] = sealed
+                    sizes.setdefault(staging.transaction_id, {})[place] = len(sealed)
+            if puts:
+                self._data.write(puts)
+            for staging in stagings:
+                staged = self._staged.setdefault(staging.transaction_id, _Staged(staging.expires_height, source))
+                staged.expires_height, staged.source = staging.expires_height, source
+                staged.sizes.update(sizes[staging.transaction_id])
+
+    def _require_room(self, stagings: Sequence[Staging], source: str) -> None:
+        new = [staging for staging in stagings if staging.transaction_id not in self._staged]
+        added = sum(sealed_bytes(value) for staging in new for value in staging.values)
+        held = sum(staged.size for staged in self._staged.values() if staged.source == source)
+        if added and held + added > STAGED_BYTES_MAX:
+            raise KehuError(VAULT_STAGED_FULL, source=source or "own", held_bytes=held, limit_bytes=STAGED_BYTES_MAX)
+
+    def settle(self, *transaction_ids: bytes) -> None:
+        """The transactions committed: their staged values are live. Unknown ids are passed over."""
+        with self._lock:
+            puts = {
+                b"v/" + place: sealed
+                for transaction_id in transaction_ids
+                for place, sealed in self._staged_values(transaction_id)
+            }
+            self._unstage(transaction_ids, puts)
+
+    def discard(self, *transaction_ids: bytes) -> None:
+        """The transactions will not commit: their staged values are destroyed. Live values stay."""
+        with self._lock:
+            places = [b"s/" + one + place for one in transaction_ids for place, _ in self._staged_values(one)]
+            self._unstage(transaction_ids, {})
+            self._note_destroyed(places, {record_of(key[2 + DIGEST_BYTES :]) for key in places})
+
+    def expire(self, height: int) -> list[bytes]:
+        """Discards what can't commit any more once block `height` is appended; the ids that went."""
+        with self._lock:
+            gone = [key for key, staged in self._staged.items() if staged.expires_height <= height]
+            self.discard(*gone)
+            return gone
+
+    def staged(self) -> dict[bytes, int]:
+        """Transaction id -> expiry height of all that is staged."""
+        with self._lock:
+            return {key: staged.expires_height for key, staged in self._staged.items()}
+
+    def get_staged(self, transaction_id: bytes) -> list[VaultValue]:
+        """The values staged for a transaction. Errors: vault.damaged."""
+        with self._lock:
+            return [self._unseal(place, sealed) for place, sealed in self._staged_values(transaction_id)]
+
+    def _staged_values(self, transaction_id: bytes) -> list[tuple[bytes, bytes]]:
+        if transaction_id not in self._staged:
+            return []
+        prefix = b"s/" + transaction_id
+        return [(key[len(prefix) :], sealed) for key, sealed in self._data.scan(prefix)]
+
+    def _unstage(self, transaction_ids: Iterable[bytes], puts: Mapping[bytes, bytes]) -> None:
+        """Takes the staged entries away, in the same write that adds `puts`."""
+        known = [key for key in dict.fromkeys(transaction_ids) if key in self._staged]
+        if known:
+            deletes = [b"x/" + key for key in known]
+            deletes += [b"s/" + key + place for key in known for place in self._staged[key].sizes]
+            self._data.write(puts, deletes)
+            for key in known:
+                del self._staged[key]
+
+    # Live values
+
+    def get(self, table: str, record: str, field: str, digest: bytes) -> VaultValue | None:
+        """The live value that the chain commits to by `digest`. Errors: vault.damaged."""
+        place = place_of((FieldId(table, record, field), digest))
+        with self._lock:
+            sealed = self._data.get(b"v/" + place)
+            return None if sealed is None else self._unseal(place, sealed)
+
+    def has(self, wanted: Wanted) -> bool:
+        return self._data.get(b"v/" + place_of(wanted)) is not None
+
+    def missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
+        """Which of `wanted` are not live here, in the same order."""
+        return [one for one in wanted if not self.has(one)]
+
+    def live(self, table: str, record: str) -> list[Wanted]:
+        """Fields and digests of a record's live values."""
+        return [parse_place(key[2:]) for key, _ in self._data.scan(RecordId(table, record).to_key(b"v/", b"/"))]
+
+    def put_live(self, values: Sequence[tuple[VaultValue, bytes]]) -> None:
+        """Keeps values whose digests are on the chain already, all or none. Errors: vault.other_value."""
+        for value, digest in values:
+            self._require_digest(value, digest)
+        with self._lock:
+            keys = self._keys.ensure(_records(value for value, _ in values))
+            puts = {}
+            for value, _ in values:
+                place, sealed = seal_value(self._chain_id, value, keys[RecordId(value.table, value.record)])
+                puts[b"v/" + place] = sealed
+            if puts:
+                self._data.write(puts)
+
+    def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> None:
+        """Destroys the live values of each (table, record) except those with the given {field: digest}."""
+        with self._lock:
+            gone = [
+                b"v/" + place_of((name, digest))
+                for (table, record), kept in records.items()
+                for name, digest in self.live(table, record)
+                if kept.get(name.field) != digest
+            ]
+            if gone:
+                self._data.write({}, gone)
+                self._note_destroyed(gone, {record_of(key[2:]) for key in gone})
+
+    # Destruction
+
+    def erase(self, table: str, record: str) -> None:
+        """Destroys a record's key and all its values, staged ones too; no file of the vault has them on return."""
+        with self._lock:
+            erased = RecordId(table, record)
+            mark, inside = erased.to_key(b"g/"), erased.to_key(b"", b"/")
+            self._data.write({mark: b""})
+            self._keys.destroy([erased])
+            gone = [key for key, _ in self._data.scan(b"v/" + inside)]
+            for transaction_id, staged in self._staged.items():
+                places = [place for place in staged.sizes if place.startswith(inside)]
+                gone += [b"s/" + transaction_id + place for place in places]
+                for place in places:
+                    del staged.sizes[place]
+            self._data.purge(gone)
+            self._data.write({}, [mark])
+
+    def tidy(self) -> None:
+        """Takes off the disk what was deleted since the last time; until then it lies there sealed.
+
+        Costs a rewrite of the tables concerned: every few minutes, not after every block.
+        """
+        with self._lock:
+            keys, places = sorted(self._unpurged_keys), sorted(self._unpurged)
+            self._keys.destroy(key for key in keys if self._keys.get(key) is None)
+            self._data.purge([place for place in places if self._data.get(place) is None])
+            self._unpurged_keys.clear()
+            self._unpurged.clear()
+
+    def _note_destroyed(self, keys: Iterable[bytes], records: Iterable[RecordId]) -> None:
+        """Deletes the keys of records of which nothing is left, and remembers what `tidy` has to purge."""
+        in_use = {record_of(place) for staged in self._staged.values() for place in staged.sizes}
+        idle = [one for one in sorted(set(records) - in_use) if not self._has_any(one.to_key(b"v/", b"/"))]
+        if idle:
+            self._keys.delete(idle)
+        self._unpurged.update(keys)
+        self._unpurged_keys.update(idle)
+
+    def status(self) -> dict[str, int]:
+        """Counts, no names. Reads every key: for people, not for loops."""
+        with self._lock:
+            live = [record_of(key[2:]) for key, _ in self._data.scan(b"v/")]
+            return {
+                "live_values": len(live),
+                "records": len(set(live)),
+                "staged_transactions": len(self._staged),
+                "staged_values": sum(len(staged.sizes) for staged in self._staged.values()),
+            }
+
+    def _unseal(self, place: bytes, sealed: bytes) -> VaultValue:
+        return unseal_value(self._chain_id, place, sealed, self._keys.get(record_of(place)))
+
+    def _require_digest(self, value: VaultValue, digest: bytes) -> None:
+        actual = value.digest(self._chain_id)
+        if actual != digest:
+            names = {"table": value.table, "record": value.record, "field": value.field}
+            raise KehuError(VAULT_OTHER_VALUE, **names, expected=digest, actual=actual)
+
+    def _has_any(self, prefix: bytes) -> bool:
+        return next(iter(self._data.scan(prefix)), None) is not None
+
+
+def _records(values: Iterable[VaultValue]) -> list[RecordId]:
+    return sorted({RecordId(value.table, value.record) for value in values})
