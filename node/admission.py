@@ -1,0 +1,141 @@
+"""Letting transactions in: every check that can be made before consensus, the personal values first of all.
+
+A transaction is admitted once its values are durable here and, as the policy asks, at other departments; only then
+may it go into a batch, because a digest on the chain whose value nobody holds is a loss that can't be mended. What is
+refused here is not on the record; what is admitted gets a receipt, if only one that says it failed or expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from chain.blocks import BlockStore
+from chain.errors import KehuError, define
+from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
+from chain.ledger import Ledger
+from chain.transaction import Transaction
+from node.batcher import Batcher
+from node.mempool import Mempool
+from node.vault_values import VaultValue
+from node.verification import INLINE_TRANSACTIONS_MAX
+
+VALUE_UNCOMMITTED = define(
+    "vault.value_uncommitted",
+    "a value came along whose digest stands in none of the transactions of the request",
+    "send each value with the transaction that commits to it; the digest covers chain, table, record, field and salt",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of one envelope; `transaction_id` is None if it was too malformed to have one."""
+
+    transaction_id: bytes | None
+    error: KehuError | None = None
+
+
+Safeguard = Callable[[Transaction, Sequence[VaultValue]], Awaitable[None]]
+"""Makes a transaction's values durable wherever the policy wants them, or raises KehuError."""
+
+
+class Admitter:
+    """`digests_of` lists the field digests that a transaction commits to."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        blocks: BlockStore,
+        mempool: Mempool,
+        batcher: Batcher,
+        digests_of: Callable[[Transaction], Sequence[bytes]],
+        safeguard: Safeguard,
+    ) -> None:
+        self._ledger = ledger
+        self._blocks = blocks
+        self._mempool = mempool
+        self._batcher = batcher
+        self._digests_of = digests_of
+        self._safeguard = safeguard
+
+    def is_known(self, transaction_id: bytes) -> bool:
+        """Whether it waits here or was executed."""
+        return (
+            transaction_id in self._mempool
+            or transaction_id in self._ledger.recent
+            or self._blocks.find(transaction_id) is not None
+        )
+
+    async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
+        """One answer per envelope, in order. Repeating it is safe."""
+        decoded = [_decode(envelope) for envelope in envelopes]
+        transactions = [item for item in decoded if isinstance(item, Transaction)]
+        errors = await self._check_all(transactions)
+        shares = self._share_out(transactions, values)
+        await asyncio.gather(
+            *(self._admit(item, shares[item.id], errors) for item in transactions if item.id not in errors)
+        )
+        return [
+            Admission(item.id, errors.get(item.id)) if isinstance(item, Transaction) else Admission(None, item)
+            for item in decoded
+        ]
+
+    async def _check_all(self, transactions: list[Transaction]) -> dict[bytes, KehuError]:
+        if len(transactions) <= INLINE_TRANSACTIONS_MAX:
+            return self._refusals(transactions)
+        return await asyncio.to_thread(self._refusals, transactions)
+
+    def _refusals(self, transactions: list[Transaction]) -> dict[bytes, KehuError]:
+        errors: dict[bytes, KehuError] = {}
+        for transaction in transactions:
+            try:
+                self._check(transaction)
+            except KehuError as error:
+                errors[transaction.id] = error
+        return errors
+
+    def _check(self, transaction: Transaction) -> None:
+        transaction.verify(self._ledger.genesis.chain_id)
+        height, furthest = self._ledger.height, self._ledger.height + self._ledger.genesis.expiry_heights_max
+        if transaction.expires_height <= height and not self.is_known(transaction.id):
+            raise KehuError(TRANSACTION_EXPIRED, height=height, expires=transaction.expires_height)
+        if transaction.expires_height > furthest:
+            raise KehuError(TRANSACTION_TOO_FAR, expires=transaction.expires_height, limit=furthest)
+
+    def _share_out(
+        self, transactions: list[Transaction], values: Sequence[VaultValue]
+    ) -> dict[bytes, list[VaultValue]]:
+        """Each transaction's own values, found by their digests."""
+        chain_id = self._ledger.genesis.chain_id
+        by_digest = {value.digest(chain_id): value for value in values}
+        shares: dict[bytes, list[VaultValue]] = {}
+        used: set[bytes] = set()
+        for transaction in transactions:
+            wanted = [digest for digest in self._digests_of(transaction) if digest in by_digest]
+            used.update(wanted)
+            shares[transaction.id] = [by_digest[digest] for digest in wanted]
+        for digest, value in by_digest.items():
+            if digest not in used:
+                raise KehuError(VALUE_UNCOMMITTED, table=value.table, record=value.record, field=value.field)
+        return shares
+
+    async def _admit(self, transaction: Transaction, values: list[VaultValue], errors: dict[bytes, KehuError]) -> None:
+        if self.is_known(transaction.id):
+            return
+        try:
+            self._mempool.require_room([transaction])
+            await self._safeguard(transaction, values)
+            self._mempool.require_room([transaction])
+        except KehuError as error:
+            errors[transaction.id] = error
+            return
+        if not self.is_known(transaction.id) and self._mempool.admit(transaction):
+            self._batcher.admitted()
+
+
+def _decode(envelope: bytes) -> Transaction | KehuError:
+    try:
+        return Transaction.from_bytes(envelope)
+    except KehuError as error:
+        return error
