@@ -106,7 +106,7 @@ class FetchBlocks:
 
 @dataclass(frozen=True, slots=True)
 class Accuse:
-    """`department` broke the protocol. `evidence`: the signed messages that prove it to third parties, if there are any.
+    """`department` broke the protocol. `evidence`: the signed messages that prove it to others, if there are any.
 
     `offence` is one of the codes in `consensus.evidence`; `detail` holds numbers and ids only.
     """
@@ -119,7 +119,7 @@ class Accuse:
 
 @dataclass(frozen=True, slots=True)
 class ViewEntered:
-    """For health and logs: where the replica stands. Not active means it has asked for `view` and waits for NEW-VIEW."""
+    """For health and logs: where the replica stands. Not active: it has asked for `view` and waits for NEW-VIEW."""
 
     height: int
     view: int

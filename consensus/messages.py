@@ -69,7 +69,7 @@ class PrePrepare:
     @classmethod
     def from_value(cls, value: codec.Value) -> PrePrepare:
         u = codec.is_uint
-        *head, body, certificate = codec.fields(
+        _, epoch, height, view, block_id, department, signature, body, certificate = codec.fields(
             value,
             cls.kind,
             _any,
@@ -81,8 +81,9 @@ class PrePrepare:
             codec.is_signature,
             codec.is_bytes,
             _maybe_list,
-        )[1:]
-        return cls(*head, body, _certificate_or_none(certificate))
+        )
+        parent = _certificate_or_none(certificate)
+        return cls(epoch, height, view, block_id, department, signature, body, parent)
 
     @classmethod
     def signed(

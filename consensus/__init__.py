@@ -1,0 +1,1 @@
+"""PBFT as a deterministic state machine: `Replica.step(event, now_ms) -> effects` (docs/spec/consensus.md)."""

@@ -1,0 +1,107 @@
+"""What the others have said about the height under way, and a little of what they said about the next ones.
+
+Everything is kept per member and bounded, so that a faulty member can fill its own slots only:
+
+- of the current height: one PRE-PREPARE and one VIEW-CHANGE per member (the highest view), votes of the
+  `views_kept` highest views; all verified;
+- of each of the next `height_window` heights: one message of each kind per member, unverified, because their
+  validator set is not known yet;
+- of any height: the highest one each member has spoken about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chain.certificate import Phase, Vote
+from consensus.messages import NewView, PrePrepare, ViewChange, VoteMessage
+
+HeightMessage = PrePrepare | VoteMessage | ViewChange | NewView
+"""The messages that belong to one height."""
+
+
+def coordinates(message: HeightMessage) -> tuple[int, int, str]:
+    """(height, view, slot name) of a message."""
+    if isinstance(message, VoteMessage):
+        return message.vote.height, message.vote.view, message.vote.phase
+    return message.height, message.view, message.kind
+
+
+@dataclass(slots=True)
+class MessageLog:
+    """Verified messages of the current height; a new one for each height."""
+
+    pre_prepares: dict[str, PrePrepare] = field(default_factory=dict)
+    view_changes: dict[str, ViewChange] = field(default_factory=dict)
+    votes: dict[str, dict[tuple[int, Phase], Vote]] = field(default_factory=dict)
+
+    def vote_of(self, department: str, phase: Phase, view: int) -> Vote | None:
+        return self.votes.get(department, {}).get((view, phase))
+
+    def has_room_for(self, vote: Vote, views_kept: int) -> bool:
+        """Whether the vote would stay: a member's lowest views go first."""
+        kept = self.votes.get(vote.department, {})
+        return len(kept) < 2 * views_kept or vote.view > min(kept)[0]
+
+    def add_vote(self, vote: Vote, views_kept: int) -> None:
+        kept = self.votes.setdefault(vote.department, {})
+        kept[vote.view, vote.phase] = vote
+        if len(kept) > 2 * views_kept:
+            del kept[min(kept)]
+
+    def matching_votes(self, phase: Phase, view: int, block_id: bytes) -> list[Vote]:
+        """One vote per department for this block in this view."""
+        found = (self.vote_of(department, phase, view) for department in self.votes)
+        return [vote for vote in found if vote is not None and vote.block_id == block_id]
+
+    def view_changes_for(self, view: int) -> tuple[ViewChange, ...]:
+        """The VIEW-CHANGEs for exactly this view, in order of department."""
+        return tuple(
+            self.view_changes[name] for name in sorted(self.view_changes) if self.view_changes[name].view == view
+        )
+
+    def members_at_or_above(self, view: int) -> int:
+        return sum(change.view >= view for change in self.view_changes.values())
+
+    def view_to_join(self, others_needed: int, own: str) -> int:
+        """The highest view that `others_needed` members other than `own` have reached or passed; 0 if none."""
+        views = sorted((vc.view for name, vc in self.view_changes.items() if name != own), reverse=True)
+        return views[others_needed - 1] if len(views) >= others_needed else 0
+
+
+@dataclass(slots=True)
+class FutureMessages:
+    """Unverified messages of the next heights, and how far each member claims to be."""
+
+    slots: dict[str, dict[tuple[int, str], HeightMessage]] = field(default_factory=dict)
+    claimed_heights: dict[str, int] = field(default_factory=dict)
+
+    def claim(self, sender: str, height: int) -> None:
+        self.claimed_heights[sender] = max(height, self.claimed_heights.get(sender, 0))
+
+    def height_claimed_by(self, members: int) -> int:
+        """The highest height that this many distinct members claim to work at or beyond; 0 if none."""
+        heights = sorted(self.claimed_heights.values(), reverse=True)
+        return heights[members - 1] if len(heights) >= members else 0
+
+    def keep(self, sender: str, message: HeightMessage) -> None:
+        """Of one kind and height the highest view is kept, the first message of it."""
+        height, view, slot = coordinates(message)
+        kept = self.slots.setdefault(sender, {})
+        present = kept.get((height, slot))
+        if present is None or coordinates(present)[1] < view:
+            kept[height, slot] = message
+
+    def take(self, height: int) -> list[tuple[str, HeightMessage]]:
+        """The kept messages of `height` in a fixed order; everything up to it is forgotten."""
+        taken: list[tuple[str, HeightMessage]] = []
+        for sender in sorted(self.slots):
+            kept = self.slots[sender]
+            taken += [(sender, kept[key]) for key in sorted(kept) if key[0] == height]
+            self.slots[sender] = {key: message for key, message in kept.items() if key[0] > height}
+        return taken
+
+    def forget_strangers(self, members: tuple[str, ...]) -> None:
+        """After a change of the validator set."""
+        self.slots = {name: kept for name, kept in self.slots.items() if name in members}
+        self.claimed_heights = {name: height for name, height in self.claimed_heights.items() if name in members}
