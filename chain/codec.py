@@ -25,9 +25,6 @@ DEPTH_MAX: Final = 16
 ELEMENTS_MAX: Final = 1 << 16
 """Elements of all lists and maps together; 64 Ki small elements decode in a few milliseconds."""
 
-_INT_MIN: Final = -(1 << 63)
-_INT_MAX: Final = (1 << 64) - 1
-
 
 def encode(value: Value) -> bytes:
     """The canonical bytes of `value`; `InvariantError`-free: a value outside the format is a `KehuError`."""
@@ -50,8 +47,6 @@ def _pack(value: Value) -> bytes:
 def _canonical(value: Value, depth: int) -> Value:
     kind = type(value)
     if kind in _SCALARS:
-        if kind is int and not _INT_MIN <= value <= _INT_MAX:
-            raise KehuError(CODEC_SHAPE, problem="integer out of range")
         return value
     if depth >= DEPTH_MAX:
         raise KehuError(CODEC_TOO_LARGE, depth=depth, limit=DEPTH_MAX)
@@ -60,7 +55,7 @@ def _canonical(value: Value, depth: int) -> Value:
             raise KehuError(CODEC_SHAPE, problem="a map key is not a string")
         return {key: _canonical(value[key], depth + 1) for key in sorted(value)}
     if kind in (list, tuple):
-        return [_canonical(item, depth + 1) for item in value]
+        return [item if type(item) in _SCALARS else _canonical(item, depth + 1) for item in value]
     raise KehuError(CODEC_SHAPE, problem=f"{kind.__name__} has no encoding")
 
 
@@ -73,24 +68,23 @@ def decode(data: bytes, bytes_max: int, elements_max: int = ELEMENTS_MAX) -> Val
         raise KehuError(CODEC_TOO_LARGE, bytes=len(data), limit=bytes_max)
     left = elements_max
 
-    def count(elements: int) -> None:
+    def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
         nonlocal left
-        left -= elements
+        left -= len(pairs) + 1
         if left < 0:
             raise KehuError(CODEC_TOO_LARGE, elements=f">{elements_max}", limit=elements_max)
-
-    def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
-        count(len(pairs))
         previous = None
         for key, _ in pairs:
             if type(key) is not str or (previous is not None and key <= previous):
                 raise KehuError(CODEC_MALFORMED, problem="map keys are not strictly ascending strings")
             previous = key
-        count(1)
         return dict(pairs)
 
     def listing(items: list[Any]) -> list[Any]:
-        count(len(items) + 1)
+        nonlocal left
+        left -= len(items) + 1
+        if left < 0:
+            raise KehuError(CODEC_TOO_LARGE, elements=f">{elements_max}", limit=elements_max)
         return items
 
     try:
@@ -109,7 +103,8 @@ def decode(data: bytes, bytes_max: int, elements_max: int = ELEMENTS_MAX) -> Val
         raise
     except (ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError) as error:
         raise KehuError(CODEC_MALFORMED, problem=type(error).__name__) from None
-    _check_kinds(value, 0)
+    if type(value) not in _SCALARS:
+        _check_kinds(value, 0)
     if _pack(value) != data:
         raise KehuError(CODEC_MALFORMED, problem="not the shortest form")
     return value
@@ -174,7 +169,8 @@ def fields(value: Value, what: str, *checks: Check) -> list[Value]:
     """`value` as the list it must be: one element per check, each passing its own."""
     if type(value) is not list or len(value) != len(checks):
         raise KehuError(CODEC_SHAPE, what=what, problem=f"not a list of {len(checks)}")
-    for position, (item, check) in enumerate(zip(value, checks, strict=True)):
+    for item, check in zip(value, checks, strict=True):
         if not check(item):
+            position = next(i for i, check in enumerate(checks) if not check(value[i]))
             raise KehuError(CODEC_SHAPE, what=what, position=position)
     return value

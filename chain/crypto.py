@@ -11,6 +11,7 @@ S < L, A and R canonical (y < p) and not of small order. It is the only verify f
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final, Protocol
 
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
@@ -40,7 +41,12 @@ _SMALL_ORDER_Y: Final = frozenset(
 
 def digest(tag: str, payload: bytes) -> bytes:
     """SHA-256 under a domain tag (docs/spec/digests.md lists the tags)."""
-    return hashlib.sha256(b"kehu/%b\x00%b" % (tag.encode(), payload)).digest()
+    return hashlib.sha256(_prefix(tag) + payload).digest()
+
+
+@cache
+def _prefix(tag: str) -> bytes:
+    return b"kehu/%b\x00" % tag.encode()
 
 
 def signed_message(purpose: str, chain_id: bytes, payload: bytes) -> bytes:
