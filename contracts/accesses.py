@@ -1,0 +1,70 @@
+"""The table of accesses: who asked for which fields of which record, when, what for, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chain import codec
+from chain.execution import CallContext
+from chain.state import View
+from contracts.base import next_number, stamp
+from contracts.errors import FIELD_ABSENT
+from contracts.permissions import Decision
+from contracts.records import Record, public_facts
+from contracts.subjects import Subject
+
+Answers = dict[str, dict[str, Any]]
+"""field -> {allowed: true, digest, version, because} | {allowed: false, code}"""
+
+
+def record_access(
+    context: CallContext,
+    view: View,
+    subject: Subject,
+    table: str,
+    record_id: str,
+    action: str,
+    purpose: str,
+    answers: Mapping[str, Mapping[str, Any]],
+    **more: codec.Value,
+) -> None:
+    """Adds accesses/<table>.<record>.<n>; `action` is read, list, history or contact."""
+    number = next_number(view, f"accesses.{table}.{record_id}")
+    row = {
+        "by": subject.text,
+        "department": subject.department,
+        "action": action,
+        "purpose": purpose,
+        "allowed": sorted(field for field, answer in answers.items() if answer["allowed"]),
+        "refused": sorted(field for field, answer in answers.items() if not answer["allowed"]),
+        **more,
+        **stamp(context),
+    }
+    view.put("accesses", f"{table}.{record_id}.{number}", row)
+
+
+def answer_fields(record: Record, decisions: Mapping[str, Decision]) -> Answers:
+    """What the asker is told of each field: where its value's digest is, or why not."""
+    answers: Answers = {}
+    for field, decision in decisions.items():
+        stored = record["fields"].get(field)
+        if not decision.allowed:
+            answers[field] = {"allowed": False, "code": decision.code}
+        elif stored is None:
+            answers[field] = {"allowed": False, "code": FIELD_ABSENT.code}
+        else:
+            digest, version = stored
+            answers[field] = {"allowed": True, "digest": digest, "version": version, "because": decision.because}
+    return answers
+
+
+def shown_record(table: str, record_id: str, record: Record, answers: Answers) -> dict[str, Any]:
+    """One record in the result of a read."""
+    return {
+        "table": table,
+        "record": record_id,
+        "version": record["version"],
+        "facts": public_facts(record),
+        "fields": answers,
+    }

@@ -1,0 +1,217 @@
+"""The errors of the contracts: why a call was refused, and what to do about it.
+
+An error stops its transaction, which then changed nothing; the code stands in the receipt. A refused *read* is
+not an error: it succeeds, stays on the record, and carries one of these codes in its result.
+"""
+
+from __future__ import annotations
+
+from chain.errors import define
+
+# Calls
+CALL_UNKNOWN = define(
+    "call.unknown", "no contract has a call of this name", "compare the name with docs/spec/contracts.md"
+)
+CALL_ARGUMENTS = define(
+    "call.arguments",
+    "an argument of the call is missing, unknown, of another kind or out of its limits",
+    "compare the named argument with docs/spec/contracts.md",
+)
+CALL_POSITION = define(
+    "call.position",
+    "calls whose results are long must be among the first of their transaction, or its receipt would grow too large",
+    "send one list or history call per transaction",
+)
+
+# Senders
+KEYS_UNKNOWN = define(
+    "keys.unknown", "nobody is enrolled with the key that signed this", "have an administrator enrol the key"
+)
+KEYS_REVOKED = define(
+    "keys.revoked",
+    "the key that signed this is revoked",
+    "use your current key, or have an administrator set a new one",
+)
+KEYS_TAKEN = define(
+    "keys.taken", "the key is or was enrolled already; a key is used for one person, node or gateway only, once",
+    "make a fresh key",
+)  # fmt: skip
+KEYS_POSSESSION = define(
+    "keys.possession",
+    "the proof that the new key's holder has its secret half does not verify",
+    'sign encode([id, key as hex]) with the new key, purpose "key-possession", for this chain',
+)
+KEYS_WRONG_KIND = define(
+    "keys.wrong_kind",
+    "this kind of key (person, node, gateway) may not do this",
+    "sign with a key of the kind that docs/spec/contracts.md names for the call",
+)
+NODE_WRONG_NODE = define(
+    "node.wrong_node",
+    "a node's own transaction came in through another department's node",
+    "submit it through the node that signed it",
+)
+
+# People, departments, gateways
+DEPARTMENT_UNKNOWN = define(
+    "department.unknown", "the network has no department of this id", "list the departments: `kehu network status`"
+)
+PEOPLE_UNKNOWN = define("people.unknown", "nobody has this work id", "list the people: `kehu people list`")
+PEOPLE_EXISTS = define("people.exists", "this work id was given out before", "choose another work id")
+PEOPLE_REVOKED = define(
+    "people.revoked", "this person has been revoked", "enrol the person anew under another work id, if that is meant"
+)
+PEOPLE_WRONG_NODE = define(
+    "people.wrong_node",
+    "a person acts through the own department's node only; this came in through another's",
+    "connect to your department's node",
+)
+PEOPLE_ROLE = define(
+    "people.role",
+    "the role administrator belongs to people of the administration, and to nobody else",
+    "choose another role or department",
+)
+PEOPLE_LAST_ADMINISTRATOR = define(
+    "people.last_administrator",
+    "afterwards nobody could administer the network: this is the last administrator with an active key",
+    "enrol another administrator first",
+)
+GATEWAY_UNKNOWN = define("gateway.unknown", "no gateway has this id", "list the gateways: `kehu network status`")
+GATEWAY_EXISTS = define("gateway.exists", "this gateway id was given out before", "choose another gateway id")
+GATEWAY_REVOKED = define("gateway.revoked", "this gateway has been revoked already", "nothing is left to do")
+
+# Permissions
+PERMISSION_DENIED = define(
+    "permission.denied",
+    "no rule of the policy, assignment or live grant allows this",
+    "ask the administration for a grant or an assignment",
+)
+PERMISSION_ADMINISTRATOR = define(
+    "permission.administrator_only", "only an administrator may do this", "ask the administration"
+)
+POLICY_INVALID = define(
+    "policy.invalid",
+    "a part of the policy is missing, unknown, of another kind or out of its limits",
+    "compare the named part with docs/spec/contracts.md",
+)
+GRANT_EXISTS = define("grant.exists", "this grant id was used before", "choose another grant id")
+GRANT_UNKNOWN = define("grant.unknown", "there is no grant of this id", "list the grants: `kehu grants`")
+GRANT_REVOKED = define("grant.revoked", "this grant has been revoked already", "nothing is left to do")
+GRANT_EXPIRED = define(
+    "grant.expired", "the grant would have expired before it began", "choose an expiry after the present block's time"
+)
+GRANT_LIMIT = define(
+    "grant.limit", "a subject or record would have more grants than the limit",
+    "revoke grants that are no longer needed, or grant to the department",
+)  # fmt: skip
+ASSIGNMENT_EXISTS = define(
+    "assignment.exists", "the record is assigned to this subject already", "nothing is left to do"
+)
+ASSIGNMENT_UNKNOWN = define(
+    "assignment.unknown", "the record is not assigned to this subject", "look at the record's assignments"
+)
+ASSIGNMENT_LIMIT = define(
+    "assignment.limit", "the record would be assigned to more subjects than the limit",
+    "assign it to a department instead of many people",
+)  # fmt: skip
+
+# Records
+TABLE_UNKNOWN = define(
+    "record.table_unknown", "there is no such table of records", "choose one of those docs/spec/contracts.md names"
+)
+RECORD_UNKNOWN = define("record.unknown", "the table has no record of this id", "check the id")
+RECORD_EXISTS = define("record.exists", "a record of this id was registered before", "choose another id, or update it")
+FIELD_UNKNOWN = define(
+    "record.field_unknown",
+    "the policy knows no such personal field in this table",
+    "use one of the fields the policy names for the table",
+)
+FIELD_MISSING = define("record.field_missing", "a field that every such record has is missing", "add the named field")
+FIELD_ABSENT = define("record.field_absent", "the record has no value for this field", "nothing is there to be read")
+VERSION_CONFLICT = define(
+    "record.version_conflict",
+    "somebody changed the record after the version this change was made from",
+    "read the record again, look at what changed, and repeat the change on its present version",
+)
+NOT_LISTABLE = define(
+    "access.not_listable", "records of this table can't be listed by sequence", "name the record and read it"
+)
+
+# Phone identity
+PHONE_NO_IDENTIFIER = define(
+    "phone.no_identifier",
+    "no carrier's answer brings an identifier for the number, and the caller did not choose a temporary customer",
+    "ask the carrier again, or record the customer as temporary",
+)
+PHONE_IDENTIFIER = define(
+    "phone.identifier_unattested",
+    "the identifier given is not the one that the attestation commits to",
+    "leave the identifier out or give the attestation's; an identifier comes from a gateway only",
+)
+PHONE_ONLY_CHANGE_PHONE = define(
+    "phone.only_by_change_phone",
+    "number and identifier change only together and with the carrier's answer",
+    "use customers.change_phone",
+)
+PHONE_UNCHANGED = define("phone.unchanged", "the new number is the present one", "give the customer's new number")
+PHONE_ANSWER_NEEDED = define(
+    "phone.answer_needed",
+    "the customer's old number belongs to somebody else now; a new one is taken only with the carrier's answer to it",
+    "have a gateway ask the carrier about the new number, and send its attestation along",
+)
+PHONE_RECHECK_NEEDED = define(
+    "phone.recheck_needed",
+    "the last clear answer about the number is older than the policy allows before contact",
+    "have the number checked again, then repeat the request",
+)
+PHONE_INVALID = define(
+    "phone.invalid", "the number no longer reaches this customer", "obtain the customer's new number by another way"
+)
+PHONE_TEMPORARY = define(
+    "phone.temporary",
+    "the customer is temporary: no carrier has named an identifier for the number yet",
+    "have the number checked again later",
+)
+
+# Attestations
+ATTESTATION_UNSIGNED = define(
+    "attestation.unsigned",
+    "the attestation's signature is not that of its gateway for this chain",
+    "ask the gateway again; if it recurs, inspect the gateway's key",
+)
+ATTESTATION_UNKNOWN_GATEWAY = define(
+    "attestation.unknown_gateway", "no gateway of the attestation's id is enrolled", "have an administrator enrol it"
+)
+ATTESTATION_REVOKED_GATEWAY = define(
+    "attestation.revoked_gateway", "the attestation's gateway has been revoked", "ask another gateway"
+)
+ATTESTATION_OLD = define(
+    "attestation.old", "the attestation is older than the policy allows at the block's time", "ask the gateway again"
+)
+ATTESTATION_FUTURE = define(
+    "attestation.future", "the attestation is from further ahead of the block's time than the policy allows",
+    "set the gateway's clock",
+)  # fmt: skip
+ATTESTATION_REUSED = define(
+    "attestation.reused",
+    "this attestation, or a later one of the same gateway about this customer, has been used already",
+    "ask the gateway again",
+)
+ATTESTATION_OTHER_CUSTOMER = define(
+    "attestation.other_customer", "the attestation is about another customer", "ask the gateway about this customer"
+)
+ATTESTATION_OTHER_NUMBER = define(
+    "attestation.other_number",
+    "the attestation is about another number than the record's present one (or under another salt)",
+    "ask the gateway about the present number with the present salt",
+)
+
+# Vault
+VAULT_NOT_HOLDER = define(
+    "vault.not_holder", "a department can only release values that it is entitled to hold", "ask an entitled holder"
+)
+VAULT_NOT_ENTITLED = define(
+    "vault.not_entitled",
+    "the department that should receive the values is not entitled to hold them",
+    "grant or assign the record to it first",
+)

@@ -1,0 +1,244 @@
+"""Who may do what: the one decision, and its other direction, who is entitled to hold a value.
+
+`may` (and `Case`, the same for many fields and records) is the only place where access is decided. It denies
+unless a rule of the policy, with the assignments its scope asks for, or a live grant allows. `holders` follows
+from the same rules, so whoever may see a value has a department that may hold it. All of it is pure: a node's
+vault asks over its own state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chain.errors import KehuError
+from chain.state import View
+from contracts.base import ACTIONS, EVERY
+from contracts.entitlements import assignments, covers, granted_subjects, grants_of, is_live
+from contracts.errors import (
+    FIELD_UNKNOWN,
+    KEYS_REVOKED,
+    KEYS_WRONG_KIND,
+    PEOPLE_REVOKED,
+    PEOPLE_UNKNOWN,
+    PERMISSION_DENIED,
+    TABLE_UNKNOWN,
+)
+from contracts.policy import ALL, ASSIGNED, load_policy, rule_name
+from contracts.subjects import ACTIVE, WORKING_ROLES, Subject
+
+ALLOWED: Final = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is to be read, changed, contacted or exported.
+
+    record: None is one the subject is about to register, which will be assigned to the subject.
+    field: None asks whether there is any field for which the answer is yes.
+    purpose: None (changes have none) is covered by rules and by grants for every purpose.
+    """
+
+    table: str
+    record: str | None
+    field: str | None = None
+    purpose: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`because` names the rule or grant that allowed ("rule:sales.customers.assigned", "grant:g7"), else None;
+    `code` is "ok" or the error code of the refusal."""
+
+    allowed: bool
+    because: str | None
+    code: str
+
+
+def may(view: View, subject: Subject, action: str, resource: Resource, time_ms: int) -> Decision:
+    """Whether `subject` may do `action` to `resource` at `time_ms` (the block's time). Denies by default."""
+    case = Case(view, subject, action, resource.table, resource.purpose, time_ms)
+    return case.decide(resource.record, resource.field)
+
+
+class Case:
+    """One subject's say over one table: what all records share is read once, then `decide` goes field by field."""
+
+    def __init__(self, view: View, subject: Subject, action: str, table: str, purpose: str | None, time_ms: int):
+        self._view, self._action, self._table = view, action, table
+        self._purpose, self._time_ms = purpose, time_ms
+        policy = load_policy(view)
+        self._known_fields: list[str] = policy["tables"].get(table, [])
+        person = view.get("people", subject.id) if subject.kind == "person" else None
+        self._refusal = _standing(subject, person) or (None if table in policy["tables"] else TABLE_UNKNOWN.code)
+        self._person = f"person:{subject.id}"
+        department = "" if person is None else person["department"]
+        self._department = f"department:{department}"
+        self._rules = [
+            rule
+            for rule in _rules_for(policy, table, (action,))
+            if person is not None and person["role"] in WORKING_ROLES and rule["department"] == department
+        ]
+        self._general_grants = [] if self._refusal else self._grants(EVERY)
+        self._looked_up: tuple[str | None, dict[str, Any]] | None = None
+
+    def decide(self, record: str | None, field: str | None) -> Decision:
+        if self._refusal is not None:
+            return Decision(False, None, self._refusal)
+        if field is not None and field not in self._known_fields:
+            return Decision(False, None, FIELD_UNKNOWN.code)
+        for rule in self._rules:
+            if covers(rule["fields"], field) and self._is_in_scope(rule["scope"], record):
+                return Decision(True, rule_name(rule), ALLOWED)
+        grants = self._general_grants if record is None else [*self._general_grants, *self._grants(record)]
+        for grant_id, terms in grants:
+            if covers(terms["fields"], field):
+                return Decision(True, f"grant:{grant_id}", ALLOWED)
+        return Decision(False, None, PERMISSION_DENIED.code)
+
+    def decide_fields(self, record: str | None, fields: Sequence[str]) -> dict[str, Decision]:
+        return {field: self.decide(record, field) for field in fields}
+
+    def _is_in_scope(self, scope: str, record: str | None) -> bool:
+        if scope == ALL or record is None:
+            return True
+        if self._looked_up is None or self._looked_up[0] != record:
+            self._looked_up = (record, assignments(self._view, self._table, record))
+        subjects = self._looked_up[1]
+        return self._person in subjects or (scope != ASSIGNED and self._department in subjects)
+
+    def _grants(self, record: str) -> list[tuple[str, dict[str, Any]]]:
+        """Live grants of the person, then of the department, for this action and purpose."""
+        return [
+            (grant_id, terms)
+            for subject in (self._person, self._department)
+            for grant_id, terms in grants_of(self._view, subject, self._table, record).items()
+            if self._action in terms["actions"]
+            and terms["purpose"] in (EVERY, self._purpose)
+            and is_live(terms, self._time_ms)
+        ]
+
+
+def require_may(
+    view: View, subject: Subject, action: str, table: str, record: str | None, fields: Sequence[str], time_ms: int
+) -> None:
+    """For changes, which are refused as a whole. Errors: permission.denied and the other codes of `may`."""
+    case = Case(view, subject, action, table, None, time_ms)
+    for field in fields:
+        decision = case.decide(record, field)
+        if not decision.allowed:
+            spec = _REFUSALS[decision.code]
+            raise KehuError(spec, subject=subject.text, action=action, table=table, record=record, field=field)
+
+
+_REFUSALS: Final = {
+    spec.code: spec
+    for spec in (
+        FIELD_UNKNOWN,
+        KEYS_REVOKED,
+        KEYS_WRONG_KIND,
+        PEOPLE_REVOKED,
+        PEOPLE_UNKNOWN,
+        PERMISSION_DENIED,
+        TABLE_UNKNOWN,
+    )
+}
+
+
+def _standing(subject: Subject, person: dict[str, Any] | None) -> str | None:
+    """Why this subject has no say at all, or None. Nodes and gateways see nothing: people do."""
+    if subject.kind != "person":
+        return KEYS_WRONG_KIND.code
+    if person is None:
+        return PEOPLE_UNKNOWN.code
+    if person["status"] != ACTIVE:
+        return PEOPLE_REVOKED.code
+    return None if person["keys"] else KEYS_REVOKED.code
+
+
+def _rules_for(policy: dict[str, Any], table: str, actions: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        rule
+        for rule in policy["rules"]
+        if rule["table"] in (EVERY, table) and any(action in rule["actions"] for action in actions)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """subject: "department:ID" or "person:ID"; department: whose vault serves it; because: as in Decision."""
+
+    subject: str
+    department: str
+    because: str
+
+
+def entitled(
+    view: View,
+    table: str,
+    record: str,
+    field: str | None,
+    actions: Sequence[str] = ACTIONS,
+    time_ms: int | None = None,
+) -> Iterator[Entitled]:
+    """Every subject that a rule or grant gives one of `actions` on this value, with duplicates.
+
+    Purposes are left out of account. Without `time_ms` grants count until they are revoked; with it, until they
+    expire. Revoked people count no longer.
+    """
+    policy = load_policy(view)
+    if table not in policy["tables"] or (field is not None and field not in policy["tables"][table]):
+        return
+    for rule in _rules_for(policy, table, actions):
+        if covers(rule["fields"], field):
+            yield from _entitled_by_rule(view, rule, table, record)
+    for scope in (EVERY, record):
+        for subject in granted_subjects(view, table, scope):
+            department = _department_of(view, subject)
+            for grant_id, terms in grants_of(view, subject, table, scope).items():
+                is_meant = covers(terms["fields"], field) and any(action in terms["actions"] for action in actions)
+                if department is not None and is_meant and is_live(terms, time_ms):
+                    yield Entitled(subject, department, f"grant:{grant_id}")
+
+
+def _entitled_by_rule(view: View, rule: dict[str, Any], table: str, record: str) -> Iterator[Entitled]:
+    department, because = rule["department"], rule_name(rule)
+    if rule["scope"] == ALL:
+        yield Entitled(f"department:{department}", department, because)
+        return
+    for subject, assignment in assignments(view, table, record).items():
+        is_meant = subject.startswith("person:") or rule["scope"] != ASSIGNED
+        if assignment["department"] == department and is_meant and _works(view, subject):
+            yield Entitled(subject, department, because)
+
+
+def _works(view: View, subject: str) -> bool:
+    """Whether rules of the policy apply to the subject: a department, or somebody active who works there."""
+    kind, _, id_ = subject.partition(":")
+    if kind == "department":
+        return True
+    person = view.get("people", id_)
+    return person is not None and person["status"] == ACTIVE and person["role"] in WORKING_ROLES
+
+
+def _department_of(view: View, subject: str) -> str | None:
+    """The department whose vault serves the subject; None for a revoked person."""
+    kind, _, id_ = subject.partition(":")
+    if kind == "department":
+        return id_
+    person = view.get("people", id_)
+    return person["department"] if person is not None and person["status"] == ACTIVE else None
+
+
+def holders(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:
+    """The departments entitled to hold this value, in order of id: those with any action on it.
+
+    Changing counts too: who writes a value keeps it before the transaction is proposed. For `time_ms` see `entitled`.
+    """
+    return tuple(sorted({item.department for item in entitled(view, table, record, field, time_ms=time_ms)}))
+
+
+def readers(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:
+    """The subjects that may read this value for some purpose, as "department:ID" and "person:ID", in order."""
+    return tuple(sorted({item.subject for item in entitled(view, table, record, field, ("read",), time_ms)}))

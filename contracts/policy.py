@@ -1,0 +1,212 @@
+"""The policy: a map in state (policy/current) that the administration replaces as a whole.
+
+  neighbours        departments in the order in which projects travel
+  rules             [{department, table | "*", actions, fields | ["*"], scope}, ...]; deny unless one matches
+  tables            table -> its personal fields
+  vault_holders_min departments that must hold a transaction's values before it is proposed
+  phone             {attestation_age_ms_max, attestation_ahead_ms_max, contact_age_ms_max, gateways_required}
+
+Scopes: "all" records; "assigned": those assigned to the person; "department": those assigned to the person's
+department or to the person. A rule applies to a department's administrators and operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from chain import codec
+from chain.errors import InvariantError, KehuError
+from chain.state import View
+from contracts.base import (
+    ACTIONS,
+    ADMINISTRATION,
+    EVERY,
+    FIELDS_MAX,
+    is_action_list,
+    is_department_id,
+    is_field_list,
+    is_field_name,
+    is_within,
+    one_of,
+)
+from contracts.errors import FIELD_UNKNOWN, POLICY_INVALID, TABLE_UNKNOWN
+
+ALL: Final = "all"
+ASSIGNED: Final = "assigned"
+DEPARTMENT_SCOPE: Final = "department"
+SCOPES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE)
+RULES_MAX: Final = 256
+TABLES_MAX: Final = 32
+DAYS_MS: Final = 86_400_000
+DEPARTMENTS: Final = ("administration", "sales", "finance", "process", "technical", "after_sales")
+
+_TABLES: Final = {
+    "customers": ["name", "phone", "identifier", "position", "organisation", "department", "email", "address", "note"],
+    "people": ["name", "phone", "email"],
+}
+_REQUIRED_FIELDS: Final = {"customers": ("name", "phone", "identifier"), "people": ("name",)}
+_CUSTOMER_FIELDS: Final = [field for field in _TABLES["customers"] if field != "identifier"]
+# Who reads, changes and contacts which customers: the table of departments in the product's description.
+_CUSTOMER_RULES: Final = (
+    ("sales", ["read", "change", "contact"], ASSIGNED),
+    ("finance", ["read", "change", "contact"], ALL),
+    ("process", ["read", "contact"], DEPARTMENT_SCOPE),
+    ("technical", ["read", "change", "contact"], DEPARTMENT_SCOPE),
+    ("after_sales", ["read", "change", "contact"], DEPARTMENT_SCOPE),
+)
+
+
+def default_policy(departments: Sequence[str] = DEPARTMENTS) -> dict[str, Any]:
+    """The product's defaults, for those of its six departments that the network has."""
+    rules = [_rule(ADMINISTRATION, EVERY, list(ACTIONS), [EVERY], ALL)]
+    rules += [
+        _rule(department, "customers", actions, list(_CUSTOMER_FIELDS), scope)
+        for department, actions, scope in _CUSTOMER_RULES
+        if department in departments
+    ]
+    return {
+        "neighbours": [department for department, _, _ in _CUSTOMER_RULES if department in departments],
+        "rules": rules,
+        "tables": {table: list(fields) for table, fields in _TABLES.items()},
+        "vault_holders_min": 2,
+        "phone": {
+            "attestation_age_ms_max": 600_000,
+            "attestation_ahead_ms_max": 60_000,
+            "contact_age_ms_max": DAYS_MS,
+            "gateways_required": 1,
+        },
+    }
+
+
+def _rule(department: str, table: str, actions: list[str], fields: list[str], scope: str) -> dict[str, Any]:
+    return {"department": department, "table": table, "actions": actions, "fields": fields, "scope": scope}
+
+
+def complete_policy(given: Mapping[str, Any], departments: Sequence[str]) -> dict[str, Any]:
+    """A genesis policy with the defaults for the parts it leaves out (tables and phone: entry by entry)."""
+    policy = {**default_policy(departments), **given}
+    for part in ("tables", "phone"):
+        if codec.is_map(policy[part]):
+            policy[part] = {**default_policy(departments)[part], **policy[part]}
+    return policy
+
+
+def rule_name(rule: Mapping[str, Any]) -> str:
+    """How a decision names the rule that allowed it."""
+    return f"rule:{rule['department']}.{rule['table']}.{rule['scope']}"
+
+
+def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], bool], departments: int) -> None:
+    """Raises policy.invalid unless the policy is complete and names only what exists."""
+    if sorted(policy) != sorted(_PARTS):
+        raise _invalid("policy", expected=", ".join(sorted(_PARTS)))
+    for part, check in _PARTS.items():
+        if not check(policy[part]):
+            raise _invalid(part)
+    for table, fields in _REQUIRED_FIELDS.items():
+        missing = [field for field in fields if field not in policy["tables"].get(table, ())]
+        if missing:
+            raise _invalid(f"tables.{table}", missing=missing[0])
+    for department in policy["neighbours"]:
+        if not is_department(department):
+            raise _invalid("neighbours", department=department)
+    for position, rule in enumerate(policy["rules"]):
+        _require_rule(position, rule, policy["tables"], is_department)
+    if policy["vault_holders_min"] > departments:
+        raise _invalid("vault_holders_min", limit=departments, actual=policy["vault_holders_min"])
+
+
+def _require_rule(
+    position: int, rule: dict[str, Any], tables: dict[str, list[str]], is_department: Callable[[str], bool]
+) -> None:
+    if not is_department(rule["department"]):
+        raise _invalid("rules", position=position, department=rule["department"])
+    if rule["table"] == EVERY:
+        return
+    if rule["table"] not in tables:
+        raise _invalid("rules", position=position, table=rule["table"])
+    for field in rule["fields"]:
+        if field != EVERY and field not in tables[rule["table"]]:
+            raise _invalid("rules", position=position, field=field)
+
+
+def _invalid(part: str, **details: object) -> KehuError:
+    return KehuError(POLICY_INVALID, part=part, **details)
+
+
+def _are_tables(value: codec.Value) -> bool:
+    if type(value) is not dict or len(value) > TABLES_MAX:
+        return False
+    return all(is_field_name(table) and _are_fields(fields) for table, fields in value.items())
+
+
+def _are_fields(value: codec.Value) -> bool:
+    return is_field_list(value) and value != [EVERY] and len(value) <= FIELDS_MAX
+
+
+def _is_rule(value: codec.Value) -> bool:
+    return _has_exactly(value, _RULE)
+
+
+def _has_exactly(value: codec.Value, checks: Mapping[str, codec.Check]) -> bool:
+    return type(value) is dict and sorted(value) == sorted(checks) and all(checks[name](value[name]) for name in checks)
+
+
+def _is_order(value: codec.Value) -> bool:
+    return codec.list_of(is_department_id, 64)(value) and len(set(value)) == len(value)
+
+
+_RULE: Final[dict[str, codec.Check]] = {
+    "department": is_department_id,
+    "table": lambda value: value == EVERY or is_field_name(value),
+    "actions": is_action_list,
+    "fields": is_field_list,
+    "scope": one_of(*SCOPES),
+}
+_PHONE: Final[dict[str, codec.Check]] = {
+    "attestation_age_ms_max": is_within(1_000, 30 * DAYS_MS),
+    "attestation_ahead_ms_max": is_within(0, DAYS_MS),
+    "contact_age_ms_max": is_within(1_000, 3_650 * DAYS_MS),
+    "gateways_required": is_within(1, 16),
+}
+_PARTS: Final[dict[str, codec.Check]] = {
+    "neighbours": _is_order,
+    "rules": codec.list_of(_is_rule, RULES_MAX),
+    "tables": _are_tables,
+    "vault_holders_min": is_within(1, 1_000),
+    "phone": lambda value: _has_exactly(value, _PHONE),
+}
+
+
+def write_policy(view: View, policy: dict[str, Any], version: int, height: int) -> None:
+    view.put("policy", "current", {"version": version, "height": height, "policy": policy})
+
+
+def load_policy(view: View) -> dict[str, Any]:
+    """The policy in force."""
+    return policy_row(view)["policy"]  # type: ignore[no-any-return]
+
+
+def policy_row(view: View) -> dict[str, Any]:
+    """{version, height, policy} as stored."""
+    row = view.get("policy", "current")
+    if row is None:
+        raise InvariantError("the state has no policy: it was not made by contracts.write_genesis")
+    return row
+
+
+def require_table(policy: Mapping[str, Any], table: str) -> list[str]:
+    """The table's personal fields. Errors: record.table_unknown."""
+    fields: list[str] | None = policy["tables"].get(table)
+    if fields is None:
+        raise KehuError(TABLE_UNKNOWN, table=table)
+    return fields
+
+
+def require_fields(policy: Mapping[str, Any], table: str, fields: Sequence[str]) -> None:
+    """Errors: record.table_unknown, record.field_unknown."""
+    known = require_table(policy, table)
+    for field in sorted(fields):
+        if field not in known:
+            raise KehuError(FIELD_UNKNOWN, table=table, field=field)

@@ -1,0 +1,77 @@
+"""Records with personal fields: {version, fields: {name: [digest, version]}, ...public facts}.
+
+Every change makes the next version and a row in changes/<table>.<record>.<version>: which fields, by whom, when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from chain.errors import KehuError
+from chain.execution import CallContext
+from chain.state import View
+from contracts.base import EVERY, stamp
+from contracts.errors import RECORD_UNKNOWN, TABLE_UNKNOWN, VERSION_CONFLICT
+from contracts.subjects import Subject
+
+SEQUENCES: Final = {"customers": "customer_sequence"}
+"""Tables that can be listed -> the table that numbers their records from 1."""
+RECORD_TABLES: Final = ("customers", "people")
+_NOT_FACTS: Final = ("version", "fields", "gateways")
+
+Record = dict[str, Any]
+
+
+def load_record(view: View, table: str, record_id: str) -> Record:
+    """Errors: record.table_unknown, record.unknown."""
+    if table not in RECORD_TABLES:
+        raise KehuError(TABLE_UNKNOWN, table=table)
+    record = view.get(table, record_id)
+    if record is None:
+        raise KehuError(RECORD_UNKNOWN, table=table, record=record_id)
+    return record
+
+
+def require_version(table: str, record_id: str, record: Record, expected: int) -> None:
+    """Errors: record.version_conflict."""
+    if record["version"] != expected:
+        raise KehuError(VERSION_CONFLICT, table=table, record=record_id, expected=expected, actual=record["version"])
+
+
+def public_facts(record: Record) -> dict[str, Any]:
+    """What everybody on the chain sees of a record anyway."""
+    return {name: value for name, value in record.items() if name not in _NOT_FACTS}
+
+
+def chosen_fields(record: Record, fields: list[str], known: list[str]) -> list[str]:
+    """`fields`, with "*" as all known fields that the record has."""
+    return [field for field in known if field in record["fields"]] if fields == [EVERY] else fields
+
+
+def write_fields(
+    context: CallContext,
+    view: View,
+    subject: Subject,
+    table: str,
+    record_id: str,
+    record: Record,
+    digests: Mapping[str, bytes],
+    removed: Iterable[str] = (),
+) -> None:
+    """Stores `record` as its next version with `digests` set and `removed` gone, and the row of the change."""
+    before = record["version"]
+    record["version"] = before + 1
+    gone = [name for name in removed if record["fields"].pop(name, None) is not None]
+    for name, digest in digests.items():
+        record["fields"][name] = [digest, record["version"]]
+    view.put(table, record_id, record)
+    change = {
+        "fields": sorted({*digests, *gone}),
+        "by": subject.text,
+        "department": subject.department,
+        "from": before,
+        "to": record["version"],
+        **stamp(context),
+    }
+    view.put("changes", f"{table}.{record_id}.{record['version']}", change)

@@ -1,0 +1,45 @@
+"""The contract table: every call by its name, and the state before the first block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from chain import codec
+from chain.errors import KehuError
+from chain.execution import CallContext, Contracts
+from chain.genesis import Genesis
+from chain.state import View
+from chain.transaction import Call
+from contracts import access, customers, gateways, people, phone_identity
+from contracts.base import Method, shown_name
+from contracts.errors import CALL_UNKNOWN
+from contracts.genesis import write_genesis
+
+METHODS: Final[Mapping[str, Method]] = {
+    **people.METHODS,
+    **gateways.METHODS,
+    **customers.METHODS,
+    **phone_identity.METHODS,
+    **access.METHODS,
+}
+
+
+class ContractTable:
+    """What chain.execution takes as `Contracts`."""
+
+    def __init__(self, table: Mapping[str, Method] = METHODS) -> None:
+        self._table = table
+
+    def write_genesis(self, view: View, genesis: Genesis) -> None:
+        write_genesis(view, genesis)
+
+    def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
+        method = self._table.get(call.name)
+        if method is None:
+            raise KehuError(CALL_UNKNOWN, call=shown_name(call.name))
+        return method(context, view, call.args)
+
+
+def contract_table() -> Contracts:
+    return ContractTable()
