@@ -27,6 +27,12 @@ def is_busy(state: ReplicaState) -> bool:
     return not at.is_active and any(name != state.me for name in at.log.view_changes)
 
 
+def is_missing_something(state: ReplicaState) -> bool:
+    """The others have gone on, or work at this height while we have heard nothing of a proposal."""
+    others_work = state.future.height_claimed_by(state.validators.f + 1) >= state.at.height
+    return others_work or known_height(state) >= state.at.height
+
+
 def pace(state: ReplicaState) -> None:
     """Sets and cancels timers so that they are as they should be; the last thing in every step."""
     at = state.at
@@ -35,7 +41,7 @@ def pace(state: ReplicaState) -> None:
     wants_view = state.may_vote and is_busy(state) and may_wait
     _arrange(state, VIEW, key if wants_view else None, state.config.timeout_ms(at.view - at.first_view))
     must_ask = state.observer is not None and state.observer.votes_from_height == 0
-    wants_retransmit = (is_busy(state) or known_height(state) >= at.height or must_ask) and not at.is_deciding
+    wants_retransmit = (is_busy(state) or is_missing_something(state) or must_ask) and not at.is_deciding
     _arrange(state, RETRANSMIT, key if wants_retransmit else None, state.config.retransmit_ms)
 
 
