@@ -100,6 +100,11 @@ GRANT_REVOKED = define("grant.revoked", "this grant has been revoked already", "
 GRANT_EXPIRED = define(
     "grant.expired", "the grant would have expired before it began", "choose an expiry after the present block's time"
 )
+GRANT_PURPOSE = define(
+    "grant.purpose",
+    "changes carry no purpose, so a grant to change for one purpose would never apply",
+    'grant changes for every purpose ("*"), and the other actions by a grant of their own',
+)
 GRANT_LIMIT = define(
     "grant.limit", "a subject or record would have more grants than the limit",
     "revoke grants that are no longer needed, or grant to the department",

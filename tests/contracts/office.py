@@ -98,9 +98,7 @@ class Office:
         executed = self.ledger.build("sales", self.time_ms, [batch])
         header, members = executed.block.header, self.genesis.validators.departments
         votes = [
-            sign_vote(
-                key_of(f"node {name}"), self.chain_id, "commit", 0, header.height, 0, executed.block.id, name
-            )
+            sign_vote(key_of(f"node {name}"), self.chain_id, "commit", 0, header.height, 0, executed.block.id, name)
             for name in members[: self.genesis.validators.quorum]
         ]
         self.ledger.advance(executed, Certificate.of(votes))

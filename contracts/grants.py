@@ -1,0 +1,144 @@
+"""The administration's calls about permissions: grant, revoke, assign, unassign, set the policy."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from chain import codec
+from chain.errors import KehuError
+from chain.execution import CallContext
+from chain.state import View
+from contracts.base import (
+    ACTION_LIST,
+    EVERY,
+    FIELDS,
+    RECORD,
+    SUBJECT,
+    TABLE,
+    Args,
+    Argument,
+    count_of,
+    is_purpose,
+    is_record_id,
+    is_within,
+    methods,
+    nullable,
+    stamp,
+)
+from contracts.entitlements import add_assignment, add_grant, remove_assignment, remove_grant
+from contracts.errors import (
+    GRANT_EXISTS,
+    GRANT_EXPIRED,
+    GRANT_PURPOSE,
+    GRANT_REVOKED,
+    GRANT_UNKNOWN,
+    PEOPLE_REVOKED,
+)
+from contracts.policy import load_policy, policy_row, require_fields, require_policy, require_table, write_policy
+from contracts.records import load_record
+from contracts.subjects import ACTIVE, REVOKED, person, require_administrator, require_department
+
+
+def grant(context: CallContext, view: View, args: Args) -> codec.Value:
+    """Allows a person or department what the policy does not: these actions, here, for this purpose, until then."""
+    sender = require_administrator(context, view)
+    if view.has("grants", args["grant"]):
+        raise KehuError(GRANT_EXISTS, grant=args["grant"])
+    require_subject(view, args["subject"])
+    _require_target(view, args)
+    if args["expires_ms"] is not None and args["expires_ms"] <= context.time_ms:
+        raise KehuError(GRANT_EXPIRED, time_ms=context.time_ms, expires_ms=args["expires_ms"])
+    terms: dict[str, Any] = {name: args[name] for name in _GRANT if name != "grant"}
+    given = {"by": sender.text, **stamp(context)}
+    view.put("grants", args["grant"], {**terms, "status": ACTIVE, "granted": given, "revoked": None})
+    add_grant(view, args["grant"], terms, context.time_ms)
+    return {"grant": args["grant"]}
+
+
+def _require_target(view: View, args: Args) -> None:
+    """That table, record and fields exist, and that the purpose can ever match."""
+    policy = load_policy(view)
+    require_table(policy, args["table"])
+    if args["fields"] != [EVERY]:
+        require_fields(policy, args["table"], args["fields"])
+    if args["record"] != EVERY:
+        load_record(view, args["table"], args["record"])
+    if args["purpose"] != EVERY and "change" in args["actions"]:
+        raise KehuError(GRANT_PURPOSE, purpose=args["purpose"])
+
+
+def revoke(context: CallContext, view: View, args: Args) -> codec.Value:
+    """Ends a grant from the next call on."""
+    sender = require_administrator(context, view)
+    row = view.get("grants", args["grant"])
+    if row is None:
+        raise KehuError(GRANT_UNKNOWN, grant=args["grant"])
+    if row["status"] != ACTIVE:
+        raise KehuError(GRANT_REVOKED, grant=args["grant"])
+    remove_grant(view, args["grant"], row)
+    revoked = {"by": sender.text, **stamp(context)}
+    view.put("grants", args["grant"], {**row, "status": REVOKED, "revoked": revoked})
+    return {"grant": args["grant"]}
+
+
+def assign(context: CallContext, view: View, args: Args) -> codec.Value:
+    """Ties a record to a person or department; what that allows, the policy's scopes say."""
+    sender = require_administrator(context, view)
+    load_record(view, args["table"], args["record"])
+    department = require_subject(view, args["subject"])
+    add_assignment(context, view, args["table"], args["record"], args["subject"], department, sender)
+    return {"table": args["table"], "record": args["record"], "subject": args["subject"]}
+
+
+def unassign(context: CallContext, view: View, args: Args) -> codec.Value:
+    require_administrator(context, view)
+    load_record(view, args["table"], args["record"])
+    remove_assignment(view, args["table"], args["record"], args["subject"])
+    return {"table": args["table"], "record": args["record"], "subject": args["subject"]}
+
+
+def set_policy(context: CallContext, view: View, args: Args) -> codec.Value:
+    """Replaces the whole policy."""
+    require_administrator(context, view)
+    version = policy_row(view)["version"]
+    require_policy(
+        args["policy"], lambda department: view.has("departments", department), count_of(view, "departments")
+    )
+    write_policy(view, args["policy"], version + 1, context.height)
+    return {"version": version + 1}
+
+
+def require_subject(view: View, subject: str) -> str:
+    """The department of a person or department that exists and is active. Errors: *.unknown, people.revoked."""
+    kind, _, id_ = subject.partition(":")
+    if kind == "department":
+        require_department(view, id_)
+        return id_
+    record = person(view, id_)
+    if record["status"] != ACTIVE:
+        raise KehuError(PEOPLE_REVOKED, person=id_)
+    return str(record["department"])
+
+
+_OR_EVERY: Final = 'or "*"'
+_GRANT: Final = {
+    "grant": RECORD,
+    "subject": SUBJECT,
+    "actions": ACTION_LIST,
+    "table": TABLE,
+    "record": Argument(f"a record id {_OR_EVERY}", lambda value: value == EVERY or is_record_id(value)),
+    "fields": FIELDS,
+    "purpose": Argument(
+        f"a short word [a-z0-9_-]{{1,64}} {_OR_EVERY}", lambda value: value == EVERY or is_purpose(value)
+    ),
+    "expires_ms": nullable(Argument("UTC milliseconds", is_within(1, 1 << 62))),
+}
+_ASSIGNMENT: Final = {"table": TABLE, "record": RECORD, "subject": SUBJECT}
+
+METHODS: Final = methods(
+    ("permissions.grant", grant, _GRANT),
+    ("permissions.revoke", revoke, {"grant": RECORD}),
+    ("permissions.assign", assign, _ASSIGNMENT),
+    ("permissions.unassign", unassign, _ASSIGNMENT),
+    ("permissions.set_policy", set_policy, {"policy": Argument("a policy (a map)", codec.is_map)}),
+)

@@ -1,0 +1,95 @@
+"""The history of a record: its changes, who accessed it, what carriers answered. Rows hold no values.
+
+For those who may read any field of the record, and for auditors. Looking at the history is an access too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from chain import codec
+from chain.execution import CallContext
+from chain.state import View
+from contracts.accesses import record_access
+from contracts.base import (
+    AFTER,
+    LIMIT,
+    PURPOSE,
+    RECORD,
+    TABLE,
+    Args,
+    Argument,
+    count_of,
+    methods,
+    one_of,
+    optional,
+    require_early,
+)
+from contracts.permissions import ALLOWED, Decision, Resource, may
+from contracts.policy import load_policy, require_table
+from contracts.records import Record, load_record
+from contracts.subjects import AUDITOR, Subject, require_person
+
+CHANGES: Final = "changes"
+ACCESSES: Final = "accesses"
+ANSWERS: Final = "answers"
+
+
+def history(context: CallContext, view: View, args: Args) -> codec.Value:
+    require_early(context)
+    sender, table, record_id = require_person(context, view), args["table"], args["record"]
+    record, kind = load_record(view, table, record_id), args.get("kind") or CHANGES
+    require_table(load_policy(view), table)
+    decision = may_see_history(view, sender, table, record_id, args["purpose"], context.time_ms)
+    last = _last_row(view, kind, table, record_id, record) if decision.allowed else 0
+    rows = _rows(view, kind, table, record_id, args["after"], min(last, args["after"] + args["limit"]))
+    outcome: dict[str, Any] = {"kind": kind, "code": decision.code}
+    record_access(context, view, sender, table, record_id, "history", args["purpose"], {}, **outcome)
+    more = args["after"] + len(rows)
+    return {
+        "table": table,
+        "record": record_id,
+        "allowed": decision.allowed,
+        "because": decision.because,
+        **outcome,
+        "rows": rows,
+        "next": more if more < last else None,
+    }
+
+
+def may_see_history(view: View, subject: Subject, table: str, record_id: str, purpose: str, time_ms: int) -> Decision:
+    decision = may(view, subject, "read", Resource(table, record_id, None, purpose), time_ms)
+    if not decision.allowed and subject.role == AUDITOR:
+        return Decision(True, "role:auditor", ALLOWED)
+    return decision
+
+
+def _last_row(view: View, kind: str, table: str, record_id: str, record: Record) -> int:
+    """The number of the newest row: rows of each kind are numbered from 1 without gaps."""
+    if kind == CHANGES:
+        return int(record["version"])
+    if kind == ACCESSES:
+        return count_of(view, f"accesses.{table}.{record_id}")
+    return int(record.get("answers", 0))
+
+
+def _rows(view: View, kind: str, table: str, record_id: str, after: int, until: int) -> list[dict[str, Any]]:
+    prefix = record_id if kind == ANSWERS else f"{table}.{record_id}"
+    found = ((number, view.get(kind, f"{prefix}.{number}")) for number in range(after + 1, until + 1))
+    return [{"number": number, **row} for number, row in found if row is not None]
+
+
+METHODS: Final = methods(
+    (
+        "access.history",
+        history,
+        {
+            "table": TABLE,
+            "record": RECORD,
+            "after": AFTER,
+            "limit": LIMIT,
+            "purpose": PURPOSE,
+            "kind": optional(Argument("changes, accesses or answers", one_of(CHANGES, ACCESSES, ANSWERS))),
+        },
+    ),
+)
