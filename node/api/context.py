@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -43,6 +43,7 @@ class Slots:
                 del self._held[holder]
 
 
+@runtime_checkable
 class Deadline(Protocol):
     """A connection whose time can be set anew; see `server.GuardedHandler`."""
 
@@ -68,9 +69,8 @@ def context_of(request: web.Request) -> Context:
 
 def allow(request: web.Request, seconds: float) -> None:
     """Gives the connection `seconds` from now before it is cut, whatever happens."""
-    protocol: Any = request.protocol
-    if hasattr(protocol, "allow"):
-        protocol.allow(seconds)
+    if isinstance(request.protocol, Deadline):
+        request.protocol.allow(seconds)
 
 
 async def read_model(request: web.Request, model: type[Body]) -> Body:

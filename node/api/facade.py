@@ -6,11 +6,12 @@ leave through `disclose` have been on the record before, by the access call whos
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+from chain.attestation import Attestation
 from chain.blocks import BlockStore
-from chain.errors import InvariantError, KehuError
+from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.receipt import Receipt
@@ -43,12 +44,13 @@ class Committed(Protocol):
 
 
 class PhoneAnswer(Protocol):
-    """A gateway's signed answer. `identifier` is personal: it goes to the person who asked and nowhere else."""
+    """A gateway's signed answer; `node.carrier.gateway.Attested` is one.
+
+    `identifier` is personal: it goes to the person who asked and nowhere else.
+    """
 
     @property
-    def attestation(self) -> Any:
-        """The canonical value that a call takes as its `attestation` (chain.attestation.Attestation.to_value)."""
-        ...
+    def attestation(self) -> Attestation: ...
 
     @property
     def identifier(self) -> str | None: ...
@@ -60,7 +62,7 @@ class PhoneAnswer(Protocol):
 
 
 class NodeFacade(Protocol):
-    """A running node. Every method may raise `KehuError`; an `InvariantError` goes to `fail`."""
+    """A running node. Every method may raise `KehuError`."""
 
     @property
     def genesis(self) -> Genesis: ...
@@ -78,8 +80,13 @@ class NodeFacade(Protocol):
         """Unix time in ms by this node's clock."""
         ...
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the node takes part and is not behind: what a load balancer asks."""
+        ...
+
     def status(self) -> Mapping[str, Any]:
-        """Public facts, JSON values only: {"department", "height", "is_ready", …}."""
+        """Public facts, JSON values only: peers, view, queues, …."""
         ...
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> Sequence[Admission]:
@@ -109,13 +116,13 @@ class NodeFacade(Protocol):
         """
         ...
 
-    def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
+    def subscribe(self) -> AsyncGenerator[Mapping[str, Any], None]:
         """One event per appended block, from now on: {"height", "block_id", "time_ms", "transactions": [id, …]}.
 
         JSON values, public facts only. The API reads it with one task and fans out; closing ends the subscription.
         """
         ...
 
-    def fail(self, error: InvariantError) -> None:
-        """A broken invariant came up while a request was served: the node stops and says why."""
+    def fail(self, error: Exception) -> None:
+        """An `InvariantError` or a `StorageFailure` came up while a request was served: the node stops, saying why."""
         ...

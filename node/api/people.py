@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chain.errors import KehuError, define
 from chain.state import View
+from contracts.subjects import ACTIVE
 from node.api.facade import NodeFacade
 
 AUTH_KEY_UNKNOWN = define(
@@ -45,11 +46,11 @@ def require_active_person(node: NodeFacade, key: bytes) -> Person:
     holder = view.get("keys", key.hex())
     if holder is None:
         raise KehuError(AUTH_KEY_UNKNOWN, key=key)
-    if holder.get("kind") != "person":
-        raise KehuError(AUTH_NOT_A_PERSON, key=key, kind=str(holder.get("kind")))
+    if holder["kind"] != "person":
+        raise KehuError(AUTH_NOT_A_PERSON, key=key, kind=holder["kind"])
     person = view.get("people", holder["id"])
-    if holder.get("status") != "active" or person is None or person.get("status") != "active":
+    if person is None or person["status"] != ACTIVE or holder["status"] != ACTIVE:
         raise KehuError(AUTH_KEY_REVOKED, key=key, person=holder["id"])
-    if holder.get("department") != node.department or person.get("department") != node.department:
-        raise KehuError(AUTH_OTHER_DEPARTMENT, expected=node.department, actual=str(person.get("department")))
-    return Person(key, holder["id"], str(person.get("role")))
+    if person["department"] != node.department:
+        raise KehuError(AUTH_OTHER_DEPARTMENT, expected=node.department, actual=person["department"])
+    return Person(key, holder["id"], person["role"])

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from chain.errors import InvariantError, KehuError, define
+from contracts.subjects import WORKING_ROLES
 from node.api.authentication import Authenticator
 from node.api.people import Person
 from node.api.problems import HTTP_MEDIA_TYPE
@@ -52,7 +53,7 @@ class Policy(Enum):
         return self in (Policy.PERSON, Policy.OPERATOR)
 
 
-_OPERATOR_ROLES: Final = frozenset({"operator", "administrator"})
+_OPERATOR_ROLES: Final = frozenset(WORKING_ROLES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""The API as an aiohttp application: the route table, and what stands between a request and its handler."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from chain.errors import InvariantError, KehuError
+from node.api import events, export, phone, state, status, transactions, values
+from node.api.authentication import Authenticator, Clock
+from node.api.context import CONTEXT, Context, allow, context_of
+from node.api.facade import NodeFacade
+from node.api.limits import ApiLimits
+from node.api.openapi import openapi_document
+from node.api.policy import JSON, Handler, Policy, Route, RouteTable, authorise, route_of, route_table
+from node.api.problems import LOG, NODE_FAULT, http_problem, problem_response, whence
+from node.api.signature_terms import COMPONENTS, LABEL, TAG
+from node.durable import StorageFailure
+
+REQUEST_ID: Final = "Kehu-Request"
+API_VERSION: Final = "1"
+_COVERED: Final = " ".join(f'"{name}"' for name in COMPONENTS)
+_ACCEPT_SIGNATURE: Final = f'{LABEL}=({_COVERED});created;expires;nonce;keyid;tag="{TAG}"'
+_TABLE: Final[web.AppKey[RouteTable]] = web.AppKey("route_table")
+_OPENAPI: Final = web.AppKey("openapi", bytes)
+
+
+async def show_openapi(request: web.Request) -> web.Response:
+    return web.Response(body=request.app[_OPENAPI], content_type=JSON)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *status.ROUTES,
+    *transactions.ROUTES,
+    *values.ROUTES,
+    *phone.ROUTES,
+    *state.ROUTES,
+    *export.ROUTES,
+    *events.ROUTES,
+    Route("GET", "/v1/openapi.json", Policy.PUBLIC, show_openapi, "This description"),
+)
+
+
+def make_app(node: NodeFacade, clock: Clock, limits: ApiLimits | None = None) -> web.Application:
+    """The API of `node`; `clock` gives Unix time in ms. To be served by `server.serve`, which adds the deadlines."""
+    limits = limits or ApiLimits()
+    app = web.Application(middlewares=[_answer], client_max_size=limits.body_bytes_max)
+    app[CONTEXT] = Context(node, clock, limits, Authenticator(node, clock))
+    app[_TABLE] = route_table(ROUTES)
+    app[_OPENAPI] = json.dumps(openapi_document(ROUTES, API_VERSION), ensure_ascii=False).encode()
+    app[export.SLOTS] = export.export_slots(limits)
+    app[events.HUB] = events.Hub(node, limits)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.handler)
+    app.cleanup_ctx.append(_events)
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+async def _events(app: web.Application) -> AsyncIterator[None]:
+    app[events.HUB].start()
+    yield
+    await app[events.HUB].close()
+
+
+async def _end_streams(app: web.Application) -> None:
+    await app[events.HUB].close()
+
+
+@web.middleware
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Names the request, has it authorised, and turns whatever is refused into a problem document."""
+    request["id"] = secrets.token_hex(8)
+    context = context_of(request)
+    allow(request, context.limits.request_s)
+    try:
+        route = route_of(request, request.app[_TABLE])
+        if route is not None:
+            await authorise(request, route, context.authenticator)
+        response = await handler(request)
+    except ConnectionError:
+        raise  # the client is gone
+    except Exception as error:
+        response = _refused(request, error)
+    if not response.prepared:
+        response.headers[REQUEST_ID] = request["id"]
+    return response
+
+
+def _refused(request: web.Request, error: Exception) -> web.Response:
+    context = context_of(request)
+    shown = _shown(request, error)
+    if isinstance(error, (InvariantError, StorageFailure)):
+        context.node.fail(error)
+    if request.writer.output_size:
+        raise ConnectionResetError  # the answer has begun: cutting it short is the one way left to say no
+    response = problem_response(shown, request["id"], context.limits.retry_after_s)
+    if response.status == 401:
+        response.headers["Accept-Signature"] = _ACCEPT_SIGNATURE
+    if isinstance(error, web.HTTPException) and hdrs.ALLOW in error.headers:
+        response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    if request.can_read_body:
+        response.force_close()  # what is left of the body is not read, so the connection can't go on
+    return response
+
+
+def _shown(request: web.Request, error: Exception) -> KehuError:
+    """The error as a client may see it; what was not foreseen goes to the log, by its place and without its text."""
+    if isinstance(error, KehuError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return http_problem(error)
+    LOG.error("request %s failed: %s", request["id"], whence(error))
+    return KehuError(NODE_FAULT)

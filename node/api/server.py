@@ -1,0 +1,198 @@
+"""Serving the API on a socket, with the deadlines and caps that aiohttp does not have.
+
+aiohttp keeps a connection open for as long as somebody dribbles header bytes into it. Here every connection has one
+deadline at any time: for the next request's headers, for the whole answer, or for the next piece of a stream to be
+taken; whoever misses it is cut off. Connections are counted, in all and per address, before anything is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractAccessLogger
+
+from chain.errors import InvariantError, KehuError
+from node.api.context import CONTEXT
+from node.api.limits import ApiLimits
+from node.api.problems import HTTP_CONNECTIONS, HTTP_MALFORMED, LOG, MEDIA_TYPE, NODE_FAULT, problem_of, whence
+
+ACCESS_LOG: Final = logging.getLogger("kehu.api.access")
+_LINGER_S: Final = 1.0
+"""How long an unread body is drained, so that the client sees the refusal rather than a reset."""
+
+
+class Gate:
+    """Counts open connections, in all and per address."""
+
+    def __init__(self, limits: ApiLimits) -> None:
+        self._limits = limits
+        self._open: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """False if there is no place; otherwise `leave` must follow."""
+        limits = self._limits
+        if self._open.total() >= limits.connections_max or self._open[address] >= limits.connections_per_address_max:
+            return False
+        self._open[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+
+class GuardedHandler(web.RequestHandler):
+    """aiohttp's connection handler with a gate before it and a deadline over it."""
+
+    def __init__(self, server: web.Server, gate: Gate, limits: ApiLimits, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._gate = gate
+        self._limits = limits
+        self._address: str | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        if not self._gate.enter(address):
+            _turn_away(transport, self._limits.retry_after_s)
+            return
+        self._address = address
+        super().connection_made(transport)
+        self.allow(self._limits.header_s)
+
+    def data_received(self, data: bytes) -> None:
+        if self._address is not None:
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._address is None:
+            return
+        self._gate.leave(self._address)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def allow(self, seconds: float) -> None:
+        """Sets the connection's deadline to `seconds` from now."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._cut)
+
+    def _cut(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends the answer, then gives the next request's headers their time."""
+        finished = await super().finish_response(request, resp, start_time)
+        self.allow(self._limits.header_s)
+        return finished
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - quotes what was sent
+    ) -> web.StreamResponse:
+        """What never became a request: aiohttp would answer with a text that quotes it."""
+        if request.writer.output_size > 0:
+            raise ConnectionResetError
+        if status >= 500 and exc is not None:
+            LOG.error("a connection failed: %s", whence(exc))
+        body = problem_of(KehuError(HTTP_MALFORMED if status < 500 else NODE_FAULT))
+        response = web.Response(status=body["status"], text=json.dumps(body), content_type=MEDIA_TYPE)
+        response.force_close()
+        return response
+
+    def log_exception(self, *_args: Any, **options: Any) -> None:
+        """The place in the source, not the message, which may quote the request."""
+        error = options.get("exc_info")
+        LOG.error("a connection failed: %s", whence(error) if isinstance(error, BaseException) else "unknown")
+
+
+def _turn_away(transport: asyncio.BaseTransport, retry_after_s: int) -> None:
+    body = json.dumps(problem_of(KehuError(HTTP_CONNECTIONS))).encode()
+    if isinstance(transport, asyncio.Transport):
+        transport.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+            b"Content-Type: %b\r\nRetry-After: %d\r\nContent-Length: %d\r\n\r\n%b"
+            % (MEDIA_TYPE.encode(), retry_after_s, len(body), body)
+        )
+        transport.close()
+
+
+class AccessLog(AbstractAccessLogger):
+    """One line per request: its id, method, route, status, duration. No path as sent, no query, no body, no person."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        matched = getattr(request, "match_info", None)
+        resource = matched.route.resource if matched is not None else None
+        path = resource.canonical if resource is not None else "unmatched"
+        method = request.method if request.method in hdrs.METH_ALL else "other"
+        self.logger.info("%s %s %s %d %d ms", request.get("id", "-"), method, path, response.status, round(time * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """A serving API; `port` is the one really bound."""
+
+    port: int
+    _runner: web.AppRunner
+    _listening: asyncio.Server
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Takes no new connections, ends streams, and lets running requests finish for at most `timeout_s`."""
+        self._listening.close()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._runner.cleanup()
+        except TimeoutError:
+            LOG.warning("requests were still running after %d ms and were cut off", round(timeout_s * 1000))
+
+
+async def serve(app: web.Application, host: str, port: int, shutdown_s: float = 2.0) -> ApiServer:
+    """Serves an application made by `make_app`. Returns once the socket listens. Errors: OSError of the socket.
+
+    Waits for the end of the second in which the application was made: signatures say whole seconds, and those of an
+    earlier process are told from later ones by them (see `authentication`).
+    """
+    context = app[CONTEXT]
+    limits = context.limits
+    runner = web.AppRunner(app, access_log_class=AccessLog, shutdown_timeout=shutdown_s)
+    await runner.setup()
+    server = runner.server
+    if server is None:
+        raise InvariantError("a runner that was set up has no server")
+    gate, loop = Gate(limits), asyncio.get_running_loop()
+
+    def make_handler() -> GuardedHandler:
+        return GuardedHandler(
+            server,
+            gate,
+            limits,
+            loop=loop,
+            keepalive_timeout=limits.header_s,
+            access_log=ACCESS_LOG,
+            access_log_class=AccessLog,
+            logger=LOG,
+            lingering_time=_LINGER_S,
+            auto_decompress=False,
+            max_line_size=limits.header_line_bytes_max,
+            max_field_size=limits.header_line_bytes_max,
+            max_headers=limits.headers_max,
+        )
+
+    await asyncio.sleep((-context.authenticator.started_ms % 1000) / 1000)
+    listening = await loop.create_server(make_handler, host, port, reuse_address=True)
+    return ApiServer(listening.sockets[0].getsockname()[1], runner, listening)

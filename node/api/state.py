@@ -1,0 +1,130 @@
+"""The committed state, for people of this department: one value with its proof, or a page of a table.
+
+What stands in the state is public within the network: ids, digests, roles, grants, versions, times, who read what.
+Personal values are not in it. Tables are named here one by one, so that a new one is not shown by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+from aiohttp import web
+
+from chain import light
+from chain.errors import KehuError, define
+from chain.state import decode_value, state_key
+from node.api.context import answer, context_of
+from node.api.facade import NodeFacade
+from node.api.models import ListAnswer, ListItem, StateAnswer
+from node.api.policy import Handler, Parameter, Policy, Route
+from node.api.queries import read_choice, read_name, read_uint, require_name
+from node.api.transactions import to_json
+
+LISTED: Final = ("assignments", "customers", "departments", "gateways", "grants", "people")
+"""Tables that can be paged through."""
+SHOWN: Final = frozenset(LISTED) | {
+    "accesses",
+    "answers",
+    "changes",
+    "counters",
+    "customer_sequence",
+    "keys",
+    "logins",
+    "policy",
+    "record_grants",
+    "subject_grants",
+    "validators",
+}
+_PAGE_DEFAULT: Final = 50
+
+STATE_UNKNOWN_TABLE = define(
+    "state.unknown_table",
+    "the state has no table of this name that is shown",
+    "the tables are listed in docs/spec/state.md",
+)
+STATE_NOT_CERTIFIED = define(
+    "state.not_certified",
+    "the state is still that of genesis, which no certificate covers",
+    "ask for a proof once the first block is committed; genesis itself follows from its file",
+)
+
+
+async def show_value(request: web.Request) -> web.Response:
+    node = context_of(request).node
+    table = request.match_info["table"]
+    key = require_name(request.match_info["key"], "key")
+    is_proven = read_choice(request, "proof", ("1", "0")) == "1"
+    if table not in SHOWN:
+        raise KehuError(STATE_UNKNOWN_TABLE)
+    raw = node.ledger.state.get(state_key(table, key))
+    shown = StateAnswer(
+        table=table,
+        key=key,
+        height=node.ledger.height,
+        value=None if raw is None else to_json(decode_value(raw)),
+        raw=None if raw is None else raw.hex(),
+    )
+    if is_proven:
+        shown = shown.model_copy(update={"proof": _proof(node, table, key)})
+    return answer(shown)
+
+
+def _proof(node: NodeFacade, table: str, key: str) -> str:
+    head = node.ledger.head
+    if head.certificate is None:
+        raise KehuError(STATE_NOT_CERTIFIED, height=head.height)
+    return light.prove_state(node.ledger.state, head.header, head.certificate, table, key).to_bytes().hex()
+
+
+def _lister(table: str) -> Handler:
+    async def show_page(request: web.Request) -> web.Response:
+        context = context_of(request)
+        after = read_name(request, "after")
+        size = min(max(1, read_uint(request, "limit", _PAGE_DEFAULT)), context.limits.page_max)
+        rows = list(islice(_rows_after(context.node, table, after), size + 1))
+        items = [ListItem(id=key, facts=_facts(value)) for key, value in rows[:size]]
+        following = items[-1].id if len(rows) > size else None
+        return answer(ListAnswer(height=context.node.ledger.height, items=items, next=following))
+
+    return show_page
+
+
+def _rows_after(node: NodeFacade, table: str, after: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    return (row for row in node.ledger.state.scan(table) if after is None or row[0] > after)
+
+
+def _facts(value: dict[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = to_json({name: item for name, item in value.items() if name != "fields"})
+    return facts
+
+
+_PAGE: Final = (
+    Parameter("after", "string", "the id after which the page begins"),
+    Parameter("limit", "integer", "how many at most"),
+)
+
+ROUTES: Final = (
+    Route(
+        "GET",
+        "/v1/state/{table}/{key}",
+        Policy.PERSON,
+        show_value,
+        "One value of the committed state, with proof=1 provable against a certified header",
+        StateAnswer,
+        parameters=(Parameter("proof", "string", "1 to have a proof, of absence too"),),
+    ),
+    *(
+        Route(
+            "GET",
+            f"/v1/{table}",
+            Policy.PERSON,
+            _lister(table),
+            f"Ids and public facts: {table}",
+            ListAnswer,
+            parameters=_PAGE,
+        )
+        for table in LISTED
+    ),
+)

@@ -1,0 +1,204 @@
+"""Submitting transactions and learning what became of them.
+
+A transaction is never reported as failed while it may still commit: when the time is up the answer is "pending".
+Sending it again is safe and gives the same id, its receipt or "pending". The answer is a 200 as soon as one
+transaction was taken; when all were refused it is the first one's problem document, with all of them in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from chain import codec, light
+from chain.errors import KehuError, define
+from chain.receipt import Receipt
+from node.api.bodies import read_body
+from node.api.context import Context, answer, context_of, read_model
+from node.api.facade import Admission, Committed
+from node.api.models import (
+    WAIT_MS_DEFAULT,
+    Problem,
+    ReceiptAnswer,
+    SubmitAnswer,
+    SubmitBody,
+    TransactionAnswer,
+    ValueBody,
+)
+from node.api.policy import BINARY, JSON, MSGPACK, Parameter, Policy, Route
+from node.api.problems import problem_of, problem_response
+from node.api.queries import read_choice, read_digest, read_uint
+from node.vault_values import VaultValue
+
+TRANSACTION_NOT_COMMITTED = define(
+    "transaction.not_committed",
+    "this transaction is in no block that this node has",
+    "ask again once it is committed; if it is unknown, send it again",
+)
+HTTP_BASE64 = define(
+    "http.base64", "a transaction in the request is not base64", "encode the envelope's bytes with standard base64"
+)
+HTTP_TOO_MANY_TRANSACTIONS = define(
+    "http.too_many_transactions",
+    "the request has more transactions than the node takes at once",
+    "send them in several requests",
+)
+_ALREADY_HERE: Final = frozenset({"transaction.duplicate", "mempool.duplicate"})
+
+
+async def submit(request: web.Request) -> web.Response:
+    """JSON, or for programs in a hurry the canonical msgpack list of envelopes, without values."""
+    if request.content_type == MSGPACK:
+        return await _submit_list(request)
+    context = context_of(request)
+    body = await read_model(request, SubmitBody)
+    envelopes = [_envelope(text, index) for index, text in enumerate(body.transactions)]
+    values = [_value(item) for item in body.values]
+    return await _submit(request, context, envelopes, values, body.timeout_ms if body.wait == "committed" else 0)
+
+
+async def _submit_list(request: web.Request) -> web.Response:
+    context = context_of(request)
+    wait = read_choice(request, "wait", ("admitted", "committed"))
+    timeout_ms = read_uint(request, "timeout_ms", WAIT_MS_DEFAULT)
+    raw = await read_body(request, context.limits.body_s, context.limits.body_bytes_max)
+    (envelopes,) = codec.fields(
+        [codec.decode(raw, context.limits.body_bytes_max)], "transactions", codec.list_of(codec.is_bytes)
+    )
+    return await _submit(request, context, envelopes, [], timeout_ms if wait == "committed" else 0)
+
+
+async def _submit(
+    request: web.Request,
+    context: Context,
+    envelopes: Sequence[bytes],
+    values: Sequence[VaultValue],
+    wait_ms: int,
+) -> web.Response:
+    if not 1 <= len(envelopes) <= context.limits.transactions_max:
+        raise KehuError(HTTP_TOO_MANY_TRANSACTIONS, transactions=len(envelopes), limit=context.limits.transactions_max)
+    admissions = await context.node.submit(envelopes, values)
+    timeout_s = min(wait_ms, context.limits.wait_ms_max) / 1000
+    answers = await asyncio.gather(*(_outcome(context, admission, timeout_s) for admission in admissions))
+    errors = [admission.error for admission in admissions if admission.error is not None]
+    if errors and all(item.status == "refused" for item in answers):
+        shown = [item.model_dump(exclude_unset=True) for item in answers]
+        more = {"transactions": shown} if len(shown) > 1 else None
+        return problem_response(errors[0], request["id"], context.limits.retry_after_s, more)
+    return answer(SubmitAnswer(transactions=list(answers)))
+
+
+async def _outcome(context: Context, admission: Admission, timeout_s: float) -> TransactionAnswer:
+    """What became of one admission within `timeout_s`; a transaction that was here before is looked up."""
+    id_, error = admission.transaction_id, admission.error
+    if id_ is None or (error is not None and error.code not in _ALREADY_HERE):
+        shown = None if id_ is None else id_.hex()
+        return TransactionAnswer(id=shown, status="refused", error=_problem(error))
+    found = context.node.find(id_)
+    if not isinstance(found, str):
+        return _committed(id_, found)
+    committed = await context.node.wait_committed(id_, timeout_s) if timeout_s > 0 else None
+    return TransactionAnswer(id=id_.hex(), status="pending") if committed is None else _committed(id_, committed)
+
+
+def _problem(error: KehuError | None) -> Problem:
+    """An envelope without an id has an error, or the node broke its promise."""
+    if error is None:
+        raise TypeError("an admission has neither an id nor an error")
+    return Problem(**problem_of(error))
+
+
+def _committed(id_: bytes, committed: Committed) -> TransactionAnswer:
+    return TransactionAnswer(
+        id=id_.hex(),
+        status="committed",
+        height=committed.height,
+        index=committed.index,
+        receipt=receipt_answer(committed.receipt),
+    )
+
+
+def receipt_answer(receipt: Receipt) -> ReceiptAnswer:
+    return ReceiptAnswer(
+        code=receipt.code,
+        failed_call=receipt.failed_call,
+        results=[to_json(result) for result in receipt.results],
+        details={name: to_json(value) for name, value in receipt.details.items()},
+    )
+
+
+def to_json(value: codec.Value) -> Any:
+    """A canonical value for reading: bytes as hex. The proof has the bytes themselves."""
+    if type(value) is bytes:
+        return value.hex()
+    if type(value) is list:
+        return [to_json(item) for item in value]
+    if type(value) is dict:
+        return {name: to_json(item) for name, item in value.items()}
+    return value
+
+
+def _envelope(text: str, index: int) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise KehuError(HTTP_BASE64, transaction=index) from None
+
+
+def _value(item: ValueBody) -> VaultValue:
+    return VaultValue(item.table, item.record, item.field, bytes.fromhex(item.salt), item.value)
+
+
+async def show_transaction(request: web.Request) -> web.Response:
+    id_ = read_digest(request, "id")
+    found = context_of(request).node.find(id_)
+    if isinstance(found, str):
+        return answer(TransactionAnswer(id=id_.hex(), status=found))
+    return answer(_committed(id_, found))
+
+
+async def show_proof(request: web.Request) -> web.Response:
+    """The receipt with its path to a certified header: `chain.light.ReceiptProof`."""
+    node = context_of(request).node
+    id_ = read_digest(request, "id")
+    found = node.find(id_)
+    if isinstance(found, str):
+        raise KehuError(TRANSACTION_NOT_COMMITTED, transaction=id_, status=found)
+    certificate = node.blocks.certificate(found.height)
+    if certificate is None:
+        raise KehuError(TRANSACTION_NOT_COMMITTED, transaction=id_, height=found.height)
+    header = node.blocks.block(found.height).header
+    proof = light.prove_receipt(header, certificate, node.blocks.receipt_bytes(found.height), found.index)
+    return web.Response(body=proof.to_bytes(), content_type=BINARY)
+
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/v1/transactions",
+        Policy.ENVELOPE,
+        submit,
+        "Submit transactions with the values they commit to; wait for admission or commitment",
+        SubmitAnswer,
+        SubmitBody,
+        body_types=(JSON, MSGPACK),
+        parameters=(
+            Parameter("wait", "string", "with application/msgpack: admitted or committed"),
+            Parameter("timeout_ms", "integer", "with application/msgpack: how long to wait for commitment"),
+        ),
+    ),
+    Route("GET", "/v1/transactions/{id}", Policy.PUBLIC, show_transaction, "What became of it", TransactionAnswer),
+    Route(
+        "GET",
+        "/v1/transactions/{id}/proof",
+        Policy.PUBLIC,
+        show_proof,
+        "The receipt with its proof (docs/spec/proofs.md)",
+        answer_type=BINARY,
+    ),
+)
