@@ -36,6 +36,8 @@ from contracts.subjects import Subject, require_person
 
 LOOKED_AT_MAX: Final = 1_000
 """Records that one access.list looks at; the reader goes on from `next`."""
+VALUES_MAX: Final = 1_000
+"""Fields answered in one access.list, after which it ends early: it bounds the receipt."""
 
 
 def login(context: CallContext, view: View, args: Args) -> codec.Value:
@@ -76,11 +78,13 @@ def list_records(context: CallContext, view: View, args: Args) -> codec.Value:
     last = count_of(view, table)
     number = args["after"]
     until = min(last, number + LOOKED_AT_MAX)
-    while number < until and len(shown) < args["limit"]:
+    values = 0
+    while number < until and len(shown) < args["limit"] and values < VALUES_MAX:
         number += 1
         found = _visible(context, view, sender, case, number, args, known)
         if found is not None:
             shown.append(found)
+            values += len(found["fields"])
     return {"records": shown, "next": number if number < last else None}
 
 

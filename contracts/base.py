@@ -161,8 +161,9 @@ def stamp(context: CallContext) -> dict[str, Any]:
     return {"height": context.height, "time_ms": context.time_ms, "transaction": context.transaction_id}
 
 
-LONG_RESULTS_MAX: Final = 4
-"""Calls with up to 100 rows in their result: four of them stay well below the size of a receipt."""
+LONG_RESULTS_MAX: Final = 1
+"""How many first calls of a transaction may have results of many rows. One such result (at most 0.3 MB) and 99 reads
+of 32 fields (7 KB each) stay below the size of a receipt (chain.receipt.RECEIPT_BYTES_MAX)."""
 
 
 def require_early(context: CallContext) -> None:

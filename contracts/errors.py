@@ -19,8 +19,8 @@ CALL_ARGUMENTS = define(
 )
 CALL_POSITION = define(
     "call.position",
-    "calls whose results are long must be among the first of their transaction, or its receipt would grow too large",
-    "send one list or history call per transaction",
+    "a call whose result has many rows must be the first of its transaction, or the receipt could grow too large",
+    "send each list or history call in a transaction of its own",
 )
 
 # Senders

@@ -12,6 +12,7 @@ from contracts.base import (
     ACTION_LIST,
     EVERY,
     FIELDS,
+    PURPOSE,
     RECORD,
     SUBJECT,
     TABLE,
@@ -101,9 +102,8 @@ def set_policy(context: CallContext, view: View, args: Args) -> codec.Value:
     """Replaces the whole policy."""
     require_administrator(context, view)
     version = policy_row(view)["version"]
-    require_policy(
-        args["policy"], lambda department: view.has("departments", department), count_of(view, "departments")
-    )
+    departments = count_of(view, "departments")
+    require_policy(args["policy"], lambda department: view.has("departments", department), departments)
     write_policy(view, args["policy"], version + 1, context.height)
     return {"version": version + 1}
 
@@ -128,9 +128,7 @@ _GRANT: Final = {
     "table": TABLE,
     "record": Argument(f"a record id {_OR_EVERY}", lambda value: value == EVERY or is_record_id(value)),
     "fields": FIELDS,
-    "purpose": Argument(
-        f"a short word [a-z0-9_-]{{1,64}} {_OR_EVERY}", lambda value: value == EVERY or is_purpose(value)
-    ),
+    "purpose": Argument(f"{PURPOSE.expected} {_OR_EVERY}", lambda value: value == EVERY or is_purpose(value)),
     "expires_ms": nullable(Argument("UTC milliseconds", is_within(1, 1 << 62))),
 }
 _ASSIGNMENT: Final = {"table": TABLE, "record": RECORD, "subject": SUBJECT}

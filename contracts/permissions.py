@@ -62,6 +62,15 @@ def may(view: View, subject: Subject, action: str, resource: Resource, time_ms: 
     return case.decide(resource.record, resource.field)
 
 
+@dataclass(slots=True)
+class _About:
+    """What a case has read about one record, each when it is first needed."""
+
+    record: str
+    assigned: dict[str, Any] | None = None
+    grants: list[tuple[str, dict[str, Any]]] | None = None
+
+
 class Case:
     """One subject's say over one table: what all records share is read once, then `decide` goes field by field."""
 
@@ -81,7 +90,7 @@ class Case:
             if person is not None and person["role"] in WORKING_ROLES and rule["department"] == department
         ]
         self._general_grants = [] if self._refusal else self._grants(EVERY)
-        self._looked_up: tuple[str | None, dict[str, Any]] | None = None
+        self._about: _About | None = None
 
     def decide(self, record: str | None, field: str | None) -> Decision:
         if self._refusal is not None:
@@ -91,8 +100,7 @@ class Case:
         for rule in self._rules:
             if covers(rule["fields"], field) and self._is_in_scope(rule["scope"], record):
                 return Decision(True, rule_name(rule), ALLOWED)
-        grants = self._general_grants if record is None else [*self._general_grants, *self._grants(record)]
-        for grant_id, terms in grants:
+        for grant_id, terms in [*self._general_grants, *self._grants_about(record)]:
             if covers(terms["fields"], field):
                 return Decision(True, f"grant:{grant_id}", ALLOWED)
         return Decision(False, None, PERMISSION_DENIED.code)
@@ -103,10 +111,25 @@ class Case:
     def _is_in_scope(self, scope: str, record: str | None) -> bool:
         if scope == ALL or record is None:
             return True
-        if self._looked_up is None or self._looked_up[0] != record:
-            self._looked_up = (record, assignments(self._view, self._table, record))
-        subjects = self._looked_up[1]
+        about = self._recall(record)
+        if about.assigned is None:
+            about.assigned = assignments(self._view, self._table, record)
+        subjects = about.assigned
         return self._person in subjects or (scope != ASSIGNED and self._department in subjects)
+
+    def _grants_about(self, record: str | None) -> list[tuple[str, dict[str, Any]]]:
+        if record is None:
+            return []
+        about = self._recall(record)
+        if about.grants is None:
+            about.grants = self._grants(record)
+        return about.grants
+
+    def _recall(self, record: str) -> _About:
+        """What is known of the record that is being decided on; the one before is forgotten."""
+        if self._about is None or self._about.record != record:
+            self._about = _About(record)
+        return self._about
 
     def _grants(self, record: str) -> list[tuple[str, dict[str, Any]]]:
         """Live grants of the person, then of the department, for this action and purpose."""

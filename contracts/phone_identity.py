@@ -25,8 +25,8 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.attestations import Heard, require_about, require_attestation
-from contracts.base import ATTESTATION, Args, methods, stamp
-from contracts.errors import PHONE_IDENTIFIER, PHONE_NO_IDENTIFIER
+from contracts.base import ATTESTATION, Args, is_record_id, methods, stamp
+from contracts.errors import CALL_ARGUMENTS, PHONE_IDENTIFIER, PHONE_NO_IDENTIFIER
 from contracts.permissions import require_may
 from contracts.policy import load_policy
 from contracts.records import Record, load_record, write_fields
@@ -157,6 +157,8 @@ def record_answer(context: CallContext, view: View, args: Args) -> codec.Value:
     sender = resolve_sender(context, view)
     attestation = Attestation.from_value(args["attestation"])
     customer = attestation.customer
+    if not is_record_id(customer):
+        raise KehuError(CALL_ARGUMENTS, call="phone.record", argument="attestation", expected="a customer's id in it")
     record = load_record(view, "customers", customer)
     if sender.kind == "person":
         require_may(view, sender, "change", "customers", customer, ["phone"], context.time_ms)
