@@ -129,8 +129,10 @@ class ViewEntered:
 
 @dataclass(frozen=True, slots=True)
 class ObserverChanged:
-    """For health and logs: whether the replica only observes.
+    """Whether the replica only observes, because its vote log is missing or damaged.
 
+    A missing log stays missing: only when `is_observer` is False does the driver begin a new one, durable before the
+    next Persist. A replica that is restarted while it observes has to be given None again, not an empty log.
     `votes_from_height`: the first height it will vote on; 0 while a quorum has not yet said where the network stands.
     """
 

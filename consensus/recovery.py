@@ -77,7 +77,7 @@ def learn_certificate(state: ReplicaState, sender: str, message: Status) -> bool
         evidence.accuse(state, sender, evidence.STATUS_CERTIFICATE, f"height {message.height}")
         return False
     if certificate.epoch != state.validators.epoch:
-        state.future.claim(sender, message.height + 1)
+        state.future.claim(sender, message.height)
         return False
     if not state.is_commit_certificate(certificate, message.height, None):
         evidence.accuse(state, sender, evidence.STATUS_CERTIFICATE, f"height {message.height}")
@@ -86,7 +86,7 @@ def learn_certificate(state: ReplicaState, sender: str, message: Status) -> bool
         if at.commit_certificate is None:
             at.commit_certificate = certificate
     else:
-        state.future.claim(sender, message.height + 1)
+        state.future.claim(sender, message.height)
         state.proven_height = max(state.proven_height, message.height)
         ordering.fetch(state, message.height, (sender,))
     return True
@@ -143,7 +143,7 @@ def catch_up(state: ReplicaState) -> None:
     """R6: asks for the blocks that are known to exist. The others may only be a moment ahead: asked on the timer."""
     target = known_height(state)
     if target >= state.at.height:
-        names = tuple(name for name, height in sorted(state.future.claimed_heights.items()) if height > target)
+        names = tuple(name for name, height in sorted(state.future.claimed_heights.items()) if height >= target)
         ordering.fetch(state, target, names)
 
 

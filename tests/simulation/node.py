@@ -68,7 +68,6 @@ class SimNode:
         config = ReplicaConfig(self.name, world.chain_id, **world.limits)
         head = Head(disk.height, disk.head_id, certificate, world.validators)
         records = None if disk.is_log_lost else [record for _, record in disk.votes]
-        disk.is_log_lost = False
         self.life += 1
         self.timers, self.is_fetching = {}, False
         self.replica = Replica(config, self.signer, head, records, world.check)
@@ -166,7 +165,11 @@ class SimNode:
                 self.disk.votes = [entry for entry in self.disk.votes if entry[0] > height]
             case Accuse():
                 self.world.on_accuse(self, effect)
-            case ViewEntered() | ObserverChanged():
+            case ObserverChanged():
+                if not effect.is_observer:
+                    self.disk.is_log_lost = False
+                self.world.on_info(self, effect)
+            case ViewEntered():
                 self.world.on_info(self, effect)
 
     def fire(self, life: int, timer: str, token: int) -> None:
