@@ -17,11 +17,11 @@ from node.api.facade import NodeFacade
 from node.api.limits import ApiLimits
 from node.api.openapi import openapi_document
 from node.api.policy import JSON, Handler, Policy, Route, RouteTable, authorise, route_of, route_table
-from node.api.problems import LOG, NODE_FAULT, http_problem, problem_response, whence
+from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, http_problem, problem_response, whence
 from node.api.signature_terms import COMPONENTS, LABEL, TAG
 from node.durable import StorageFailure
 
-REQUEST_ID: Final = "Kehu-Request"
+REQUEST_ID_HEADER: Final = "Kehu-Request"
 API_VERSION: Final = "1"
 _COVERED: Final = " ".join(f'"{name}"' for name in COMPONENTS)
 _ACCEPT_SIGNATURE: Final = f'{LABEL}=({_COVERED});created;expires;nonce;keyid;tag="{TAG}"'
@@ -74,7 +74,7 @@ async def _end_streams(app: web.Application) -> None:
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Names the request, has it authorised, and turns whatever is refused into a problem document."""
-    request["id"] = secrets.token_hex(8)
+    request[REQUEST_ID] = secrets.token_hex(8)
     context = context_of(request)
     allow(request, context.limits.request_s)
     try:
@@ -87,7 +87,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:
         response = _refused(request, error)
     if not response.prepared:
-        response.headers[REQUEST_ID] = request["id"]
+        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
     return response
 
 
@@ -98,7 +98,7 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
         context.node.fail(error)
     if request.writer.output_size:
         raise ConnectionResetError  # the answer has begun: cutting it short is the one way left to say no
-    response = problem_response(shown, request["id"], context.limits.retry_after_s)
+    response = problem_response(shown, request[REQUEST_ID], context.limits.retry_after_s)
     if response.status == 401:
         response.headers["Accept-Signature"] = _ACCEPT_SIGNATURE
     if isinstance(error, web.HTTPException) and hdrs.ALLOW in error.headers:
@@ -114,5 +114,5 @@ def _shown(request: web.Request, error: Exception) -> KehuError:
         return error
     if isinstance(error, web.HTTPException):
         return http_problem(error)
-    LOG.error("request %s failed: %s", request["id"], whence(error))
+    LOG.error("request %s failed: %s", request[REQUEST_ID], whence(error))
     return KehuError(NODE_FAULT)

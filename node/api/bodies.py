@@ -15,7 +15,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from chain.errors import KehuError, define
-from node.api.policy import PERSON
+from node.api.people import PERSON
 from node.api.problems import HTTP_TIMEOUT, HTTP_TOO_LARGE
 from node.api.signature_terms import DIGEST_HEADER
 from node.api.signing import content_digest

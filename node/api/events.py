@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from chain.errors import InvariantError, KehuError, define
+from chain.errors import KehuError, define
 from node.api.context import Slots, allow, context_of
 from node.api.facade import NodeFacade
 from node.api.limits import ApiLimits
@@ -32,6 +32,7 @@ Event = Mapping[str, Any]
 LAGGING: Final = b"event: lagging\ndata: {}\n\n"
 STOPPING: Final = b"event: stopping\ndata: {}\n\n"
 _HEARTBEAT: Final = b": \n\n"
+_RESUBSCRIBE_S: Final = 1.0
 
 
 class _Listener:
@@ -41,14 +42,18 @@ class _Listener:
         self.events: asyncio.Queue[Event | None] = asyncio.Queue(queue_max)
         self.is_lagging = False
 
-    def hand(self, event: Event | None) -> None:
-        try:
+    def hand(self, event: Event) -> None:
+        if self.events.full():
+            self.end(is_lagging=True)
+        elif not self.is_lagging:
             self.events.put_nowait(event)
-        except asyncio.QueueFull:
-            self.is_lagging = True
-            while not self.events.empty():
-                self.events.get_nowait()
-            self.events.put_nowait(None)
+
+    def end(self, *, is_lagging: bool) -> None:
+        """What is queued is dropped: whoever lags asks for the blocks anyway."""
+        self.is_lagging = self.is_lagging or is_lagging
+        while not self.events.empty():
+            self.events.get_nowait()
+        self.events.put_nowait(None)
 
 
 class Hub:
@@ -69,36 +74,38 @@ class Hub:
             listener = _Listener(self._limits.event_queue_max)
             self._listeners[id(listener)] = listener
             if self._is_closed:
-                listener.hand(None)
+                listener.end(is_lagging=False)
             try:
                 yield listener
             finally:
                 del self._listeners[id(listener)]
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._pump(self._node.subscribe()), name="api-events")
+        self._task = asyncio.create_task(self._pump(), name="api-events")
 
     async def close(self) -> None:
         self._is_closed = True
         for listener in self._listeners.values():
-            listener.hand(None)
+            listener.end(is_lagging=False)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _pump(self, events: AsyncGenerator[Event, None]) -> None:
-        try:
-            async with aclosing(events):
+    async def _pump(self) -> None:
+        """A node ends a subscription that fell behind (a long catch-up): listeners are told, and it begins anew."""
+        while True:
+            events = self._node.subscribe()
+            try:
                 async for event in events:
-                    for listener in list(self._listeners.values()):
+                    for listener in self._listeners.values():
                         listener.hand(event)
-        except InvariantError as error:
-            self._node.fail(error)
-        finally:
-            self._is_closed = True
+            finally:
+                if isinstance(events, AsyncGenerator):
+                    await events.aclose()
             for listener in self._listeners.values():
-                listener.hand(None)
+                listener.end(is_lagging=True)
+            await asyncio.sleep(_RESUBSCRIBE_S)
 
 
 HUB: Final = web.AppKey("event_hub", Hub)

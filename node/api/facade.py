@@ -6,11 +6,11 @@ leave through `disclose` have been on the record before, by the access call whos
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from chain.attestation import Attestation
 from chain.blocks import BlockStore
+from chain.codec import Value
 from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
@@ -44,13 +44,12 @@ class Committed(Protocol):
 
 
 class PhoneAnswer(Protocol):
-    """A gateway's signed answer; `node.carrier.gateway.Attested` is one.
-
-    `identifier` is personal: it goes to the person who asked and nowhere else.
-    """
+    """A gateway's signed answer. `identifier` is personal: it goes to the person who asked, nowhere else."""
 
     @property
-    def attestation(self) -> Attestation: ...
+    def attestation(self) -> Value:
+        """The value that a call takes as its `attestation` (chain.attestation)."""
+        ...
 
     @property
     def identifier(self) -> str | None: ...
@@ -116,7 +115,7 @@ class NodeFacade(Protocol):
         """
         ...
 
-    def subscribe(self) -> AsyncGenerator[Mapping[str, Any], None]:
+    def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         """One event per appended block, from now on: {"height", "block_id", "time_ms", "transactions": [id, …]}.
 
         JSON values, public facts only. The API reads it with one task and fans out; closing ends the subscription.

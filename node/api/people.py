@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
 
 from chain.errors import KehuError, define
 from chain.state import View
@@ -38,6 +41,10 @@ class Person:
     key: bytes
     id: str
     role: str
+
+
+PERSON: Final = web.RequestKey("person", Person)
+"""Who a signed route was called by."""
 
 
 def require_active_person(node: NodeFacade, key: bytes) -> Person:

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from chain import codec
+from chain.attestation import Attestation
 from node.api.context import answer, context_of, read_model
 from node.api.models import AttestAnswer, AttestBody, CheckAnswer, CheckBody
 from node.api.policy import JSON, Policy, Route, person_of
@@ -24,8 +25,8 @@ async def attest_phone(request: web.Request) -> web.Response:
     )
     response = answer(
         AttestAnswer(
-            attestation=codec.encode(heard.attestation.to_value()).hex(),
-            outcome=heard.attestation.outcome,
+            attestation=codec.encode(heard.attestation).hex(),
+            outcome=Attestation.from_value(heard.attestation).outcome,
             identifier=heard.identifier,
             reason=heard.reason,
         )

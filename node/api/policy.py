@@ -17,14 +17,12 @@ from pydantic import BaseModel
 from chain.errors import InvariantError, KehuError, define
 from contracts.subjects import WORKING_ROLES
 from node.api.authentication import Authenticator
-from node.api.people import Person
+from node.api.people import PERSON, Person
 from node.api.problems import HTTP_MEDIA_TYPE
 from node.api.signature_terms import Message
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PERSON: Final = "person"
-"""The request's key for the `Person` that a signed route was called by."""
 JSON: Final = "application/json"
 MSGPACK: Final = "application/msgpack"
 BINARY: Final = "application/octet-stream"
@@ -121,8 +119,8 @@ async def authorise(request: web.Request, route: Route, authenticator: Authentic
 
 def person_of(request: web.Request) -> Person:
     """Who called; only for handlers whose route is signed."""
-    person = request.get(PERSON)
-    if not isinstance(person, Person):
+    person: Person | None = request.get(PERSON)
+    if person is None:
         raise InvariantError("a handler asked for the person of a route that is not signed")
     return person
 

@@ -17,6 +17,8 @@ from chain.errors import ErrorSpec, KehuError, define, shown_details
 
 LOG: Final = logging.getLogger("kehu.api")
 MEDIA_TYPE: Final = "application/problem+json"
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""Random, drawn here; it stands in the answer and in the log."""
 RETRY_AFTER_MS: Final = "retry_after_ms"
 """An error that carries this detail tells the client when to come back."""
 

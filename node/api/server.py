@@ -20,7 +20,16 @@ from aiohttp.abc import AbstractAccessLogger
 from chain.errors import InvariantError, KehuError
 from node.api.context import CONTEXT
 from node.api.limits import ApiLimits
-from node.api.problems import HTTP_CONNECTIONS, HTTP_MALFORMED, LOG, MEDIA_TYPE, NODE_FAULT, problem_of, whence
+from node.api.problems import (
+    HTTP_CONNECTIONS,
+    HTTP_MALFORMED,
+    LOG,
+    MEDIA_TYPE,
+    NODE_FAULT,
+    REQUEST_ID,
+    problem_of,
+    whence,
+)
 
 ACCESS_LOG: Final = logging.getLogger("kehu.api.access")
 _LINGER_S: Final = 1.0
@@ -140,7 +149,9 @@ class AccessLog(AbstractAccessLogger):
         resource = matched.route.resource if matched is not None else None
         path = resource.canonical if resource is not None else "unmatched"
         method = request.method if request.method in hdrs.METH_ALL else "other"
-        self.logger.info("%s %s %s %d %d ms", request.get("id", "-"), method, path, response.status, round(time * 1000))
+        self.logger.info(
+            "%s %s %s %d %d ms", request.get(REQUEST_ID, "-"), method, path, response.status, round(time * 1000)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from chain.crypto import SigningKey
 from node.api.signature_terms import (
     CHAIN_HEADER,
     DEPARTMENT_HEADER,
-    DIGEST_HEADER,
     LABEL,
     LIFETIME_S,
     TAG,
@@ -49,8 +48,6 @@ def sign_request(
     signed = dict(headers)
     signed[CHAIN_HEADER] = chain_id.hex()
     signed[DEPARTMENT_HEADER] = department
-    if body:
-        signed[DIGEST_HEADER] = content_digest(body)
     at = datetime.fromtimestamp(created, UTC)
     signer = HTTPMessageSigner(signature_algorithm=StrictEd25519, key_resolver=OneKey(key))
     signer.sign(
@@ -62,5 +59,6 @@ def sign_request(
         label=LABEL,
         tag=TAG,
         covered_component_ids=covered_components(bool(body)),
+        body=body or None,  # adds Content-Digest
     )
     return signed

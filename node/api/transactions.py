@@ -31,7 +31,7 @@ from node.api.models import (
     ValueBody,
 )
 from node.api.policy import BINARY, JSON, MSGPACK, Parameter, Policy, Route
-from node.api.problems import problem_of, problem_response
+from node.api.problems import REQUEST_ID, problem_of, problem_response
 from node.api.queries import read_choice, read_digest, read_uint
 from node.vault_values import VaultValue
 
@@ -89,7 +89,7 @@ async def _submit(
     if errors and all(item.status == "refused" for item in answers):
         shown = [item.model_dump(exclude_unset=True) for item in answers]
         more = {"transactions": shown} if len(shown) > 1 else None
-        return problem_response(errors[0], request["id"], context.limits.retry_after_s, more)
+        return problem_response(errors[0], request[REQUEST_ID], context.limits.retry_after_s, more)
     return answer(SubmitAnswer(transactions=list(answers)))
 
 

@@ -1,0 +1,234 @@
+"""A node without consensus or peers behind the real API: real ledger, contracts, receipts and waiting.
+
+`FakeNode.commit` puts what was admitted into a block. What a real node takes from its vault or carrier comes from
+plain dictionaries here; whose values they are is still checked, since the API's tests are about who gets what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chain.attestation import FOUND, phone_digest_of, sign_attestation
+from chain.batch import sign_batch
+from chain.certificate import Certificate, sign_vote
+from chain.crypto import SigningKey
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+from chain.ledger import Ledger
+from chain.store import MemoryStore
+from chain.transaction import Call, Transaction, sign_transaction
+from contracts.registry import contract_table
+from contracts.subjects import POSSESSION_PURPOSE, possession_payload
+from node.admission import Admission
+from node.mempool import MEMPOOL_FULL
+from node.vault_values import VaultValue
+from node.waiting import Committed, Waiting, find_committed
+
+TIME_MS = 1_700_000_000_000
+DEPARTMENTS = ("administration", "finance", "process", "sales")
+PEOPLE = {
+    "boss": ("administration", "administrator"),
+    "li": ("sales", "operator"),
+    "wang": ("sales", "operator"),
+    "rui": ("sales", "auditor"),
+    "qian": ("finance", "operator"),
+}
+NOT_YOURS = define("disclosure.not_yours", "the access call was made by another key", "read it yourself")
+
+
+def key_of(name: str) -> SigningKey:
+    return SigningKey(hashlib.sha256(name.encode()).digest())
+
+
+def make_genesis(network: str = "试验") -> Genesis:
+    return Genesis.from_value(
+        {
+            "version": 1,
+            "network": network,
+            "time_ms": TIME_MS - 1_000,
+            "departments": [
+                {"id": name, "name": name, "key": key_of(f"node {name}").public.hex(), "address": f"{name}:1"}
+                for name in DEPARTMENTS
+            ],
+            "people": [
+                {"id": name, "department": department, "role": role, "key": key_of(name).public.hex()}
+                for name, (department, role) in PEOPLE.items()
+            ],
+            "gateways": [{"id": "g1", "department": "sales", "key": key_of("gateway").public.hex()}],
+            "policy": {},
+            "limits": {"expiry_heights_max": 100},
+        }
+    )
+
+
+@dataclass
+class Clock:
+    """Unix time in ms; stands still until a test moves it."""
+
+    now_ms: int = TIME_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@dataclass(frozen=True)
+class Heard:
+    attestation: Any
+    identifier: str | None
+    reason: str | None = None
+
+
+@dataclass
+class FakeNode:
+    """One department's node. `pending` holds what was admitted, `values` what came with it."""
+
+    clock: Clock = field(default_factory=Clock)
+    department: str = "sales"
+    network: str = "试验"
+    is_ready: bool = True
+    is_full: bool = False
+    commits_at_once: bool = False
+    fault: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.genesis = make_genesis(self.network)
+        self.ledger, self.blocks = Ledger.open(self.genesis, contract_table(), MemoryStore())
+        self.pending: dict[bytes, Transaction] = {}
+        self.values: list[VaultValue] = []
+        self.disclosed: dict[bytes, list[VaultValue]] = {}
+        self.asked: list[str] = []
+        self.failures: list[Exception] = []
+        self.waiting = Waiting(self.blocks)
+        self._nonce = 0
+
+    def now_ms(self) -> int:
+        return self.clock()
+
+    def status(self) -> Mapping[str, Any]:
+        return {"peers": 3}
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
+
+    async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
+        if self.fault is not None:
+            raise self.fault
+        answers = [self._admit(envelope) for envelope in envelopes]
+        self.values += values
+        if self.commits_at_once:
+            self.commit()
+        return answers
+
+    def _admit(self, envelope: bytes) -> Admission:
+        try:
+            transaction = Transaction.from_bytes(envelope)
+        except KehuError as error:
+            return Admission(None, error)
+        try:
+            transaction.verify(self.genesis.chain_id)
+            if self.is_full:
+                raise KehuError(MEMPOOL_FULL, held=1, limit=1)
+        except KehuError as error:
+            return Admission(transaction.id, error)
+        if self.blocks.find(transaction.id) is None:
+            self.pending[transaction.id] = transaction
+        return Admission(transaction.id)
+
+    async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
+        return await self.waiting.wait(transaction_id, timeout_s)
+
+    def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]:
+        found = find_committed(self.blocks, transaction_id)
+        return found if found is not None else "pending" if transaction_id in self.pending else "unknown"
+
+    async def disclose(self, transaction_id: bytes, key: bytes) -> Sequence[VaultValue]:
+        if self.sender_of(transaction_id) != key:
+            raise KehuError(NOT_YOURS, transaction=transaction_id)
+        return self.disclosed.get(transaction_id, [])
+
+    def sender_of(self, transaction_id: bytes) -> bytes | None:
+        location = self.blocks.find(transaction_id)
+        if location is None:
+            return None
+        return self.blocks.block(location.height).transactions()[location.index][1].key
+
+    async def attest_phone(
+        self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
+    ) -> Heard:
+        self.asked.append(customer)
+        attestation = sign_attestation(
+            key_of("gateway"),
+            self.genesis.chain_id,
+            customer=customer,
+            phone_digest=phone_digest_of(self.genesis.chain_id, customer, phone_salt, phone),
+            outcome=FOUND,
+            identifier_digest=phone_digest_of(self.genesis.chain_id, customer, identifier_salt, "id-1"),
+            carrier="simulator",
+            time_ms=self.now_ms(),
+            gateway="g1",
+            nonce=bytes(16),
+        )
+        return Heard(attestation.to_value(), "id-1")
+
+    async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
+        self.asked.append(customer)
+        return {"customer": customer, "status": "valid", "was_asked": max_age_ms is None}
+
+    def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
+        return self.waiting.subscribe()
+
+    # What the tests do to it
+
+    def transaction(self, sender: str, *calls: Call) -> Transaction:
+        """A new signed transaction; by default a login."""
+        self._nonce += 1
+        chosen = list(calls) or [Call("access.login", {})]
+        nonce = self._nonce.to_bytes(16, "big")
+        return sign_transaction(key_of(sender), self.genesis.chain_id, nonce, self.ledger.height + 50, chosen)
+
+    def commit(self) -> None:
+        """One block with all that is pending."""
+        department, chain_id = self.department, self.genesis.chain_id
+        batch = sign_batch(key_of(f"node {department}"), chain_id, department, list(self.pending.values()))
+        self._append([batch])
+        self.pending.clear()
+
+    def enact(self, sender: str, *calls: Call) -> None:
+        """A block in which `sender` does something at the own department's node, and succeeds."""
+        department = PEOPLE[sender][0]
+        batch = sign_batch(
+            key_of(f"node {department}"), self.genesis.chain_id, department, [self.transaction(sender, *calls)]
+        )
+        receipts = self._append([batch])
+        assert receipts[0].is_ok, receipts[0]
+
+    def _append(self, batches: list[Any]) -> Any:
+        executed = self.ledger.build("sales", self.now_ms(), batches)
+        header = executed.block.header
+        members = self.genesis.validators.departments[: self.genesis.validators.quorum]
+        certificate = Certificate.of(
+            sign_vote(key_of(f"node {name}"), header.chain_id, "commit", 0, header.height, 0, executed.block.id, name)
+            for name in members
+        )
+        self.blocks.append(executed, certificate)
+        self.ledger.advance(executed, certificate)
+        self.waiting.block_appended(executed)
+        return executed.receipts
+
+    def enrolment(self, person: str, department: str = "sales", role: str = "operator") -> Call:
+        key = key_of(person)
+        possession = key.sign(POSSESSION_PURPOSE, self.genesis.chain_id, possession_payload(person, key.public.hex()))
+        return Call(
+            "people.enrol",
+            {
+                "person": person,
+                "department": department,
+                "role": role,
+                "key": key.public.hex(),
+                "possession": possession,
+                "fields": {},
+            },
+        )
