@@ -1,0 +1,85 @@
+"""Holding another department's values before their transaction is proposed: the holder's side of `vault.stage`.
+
+The holder doesn't take the author's word: it checks the signature, that the values are those which the envelope
+commits to, and by its own state that it may hold them. Its answer says that they are on its disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from chain import codec
+from chain.blocks import BlockStore
+from chain.errors import KehuError
+from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
+from chain.ledger import Ledger
+from chain.transaction import Transaction
+from contracts.errors import VAULT_NOT_ENTITLED
+from node.vault import Staging, Vault
+from node.vault_duty import Duties, Plan
+from node.vault_shares import (
+    OK,
+    REQUEST_BYTES_MAX,
+    TRANSACTIONS_MAX,
+    VAULT_TOO_MANY_VALUES,
+    checked_share,
+    staging_of,
+)
+from node.vault_values import VaultValue, values_from_value
+from node.waiting import find_committed
+
+
+class StageServer:
+    def __init__(self, duties: Duties, ledger: Ledger, blocks: BlockStore, vault: Vault) -> None:
+        self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
+
+    async def serve(self, department: str, payload: bytes) -> bytes:
+        """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
+        vault.too_many_values, vault.staged_full."""
+        received = await asyncio.to_thread(self._parse, payload)
+        plans = self._duties.plan([transaction for transaction, _ in received], department)
+        codes: dict[bytes, str] = {}
+        stagings: list[Staging] = []
+        for (transaction, values), plan in zip(received, plans, strict=True):
+            try:
+                stagings.append(self._accept(plan, values))
+                codes[transaction.id] = OK
+            except KehuError as error:
+                codes[transaction.id] = error.code
+        await asyncio.to_thread(self._stage, stagings, department)
+        return codec.encode([[transaction_id, code] for transaction_id, code in codes.items()])
+
+    def _parse(self, payload: bytes) -> list[tuple[Transaction, list[VaultValue]]]:
+        (items,) = codec.fields([codec.decode(payload, REQUEST_BYTES_MAX)], "staged transactions", codec.is_list)
+        if len(items) > TRANSACTIONS_MAX:
+            raise KehuError(VAULT_TOO_MANY_VALUES, transactions=len(items), limit=TRANSACTIONS_MAX)
+        received = []
+        for item in items:
+            envelope, values = codec.fields(item, "staged transaction", codec.is_bytes, codec.is_list)
+            transaction = Transaction.from_bytes(envelope)
+            transaction.verify(self._duties.chain_id)
+            received.append((transaction, values_from_value(values)))
+        return received
+
+    def _accept(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Staging:
+        if isinstance(plan, KehuError):
+            raise plan
+        share = checked_share(plan, values, self._duties.chain_id)
+        expires, height = plan.transaction.expires_height, self._ledger.height
+        if expires <= height:
+            raise KehuError(TRANSACTION_EXPIRED, height=height, expires=expires)
+        if expires > height + self._ledger.genesis.expiry_heights_max:
+            raise KehuError(TRANSACTION_TOO_FAR, height=height, expires=expires)
+        own = self._duties.department
+        if not values or share.values_for(own) != share.values:
+            raise KehuError(VAULT_NOT_ENTITLED, department=own, transaction=share.id)
+        return staging_of(share)
+
+    def _stage(self, stagings: Sequence[Staging], source: str) -> None:
+        """A transaction that was committed before its values came is settled at once."""
+        self._vault.stage_many(stagings, source)
+        for staging in stagings:
+            found = find_committed(self._blocks, staging.transaction_id)
+            if found is not None and found.receipt.is_ok:
+                self._vault.settle(staging.transaction_id)
