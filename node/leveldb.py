@@ -113,8 +113,15 @@ class LevelStore:
         if self._failed:
             raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
         try:
-            with self._db.iterator(start=prefix + start, stop=_successor(prefix), verify_checksums=True) as pairs:
-                yield from pairs
+            # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
+            with self._db.raw_iterator(verify_checksums=True) as cursor:
+                cursor.seek(prefix + start)
+                while cursor.valid():
+                    key, value = cursor.item()
+                    if not key.startswith(prefix):
+                        return
+                    yield key, value
+                    cursor.next()
         except (plyvel.Error, RuntimeError) as error:
             raise self._failure(error, "scan") from error
 
@@ -146,12 +153,6 @@ class LevelStore:
             return StorageFailure(STORAGE_REFUSED, path=str(self._path), operation=operation)
         spec = STORAGE_CORRUPT if isinstance(error, plyvel.CorruptionError) else STORAGE_IO
         return StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
-
-
-def _successor(prefix: bytes) -> bytes | None:
-    """The first key after all keys that begin with `prefix`; None if there is no end."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
 def _check_folder(path: Path, *, create: bool) -> None:
