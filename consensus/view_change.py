@@ -52,7 +52,7 @@ def start(state: ReplicaState, view: int) -> None:
 
 def leave(state: ReplicaState) -> bool:
     """V1: the primary of this view (or of the one we asked for) has had its chance."""
-    if not state.at.is_suspect or not state.may_vote:
+    if not state.may_vote or not (state.at.is_suspect or is_abandoned(state)):
         return False
     start(state, state.at.view + 1)
     return True
@@ -67,6 +67,13 @@ def join(state: ReplicaState) -> bool:
         return False
     start(state, view)
     return True
+
+
+def is_abandoned(state: ReplicaState) -> bool:
+    """V5: the primary of the view we asked for has promised not to vote in it, so there is nothing to wait for."""
+    at = state.at
+    promise = at.log.view_changes.get(state.validators.primary(at.view))
+    return not at.is_active and promise is not None and promise.view > at.view and is_quorum_leaving(state)
 
 
 def is_quorum_leaving(state: ReplicaState) -> bool:
