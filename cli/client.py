@@ -1,0 +1,245 @@
+"""One node as the command line uses it: signs, submits, waits, fetches, and checks every answer.
+
+What became of a transaction is believed when its receipt is proven under a header that a quorum of departments
+signed. When the node goes quiet after it got a transaction, the outcome is looked up and, failing that, called
+unknown: sending the same transaction again is safe, because an id is executed once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+from chain.crypto import SigningKey
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
+from cli.exits import RemoteRefusal
+from cli.profile import KEY_NAME_MISSING
+from cli.transport import NODE_ANSWER_MALFORMED, NODE_UNREACHABLE, NeverSent, Transport, problem_error
+from cli.verify import Committed, check_receipt, check_state
+from node.vault_values import VaultValue
+
+EXPIRY_HEIGHTS: Final = 1_000
+"""How many blocks a transaction may wait; the network's own limit may be lower."""
+WAIT_S: Final = 30.0
+LOOK_UP_PAUSE_S: Final = 0.25
+LOOK_UPS_AT_ONCE: Final = 8
+PAGE: Final = 200
+UNCERTAIN: Final = frozenset({"node.fault", "node.stopping", "http.timeout"})
+"""Codes after which the transaction may nevertheless have been admitted."""
+
+OUTCOME_UNKNOWN = define(
+    "transaction.unknown_outcome",
+    "the transaction was handed to the node, and nobody has said yet what became of it",
+    "look it up with `kehu tx show ID`; doing the command's work again before its expiry height could do it twice",
+)
+
+Outcome = Committed | KehuError
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A signed transaction and the personal values that its digests commit to."""
+
+    transaction: Transaction
+    values: tuple[VaultValue, ...] = ()
+
+
+class NodeClient:
+    """`genesis` is this machine's own copy; `department` is whose node it is, `key` signs transactions and requests."""
+
+    def __init__(
+        self, url: str, genesis: Genesis, department: str, key: SigningKey | None, wait_s: float = WAIT_S
+    ) -> None:
+        self.url = url
+        self.genesis = genesis
+        self.department = department
+        self._key = key
+        self._wait_s = wait_s
+        self._height: int | None = None
+
+    async def __aenter__(self) -> Self:
+        self._transport = Transport(self.url, self.genesis.chain_id, self.department, self._key)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)
+
+    @property
+    def key(self) -> SigningKey:
+        if self._key is None:
+            raise KehuError(KEY_NAME_MISSING)
+        return self._key
+
+    async def status(self) -> dict[str, Any]:
+        status = await self._transport.json("GET", "/v1/status")
+        if not isinstance(status, dict) or not isinstance(status.get("height"), int):
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/status")
+        self._height = status["height"]
+        return status
+
+    async def draft(self, calls: list[Call], values: Sequence[VaultValue] = ()) -> Draft:
+        """Signs `calls`; the transaction expires a fixed number of blocks after the node's height."""
+        if self._height is None:
+            await self.status()
+        span = min(EXPIRY_HEIGHTS, self.genesis.expiry_heights_max)
+        expires = (self._height or 0) + span
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        transaction = sign_transaction(self.key, self.genesis.chain_id, nonce, expires, calls)
+        return Draft(transaction, tuple(values))
+
+    async def execute(self, calls: list[Call], values: Sequence[VaultValue] = ()) -> Committed:
+        """Submits one transaction and waits for its proven receipt. Errors: refused, conflict, unknown outcome."""
+        (outcome,) = await self.submit([await self.draft(calls, values)])
+        if isinstance(outcome, KehuError):
+            raise outcome
+        return outcome.require_ok()
+
+    async def submit(self, drafts: Sequence[Draft]) -> list[Outcome]:
+        """What became of each, in order: a proven receipt (which may say no), or an error.
+
+        Raises only when the node certainly took nothing: node.unreachable before anything was sent, or a refusal of
+        the request as a whole.
+        """
+        deadline = time.monotonic() + self._wait_s
+        refusals = await self._hand_over(drafts)
+        gate = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+
+        async def settle(draft: Draft, refusal: RemoteRefusal | None) -> Outcome:
+            async with gate:
+                return refusal or await self._settle(draft.transaction, deadline)
+
+        return list(await asyncio.gather(*map(settle, drafts, refusals)))
+
+    async def _hand_over(self, drafts: Sequence[Draft]) -> list[RemoteRefusal | None]:
+        """Posts the drafts; for each the node's refusal, or None: to be looked up."""
+        body = {
+            "transactions": [base64.b64encode(draft.transaction.raw).decode() for draft in drafts],
+            "values": [_value_json(value) for draft in drafts for value in draft.values],
+            "wait": "committed",
+            "timeout_ms": int(self._wait_s * 1000),
+        }
+        nobody_knows: list[RemoteRefusal | None] = [None] * len(drafts)
+        try:
+            answers = (await self._transport.json("POST", "/v1/transactions", body))["transactions"]
+        except NeverSent:
+            raise
+        except RemoteRefusal as error:
+            if error.code in UNCERTAIN:
+                return nobody_knows
+            if error.answers is None:
+                raise
+            answers = error.answers
+        except KehuError as error:
+            if error.spec is not NODE_UNREACHABLE:
+                raise
+            return nobody_knows
+        except (KeyError, TypeError):
+            return nobody_knows
+        if not isinstance(answers, list) or len(answers) != len(drafts):
+            return nobody_knows
+        return [_refusal_in(answer) for answer in answers]
+
+    async def _settle(self, transaction: Transaction, deadline: float) -> Outcome:
+        """The proven outcome, looked up until the deadline."""
+        while True:
+            try:
+                found = await self.find(transaction.id)
+            except KehuError as error:
+                if error.spec is not NODE_UNREACHABLE:
+                    return error
+                found = None
+            if found is not None:
+                return found
+            if time.monotonic() >= deadline:
+                return KehuError(OUTCOME_UNKNOWN, transaction=transaction.id, expires_height=transaction.expires_height)
+            await asyncio.sleep(LOOK_UP_PAUSE_S)
+
+    async def find(self, transaction_id: bytes) -> Committed | None:
+        """The proven receipt of a transaction; None while it is pending or not known here."""
+        said = await self._transport.json("GET", f"/v1/transactions/{transaction_id.hex()}")
+        if not isinstance(said, dict) or said.get("status") != "committed":
+            return None
+        proof = await self._transport.raw("GET", f"/v1/transactions/{transaction_id.hex()}/proof")
+        return check_receipt(self.genesis, transaction_id, proof)
+
+    async def transaction_status(self, transaction_id: bytes) -> str:
+        """ "committed", "pending" or "unknown", as the node says."""
+        said = await self._transport.json("GET", f"/v1/transactions/{transaction_id.hex()}")
+        return str(said.get("status")) if isinstance(said, dict) else "unknown"
+
+    async def values(self, transaction_id: bytes) -> list[VaultValue]:
+        """The values that a committed access call of this key may see; not checked yet (`check_fields`)."""
+        path = f"/v1/transactions/{transaction_id.hex()}/values"
+        said = await self._transport.json("GET", path, is_signed=True)
+        try:
+            return [_value_of(item) for item in said["values"]]
+        except (KeyError, TypeError, ValueError):
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/transactions/ID/values") from None
+
+    async def state(self, table: str, key: str) -> tuple[dict[str, Any] | None, int]:
+        """A proven state value (None: absent) and the height of the header it is proven under."""
+        said = await self._transport.json("GET", f"/v1/state/{table}/{key}?proof=1", is_signed=True)
+        try:
+            raw = None if said["raw"] is None else bytes.fromhex(said["raw"])
+            proof = bytes.fromhex(said["proof"])
+        except (KeyError, TypeError, ValueError):
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/state") from None
+        value, header = check_state(self.genesis, table, key, raw, proof)
+        return value, header.height
+
+    async def pages(self, path: str) -> list[dict[str, Any]]:
+        """All pages of a signed listing: [{"id", "facts"}], as the node says them, which could leave some out."""
+        items: list[dict[str, Any]] = []
+        after: str | None = None
+        while True:
+            mark = "" if after is None else f"&after={quote(after, safe='')}"
+            said = await self._transport.json("GET", f"{path}?limit={PAGE}{mark}", is_signed=True)
+            try:
+                items += [{"id": str(item["id"]), "facts": dict(item["facts"])} for item in said["items"]]
+                is_stuck, after = said["next"] == after, said["next"]
+            except (KeyError, TypeError, ValueError):
+                raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=path) from None
+            if after is None or is_stuck:
+                return items
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """A signed POST."""
+        return await self._transport.json("POST", path, body, is_signed=True)
+
+    def export(self, first: int, last: int | None) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The export stream from height `first` (1: with genesis) to `last`."""
+        return self._transport.stream(f"/v1/export?from={first}" + ("" if last is None else f"&to={last}"))
+
+
+def _value_json(value: VaultValue) -> dict[str, str]:
+    return {
+        "table": value.table,
+        "record": value.record,
+        "field": value.field,
+        "salt": value.salt.hex(),
+        "value": value.value,
+    }
+
+
+def _value_of(item: dict[str, str]) -> VaultValue:
+    return VaultValue(item["table"], item["record"], item["field"], bytes.fromhex(item["salt"]), item["value"])
+
+
+def _refusal_in(answer: Any) -> RemoteRefusal | None:
+    """The refusal in one element of the node's answer; anything unclear is to be looked up."""
+    try:
+        return problem_error(answer["error"]) if answer["status"] == "refused" else None
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,177 @@
+"""The frame around every command: common options, running, printing, the exit code.
+
+A command is a plain function `(run, own options...) -> Answer` (or a coroutine of one). `command` adds the
+options that its `Needs` call for, and turns what happens into output and an exit code in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from chain.errors import KehuError
+from cli.exits import Exit, exit_of
+from cli.output import Answer, print_answer, print_error
+from cli.run import Run
+
+Body = Callable[..., Answer | Coroutine[Any, Any, Answer]]
+
+
+class Needs(IntEnum):
+    """What a command works with: nothing, a network folder, a node, or a node and somebody's key."""
+
+    NOTHING = 0
+    NETWORK = 1
+    NODE = 2
+    KEY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """What docs/cli.md promises beside the options. `json_keys`: the keys of the --json object."""
+
+    json_keys: tuple[str, ...]
+    exits: tuple[Exit, ...]
+
+
+def group(name_help: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(
+        help=name_help,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+
+def _option(kind: Any, *flags: str, **settings: Any) -> Any:
+    return Annotated[kind, typer.Option(*flags, **settings)]
+
+
+_COMMON: Final[tuple[tuple[Needs, str, Any, Any], ...]] = (
+    (
+        Needs.NETWORK,
+        "network",
+        _option(
+            Path | None,
+            "--network",
+            envvar="KEHU_NETWORK",
+            metavar="DIR",
+            help="The network folder (default: this one).",
+        ),
+        None,
+    ),
+    (
+        Needs.NODE,
+        "node",
+        _option(
+            str | None,
+            "--node",
+            envvar="KEHU_NODE",
+            metavar="DEPARTMENT|URL",
+            help="The node to ask (default: the key's department's).",
+        ),
+        None,
+    ),
+    (
+        Needs.KEY,
+        "as_",
+        _option(
+            str | None,
+            "--as",
+            envvar="KEHU_AS",
+            metavar="NAME",
+            help="Whose key signs: a file in keys/ of the network folder.",
+        ),
+        None,
+    ),
+    (
+        Needs.KEY,
+        "passphrase_file",
+        _option(
+            Path | None,
+            "--passphrase-file",
+            envvar="KEHU_PASSPHRASE_FILE",
+            metavar="FILE",
+            help="The key's passphrase: the file's first line (default: a prompt).",
+        ),
+        None,
+    ),
+    (
+        Needs.KEY,
+        "passphrase_fd",
+        _option(
+            int | None,
+            "--passphrase-fd",
+            metavar="N",
+            help="The key's passphrase: the first line of an open descriptor.",
+        ),
+        None,
+    ),
+    (Needs.NOTHING, "is_json", _option(bool, "--json", help="One JSON object on stdout."), False),
+)
+
+
+def command(
+    app: typer.Typer,
+    name: str,
+    *,
+    example: str,
+    json_keys: tuple[str, ...],
+    needs: Needs,
+    exits: tuple[Exit, ...] = (),
+) -> Callable[[Body], Body]:
+    """Registers `body` under `name`. `example` is a command line that --help shows."""
+
+    def register(body: Body) -> Body:
+        signature = inspect.signature(body, eval_str=True)
+        common = [
+            inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for least, parameter, annotation, default in _COMMON
+            if needs >= least
+        ]
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in list(signature.parameters.values())[1:]
+        ]
+
+        def entry(**given: Any) -> None:
+            run = Run(**{item.name: given.pop(item.name) for item in common})
+            raise typer.Exit(int(perform(body, run, given)))
+
+        entry.__name__ = body.__name__
+        entry.__doc__ = body.__doc__
+        entry.__signature__ = signature.replace(parameters=[*own, *common])  # type: ignore[attr-defined]
+        entry.__annotations__ = {}
+        entry.kehu = CommandSpec(json_keys, exits)  # type: ignore[attr-defined]
+        app.command(name, help=_help_of(body, example))(entry)
+        return body
+
+    return register
+
+
+def _help_of(body: Body, example: str) -> str:
+    return f"{inspect.cleandoc(body.__doc__ or '')}\n\n\b\nExample:\n  {example}"
+
+
+def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
+    """Runs a command and prints what came of it."""
+    try:
+        answer = body(run, **given)
+        if not isinstance(answer, Answer):
+            answer = asyncio.run(answer)
+    except KehuError as error:
+        print_error(error, is_json=run.is_json)
+        return exit_of(error)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    print_answer(answer, is_json=run.is_json)
+    return answer.exit

@@ -1,0 +1,117 @@
+"""`kehu customer import`: a CSV file, as people have it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chain.errors import KehuError
+from cli.command import Needs, command
+from cli.commands.customer import SIGNED_EXITS, Temporary, app, new_customer_id
+from cli.exits import Exit
+from cli.options import Region
+from cli.output import Answer, Screen, json_ready, print_note, progress
+from cli.run import Run
+
+KEYS = (
+    "file", "encoding", "columns", "ignored_columns", "rows", "imported", "already", "left_out", "unknown", "faults",
+    "customers", "journal",
+)  # fmt: skip
+
+
+@command(
+    app,
+    "import",
+    needs=Needs.KEY,
+    example="kehu customer import 客户.csv --as li-wei --report report.json",
+    json_keys=KEYS,
+    exits=(*SIGNED_EXITS, Exit.PARTIAL),
+)
+async def import_customers(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="UTF-8, GB18030, or UTF-16 with a mark.")],
+    region: Region = "CN",
+    is_temporary: Temporary = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write the --json object here too.")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", metavar="FILE", help="What is in already (default: FILE.csv.journal).")
+    ] = None,
+    is_check: Annotated[bool, typer.Option("--check", help="Read and check the file only; send nothing.")] = False,
+) -> Answer:
+    """Record the customers of a CSV file; faulty rows are reported by number and code, and the rest goes in.
+
+    Run it again to go on after an interruption, or after correcting rows: nobody is recorded twice. Exit code 9 if
+    rows were left out, 4 if somebody still has to say what became of some.
+    """
+    from cli.intake.importer import Result
+    from cli.intake.rows import read_sheet
+
+    sheet = read_sheet(file, region)
+    journal_path = journal or file.with_name(file.name + ".journal")
+    result = Result() if is_check else await _bring(run, sheet, journal_path, is_temporary=is_temporary)
+    faults = sorted([*sheet.faults, *result.faults], key=lambda fault: fault.row)
+    data: dict[str, Any] = {
+        "file": str(file),
+        "encoding": sheet.encoding,
+        "columns": sheet.columns,
+        "ignored_columns": sheet.ignored,
+        "rows": sheet.total,
+        "imported": len(result.taken),
+        "already": len(result.already),
+        "left_out": len(faults),
+        "unknown": result.unknown,
+        "faults": [fault.to_json() for fault in faults],
+        "customers": [taken.to_json() for taken in sorted([*result.taken, *result.already], key=lambda item: item.row)],
+        "journal": None if is_check else str(journal_path),
+    }
+    if report is not None:
+        _write_report(report, data)
+    if result.unknown:
+        return Answer(data, lambda screen: _show(screen, data), Exit.UNKNOWN)
+    return Answer(data, lambda screen: _show(screen, data), Exit.PARTIAL if faults else Exit.OK)
+
+
+async def _bring(run: Run, sheet: Any, journal_path: Path, *, is_temporary: bool) -> Any:
+    from cli.intake.importer import Importer
+    from cli.intake.journal import Journal, ensure_secret
+
+    secret = ensure_secret(run.profile.folder / "secrets" / "import.key")
+    async with run.client() as client:
+        with (
+            Journal(journal_path, client.genesis.chain_id) as journal,
+            progress("import", len(sheet.rows), is_wanted=not run.is_json) as advance,
+        ):
+            importer = Importer(client, journal, secret, new_customer_id, is_temporary=is_temporary, advance=advance)
+            try:
+                return await importer.run(sheet.rows)
+            except KehuError:
+                done = len(importer.result.taken) + len(importer.result.already)
+                print_note(f"Stopped after {done} of {len(sheet.rows)} rows. Run the same command again to go on.")
+                raise
+
+
+def _write_report(path: Path, data: dict[str, Any]) -> None:
+    from node.durable import storage_failures, write_file
+
+    with storage_failures(path, "write report"):
+        content = json.dumps(json_ready(data), ensure_ascii=False, indent=2).encode() + b"\n"
+        write_file(path, content, replace=True)
+
+
+def _show(screen: Screen, data: dict[str, Any]) -> None:
+    screen.facts((key, data[key]) for key in ("file", "encoding", "rows", "imported", "already", "left_out"))
+    if data["faults"]:
+        rows = [(fault["row"], fault["column"], fault["code"], _details(fault["details"])) for fault in data["faults"]]
+        screen.table(("row", "column", "code", "details"), rows, title="Rows left out")
+    if data["unknown"]:
+        lost = [(item["row"], item["customer"], item["transaction"]) for item in data["unknown"]]
+        screen.table(("row", "customer", "transaction"), lost, title="Outcome unknown; run the command again")
+
+
+def _details(details: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in details.items())

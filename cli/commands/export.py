@@ -1,0 +1,82 @@
+"""`kehu export`: the chain as one file, for auditors and for keeping."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+
+from chain.errors import KehuError, define
+from cli.command import Needs, command
+from cli.exits import Exit
+from cli.output import Advance, Answer, progress
+from cli.root import app
+from cli.run import Run
+
+EXPORT_EXISTS = define("usage.file_exists", "the file exists; nothing is written over", "choose another name")
+EXPORT_OTHER = define(
+    "export.other_network",
+    "the node's export begins with another genesis than the one here",
+    "check the URL in network.json or --node",
+)
+
+
+@command(
+    app,
+    "export",
+    needs=Needs.NODE,
+    example="kehu export chain.kehu --node finance",
+    json_keys=("file", "bytes", "first", "last", "chain_id", "digest"),
+    exits=(Exit.USAGE, Exit.UNKNOWN, Exit.UNVERIFIED, Exit.MACHINE),
+)
+async def export(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    first: Annotated[int, typer.Option("--from", metavar="HEIGHT", min=1, help="First height.")] = 1,
+    last: Annotated[
+        int | None, typer.Option("--to", metavar="HEIGHT", min=1, help="Last height (default: all).")
+    ] = None,
+) -> Answer:
+    """Write blocks, certificates and receipts to a file. It holds no personal values, and `kehu audit` checks it.
+
+    The file gets its name when it is complete; its frames and digest are checked on the way.
+    """
+    if file.exists():
+        raise KehuError(EXPORT_EXISTS, file=str(file))
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+    try:
+        async with run.reader() as client:
+            total = (last or (await client.status())["height"]) - first + 1
+            async with client.export(first, last) as pieces:
+                with partial.open("xb") as output, progress("export", total, is_wanted=not run.is_json) as advance:
+                    found = await _copy(pieces, output, advance, client.genesis.raw)
+        partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
+    data = {"file": str(file), "bytes": file.stat().st_size, "first": first, **found}
+    data["chain_id"] = run.profile.genesis.chain_id
+    return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+async def _copy(pieces: AsyncIterator[bytes], output: BinaryIO, advance: Advance, genesis: bytes) -> dict[str, Any]:
+    """Writes the stream while its form is checked. Errors: export.*."""
+    from chain.export import ExportBlock, ExportEnd, ExportGenesis, ExportReader
+
+    reader = ExportReader()
+    found: dict[str, Any] = {}
+    async for piece in pieces:
+        for item in reader.feed(piece):
+            if isinstance(item, ExportGenesis) and item.raw != genesis:
+                raise KehuError(EXPORT_OTHER)
+            if isinstance(item, ExportBlock):
+                advance(1)
+            if isinstance(item, ExportEnd):
+                found = {"last": item.height, "digest": item.digest}
+        output.write(piece)
+    reader.close()
+    output.flush()
+    os.fsync(output.fileno())
+    return found

@@ -1,0 +1,36 @@
+"""`kehu login`: coming in, on the record."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.command import Needs, command
+from cli.commands.customer import SIGNED_EXITS
+from cli.output import Answer
+from cli.root import app
+from cli.run import Run
+
+
+@command(
+    app,
+    "login",
+    needs=Needs.KEY,
+    example="kehu login --as li-wei",
+    json_keys=("person", "department", "role", "login", "time_ms", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def login(
+    run: Run,
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", metavar="WORD", help="Why; it goes on the record.")
+    ] = None,
+) -> Answer:
+    """Log in at your department's node: shows that your key works, and puts it on the ledger."""
+    from chain.transaction import Call
+
+    async with run.client() as client:
+        committed = await client.execute([Call("access.login", {} if purpose is None else {"purpose": purpose})])
+    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: screen.facts(data.items()))

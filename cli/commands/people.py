@@ -1,0 +1,209 @@
+"""`kehu people`: who takes part, and with which keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chain.errors import KehuError, define
+from cli.command import Needs, command, group
+from cli.commands.customer import SIGNED_EXITS, FieldsFile, exit_of_record, record_json, show_record
+from cli.exits import Exit
+from cli.options import PURPOSE_DEFAULT, Person, Purpose
+from cli.output import Answer, Screen
+from cli.run import Run
+
+app = group("Enrol people, list them, change and revoke their keys.")
+
+Key = Annotated[str | None, typer.Option("--key", metavar="HEX", help="The public key.")]
+Possession = Annotated[str | None, typer.Option("--possession", metavar="HEX", help="The new key's proof.")]
+Request = Annotated[
+    Path | None,
+    typer.Option("--request", metavar="FILE", help="What `kehu key new --json` printed, in place of these."),
+]
+
+REQUEST_MALFORMED = define(
+    "usage.enrolment",
+    "an enrolment needs the department, the public key and the proof of possession",
+    "give --request FILE with the output of `kehu key new --json`, or --department, --key and --possession",
+)
+
+
+def _read_request(file: Path | None, given: dict[str, str | None]) -> dict[str, Any]:
+    """The options over what the file says; bytes decoded. Errors: usage.enrolment."""
+    found: dict[str, Any] = {}
+    if file is not None:
+        try:
+            found = dict(json.loads(file.read_text(encoding="utf-8-sig")))
+        except (OSError, ValueError, TypeError) as error:
+            raise KehuError(REQUEST_MALFORMED, file=str(file), problem=type(error).__name__) from None
+    merged = {name: value if value is not None else found.get(name) for name, value in given.items()}
+    for name, value in merged.items():
+        if not isinstance(value, str):
+            raise KehuError(REQUEST_MALFORMED, missing=name)
+    if found.get("person", merged["person"]) != merged["person"]:
+        raise KehuError(REQUEST_MALFORMED, problem="the request is for somebody else", person=merged["person"])
+    try:
+        return {**merged, "possession": bytes.fromhex(str(merged["possession"]))}
+    except ValueError:
+        raise KehuError(REQUEST_MALFORMED, malformed="possession") from None
+
+
+@command(
+    app,
+    "enrol",
+    needs=Needs.KEY,
+    example="kehu people enrol li-wei --role operator --request li-wei.json name=李伟 --as admin",
+    json_keys=("person", "department", "role", "key", "version", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def enrol(
+    run: Run,
+    person: Person,
+    fields: Annotated[list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="name, phone, email.")] = None,
+    role: Annotated[
+        str, typer.Option("--role", metavar="ROLE", help="administrator, operator or auditor.")
+    ] = "operator",
+    department: Annotated[str | None, typer.Option("--department", metavar="DEPARTMENT", help="Whose person.")] = None,
+    key: Key = None,
+    possession: Possession = None,
+    request: Request = None,
+    fields_file: FieldsFile = None,
+) -> Answer:
+    """Enrol somebody whose key was made with `kehu key new`. For administrators."""
+    from chain.transaction import Call
+    from cli.records import read_fields, seal_fields
+
+    given = {"person": person, "department": department, "key": key, "possession": possession}
+    args = _read_request(request, given)
+    async with run.client() as client:
+        digests, values = seal_fields(client.genesis.chain_id, "people", person, read_fields(fields or [], fields_file))
+        committed = await client.execute([Call("people.enrol", {**args, "role": role, "fields": digests})], values)
+    data = {
+        "person": person,
+        "department": args["department"],
+        "role": role,
+        "key": args["key"],
+        "version": committed.result()["version"],
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+    return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+@command(
+    app,
+    "list",
+    needs=Needs.KEY,
+    example="kehu people list --as admin",
+    json_keys=("people",),
+    exits=SIGNED_EXITS,
+)
+async def list_people(run: Run) -> Answer:
+    """List people by work id, department, role and status, as the node says them."""
+    async with run.client() as client:
+        items = await client.pages("/v1/people")
+    people = [{"person": item["id"], **item["facts"]} for item in items]
+    columns = ("person", "department", "role", "status", "keys")
+
+    def show(screen: Screen) -> None:
+        screen.table(columns, [[", ".join(row[c]) if c == "keys" else row.get(c) for c in columns] for row in people])
+
+    return Answer({"people": people}, show)
+
+
+@command(
+    app,
+    "show",
+    needs=Needs.KEY,
+    example="kehu people show li-wei --as admin",
+    json_keys=("person", "version", "facts", "fields", "transaction", "height"),
+    exits=(*SIGNED_EXITS, Exit.PARTIAL),
+)
+async def show(run: Run, person: Person, purpose: Purpose = PURPOSE_DEFAULT) -> Answer:
+    """Read somebody's record; like every read it goes on the ledger."""
+    from cli.records import read_record
+
+    async with run.client() as client:
+        committed, record = await read_record(client, "people", person, ["*"], purpose)
+    data = {"person": person, **record_json(record), "transaction": committed.transaction_id}
+    data["height"] = committed.height
+    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+
+
+@command(
+    app,
+    "rotate-key",
+    needs=Needs.KEY,
+    example="kehu people rotate-key li-wei --as li-wei",
+    json_keys=("person", "key", "revoked", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def rotate_key(
+    run: Run, person: Person, key: Key = None, possession: Possession = None, request: Request = None
+) -> Answer:
+    """Change somebody over to a new key; the old ones are revoked.
+
+    Without a request it is the key made here by `kehu key new NAME --department D --next`, under the same passphrase:
+    once the change is committed, its file takes the old one's place.
+    """
+    from chain.transaction import Call
+    from cli.keychange import next_key, take_over
+
+    change = None if (request or key) else next_key(run, person)
+    if change is not None:
+        args: dict[str, Any] = {"person": person, "key": change.key_hex, "possession": change.possession}
+    else:
+        args = _read_request(request, {"person": person, "key": key, "possession": possession})
+    async with run.client() as client:
+        committed = await client.execute([Call("people.rotate_key", args)])
+    if change is not None:
+        take_over(change)
+    data = {
+        "person": person,
+        "key": args["key"],
+        "revoked": committed.result()["revoked"],
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+    return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+@command(
+    app,
+    "revoke-key",
+    needs=Needs.KEY,
+    example="kehu people revoke-key 9c1f… --as admin",
+    json_keys=("person", "key", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def revoke_key(
+    run: Run, key: Annotated[str, typer.Argument(metavar="KEY", help="The public key, hex.")]
+) -> Answer:
+    """End a key: your own, or as an administrator anybody's."""
+    return await _revoke(run, "people.revoke_key", {"key": key})
+
+
+@command(
+    app,
+    "revoke",
+    needs=Needs.KEY,
+    example="kehu people revoke li-wei --as admin",
+    json_keys=("person", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def revoke(run: Run, person: Person) -> Answer:
+    """End somebody's part in the network, with all keys. For administrators."""
+    return await _revoke(run, "people.revoke", {"person": person})
+
+
+async def _revoke(run: Run, name: str, args: dict[str, Any]) -> Answer:
+    from chain.transaction import Call
+
+    async with run.client() as client:
+        committed = await client.execute([Call(name, args)])
+    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: screen.facts(data.items()))

@@ -1,0 +1,181 @@
+"""`kehu grant|revoke|grants|assign|unassign`: what the administration allows beyond the policy."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+import typer
+
+from chain.errors import KehuError, define
+from cli.command import Needs, command
+from cli.commands.customer import SIGNED_EXITS
+from cli.output import Answer, Screen, time_text
+from cli.root import app
+from cli.run import Run
+
+Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="person:ID or department:ID.")]
+Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")]
+Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record's table.")]
+
+EXPIRY_MALFORMED = define(
+    "usage.expires",
+    "an expiry is a date or a date and time of ISO 8601, or a number with m, h or d from now",
+    "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
+)
+
+
+@command(
+    app,
+    "grant",
+    needs=Needs.KEY,
+    example="kehu grant department:technical --action read --record c-1f… --field phone --expires 7d --as admin",
+    json_keys=(
+        "grant",
+        "subject",
+        "actions",
+        "table",
+        "record",
+        "fields",
+        "purpose",
+        "expires_ms",
+        "transaction",
+        "height",
+    ),
+    exits=SIGNED_EXITS,
+)
+async def grant(
+    run: Run,
+    subject: Subject,
+    action: Annotated[
+        list[str], typer.Option("--action", metavar="ACTION", help="read, change, contact or export; repeat it.")
+    ],
+    field: Annotated[
+        list[str] | None, typer.Option("--field", metavar="FIELD", help="Only this field; repeat it (default: all).")
+    ] = None,
+    record: Annotated[str, typer.Option("--record", metavar="RECORD", help="One record, or * for all.")] = "*",
+    table: Table = "customers",
+    purpose: Annotated[str, typer.Option("--purpose", metavar="WORD", help="One purpose, or * for any.")] = "*",
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="WHEN", help="A date, a time, or 7d, 12h, 30m from now.")
+    ] = None,
+    grant_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The grant's id (default: random).")
+    ] = None,
+) -> Answer:
+    """Allow a person or a department what the policy does not."""
+    args: dict[str, Any] = {
+        "grant": grant_id or f"g-{secrets.token_hex(6)}",
+        "subject": subject,
+        "actions": action,
+        "table": table,
+        "record": record,
+        "fields": list(field or ["*"]),
+        "purpose": purpose,
+        "expires_ms": None if expires is None else read_expiry(expires),
+    }
+    return await _call(run, "permissions.grant", args)
+
+
+async def _call(run: Run, name: str, args: dict[str, Any]) -> Answer:
+    """Makes one call; the answer is its arguments and where it stands."""
+    from chain.transaction import Call
+
+    async with run.client() as client:
+        committed = await client.execute([Call(name, args)])
+    data = {**args, "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: screen.facts((key, _text(key, value)) for key, value in data.items()))
+
+
+def _text(key: str, value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return time_text(value) if key.endswith("_ms") and isinstance(value, int) else value
+
+
+def read_expiry(text: str, now_ms: int | None = None) -> int:
+    """Unix milliseconds. A date means the end of that day, a time without offset is this machine's."""
+    import time
+    from datetime import date, datetime, timedelta
+
+    now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
+    if unit_ms and text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8:
+        return now + int(text[:-1]) * unit_ms
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text) + timedelta(days=1)
+            moment = datetime(day.year, day.month, day.day).astimezone()
+        else:
+            moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise KehuError(EXPIRY_MALFORMED) from None
+    return int(moment.timestamp() * 1000)
+
+
+@command(
+    app,
+    "revoke",
+    needs=Needs.KEY,
+    example="kehu revoke g-7 --as admin",
+    json_keys=("grant", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def revoke(run: Run, grant_id: Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id.")]) -> Answer:
+    """End a grant."""
+    return await _call(run, "permissions.revoke", {"grant": grant_id})
+
+
+@command(
+    app,
+    "assign",
+    needs=Needs.KEY,
+    example="kehu assign c-1f… person:li-wei --as admin",
+    json_keys=("table", "record", "subject", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def assign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
+    """Tie a record to a person or a department; the policy says what follows from it."""
+    return await _call(run, "permissions.assign", {"table": table, "record": record, "subject": subject})
+
+
+@command(
+    app,
+    "unassign",
+    needs=Needs.KEY,
+    example="kehu unassign c-1f… person:li-wei --as admin",
+    json_keys=("table", "record", "subject", "transaction", "height"),
+    exits=SIGNED_EXITS,
+)
+async def unassign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
+    """Undo an assignment."""
+    return await _call(run, "permissions.unassign", {"table": table, "record": record, "subject": subject})
+
+
+@command(
+    app,
+    "grants",
+    needs=Needs.KEY,
+    example="kehu grants --as admin",
+    json_keys=("grants",),
+    exits=SIGNED_EXITS,
+)
+async def grants(
+    run: Run,
+    subject: Annotated[str | None, typer.Option("--subject", metavar="SUBJECT", help="Only this one's.")] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Revoked ones too.")] = False,
+) -> Answer:
+    """List grants, as the node says them."""
+    async with run.client() as client:
+        items = await client.pages("/v1/grants")
+    rows = [
+        {"grant": item["id"], **item["facts"]}
+        for item in items
+        if (is_all or item["facts"].get("status") == "active") and subject in (None, item["facts"].get("subject"))
+    ]
+    columns = ("grant", "subject", "actions", "table", "record", "fields", "purpose", "expires_ms", "status")
+
+    def show(screen: Screen) -> None:
+        screen.table(columns, [[_text(column, row.get(column)) for column in columns] for row in rows])
+
+    return Answer({"grants": rows}, show)

@@ -1,0 +1,236 @@
+"""Making a network on this machine: keys, genesis, one folder per department, the folder people work from.
+
+Every node's keys are sealed under a passphrase of its own, drawn here and kept in the node's secrets/ (mode 0600),
+so that a node starts unattended. The administrator's passphrase is the person's and is kept nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from chain.crypto import SigningKey
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+from cli.profile import Profile, require_name
+from contracts.base import ADMINISTRATION
+from contracts.policy import default_policy
+from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
+from node.carrier.simulator.process import LOOKUP_TOKEN_FILE, ensure_token
+from node.config import Home
+from node.durable import storage_failures, write_file
+from node.keys import create_key_file
+
+DEPARTMENTS: Final = {
+    "administration": "管理",
+    "sales": "销售",
+    "finance": "财务",
+    "process": "流程",
+    "technical": "技术",
+    "after_sales": "售后",
+}
+CARRIER_NAME: Final = "simulator"
+_DEPARTMENT: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_PORT_FIRST: Final = 20_000
+_PORT_LAST: Final = 30_000
+"""Below the range from which systems take ports for outgoing connections (32768 on Linux, 49152 by RFC 6335)."""
+
+NETWORK_EXISTS = define(
+    "network.folder_not_empty",
+    "the folder exists and is not empty; a network is never written over",
+    "name a new folder, or move the old one away yourself",
+)
+NETWORK_DEPARTMENTS = define(
+    "usage.departments",
+    "a network needs four or more departments, each ID or ID=NAME once, and one of them is administration",
+    "repeat --department for each; ids are lower-case letters, digits and _",
+)
+NETWORK_PORTS = define(
+    "network.no_ports",
+    "there are not enough free ports in a row",
+    "name the first of them with --base-port, or stop what holds them",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to make. `departments`: id -> name. `base_port` None: any free row of ports."""
+
+    folder: Path
+    network: str
+    departments: dict[str, str]
+    administrator: str
+    host: str
+    base_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    peer: dict[str, int]
+    api: dict[str, int]
+    carrier: int
+
+
+def read_departments(given: list[str]) -> dict[str, str]:
+    """ID or ID=NAME, each once; none at all means the default six. Errors: usage.departments."""
+    if not given:
+        return dict(DEPARTMENTS)
+    departments: dict[str, str] = {}
+    for text in given:
+        id_, _, name = text.partition("=")
+        if not _DEPARTMENT.fullmatch(id_) or id_ in departments:
+            raise KehuError(NETWORK_DEPARTMENTS, problem="an id is malformed or stands twice")
+        departments[id_] = name or DEPARTMENTS.get(id_, id_)
+    if ADMINISTRATION not in departments or len(departments) < 4:
+        raise KehuError(NETWORK_DEPARTMENTS, departments=",".join(departments))
+    return departments
+
+
+def found_network(plan: Plan, passphrase: str) -> Profile:
+    """Makes the whole folder. Errors: network.*, usage.*, storage.io, key.file_invalid."""
+    require_name(plan.administrator, "administrator")
+    _claim(plan.folder)
+    ports = _pick_ports(plan)
+    profile = Profile(
+        plan.folder.resolve(),
+        plan.network,
+        {id_: f"http://{_host(plan)}:{port}" for id_, port in ports.api.items()},
+        f"http://{_host(plan)}:{ports.carrier}",
+    )
+    path = profile.key_path(ADMINISTRATION, plan.administrator)
+    path.parent.mkdir(mode=0o700, parents=True)
+    administrator = SigningKey(secrets.token_bytes(32))
+    create_key_file(path, "person", plan.administrator, passphrase, administrator.seed)
+    profile.carrier_home.mkdir(mode=0o700)
+    token = ensure_token(profile.carrier_home / LOOKUP_TOKEN_FILE)
+    keys = {id_: _make_home(profile, id_, token) for id_ in plan.departments}
+    genesis = _genesis_bytes(plan, ports, administrator, keys)
+    for home in (profile.folder, *(profile.node_home(id_) for id_ in plan.departments)):
+        _write(home / "genesis.json", genesis, 0o644)
+    for id_ in plan.departments:
+        _write(Home(profile.node_home(id_)).config_file, _node_toml(plan, ports, id_), 0o644)
+    profile.write()
+    return profile
+
+
+def _claim(folder: Path) -> None:
+    with storage_failures(folder, "make folder"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise KehuError(NETWORK_EXISTS, folder=str(folder))
+
+
+def _make_home(profile: Profile, department: str, carrier_token: str) -> tuple[SigningKey, SigningKey]:
+    """A department's folder with its secrets; gives its node key and its gateway key."""
+    home = Home(profile.node_home(department))
+    secrets_folder = home.path / "secrets"
+    secrets_folder.mkdir(mode=0o700, parents=True)
+    passphrase = secrets.token_urlsafe(24)
+    _write(secrets_folder / "passphrase", passphrase.encode() + b"\n", 0o600)
+    _write(secrets_folder / "carrier-token", carrier_token.encode() + b"\n", 0o600)
+    node, gateway = SigningKey(secrets.token_bytes(32)), SigningKey(secrets.token_bytes(32))
+    create_key_file(home.node_key, "node", department, passphrase, node.seed)
+    create_key_file(home.gateway_key, "gateway", gateway_id(department), passphrase, gateway.seed)
+    return node, gateway
+
+
+def gateway_id(department: str) -> str:
+    """The id of a department's own gateway."""
+    return f"gateway-{department}"
+
+
+def _genesis_bytes(
+    plan: Plan, ports: Ports, administrator: SigningKey, keys: dict[str, tuple[SigningKey, SigningKey]]
+) -> bytes:
+    departments = [
+        {"id": id_, "name": name, "key": keys[id_][0].public.hex(), "address": f"{_host(plan)}:{ports.peer[id_]}"}
+        for id_, name in plan.departments.items()
+    ]
+    gateways = [
+        {"id": gateway_id(id_), "department": id_, "key": keys[id_][1].public.hex()} for id_ in plan.departments
+    ]
+    person = {
+        "id": plan.administrator,
+        "department": ADMINISTRATION,
+        "role": ADMINISTRATOR,
+        "key": administrator.public.hex(),
+    }
+    value = {
+        "version": 1,
+        "network": plan.network,
+        "time_ms": time.time_ns() // 1_000_000,
+        "departments": departments,
+        "people": [person],
+        "gateways": gateways,
+        "policy": default_policy(list(plan.departments)),
+        "limits": {},
+    }
+    Genesis.from_value(value)
+    return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def _node_toml(plan: Plan, ports: Ports, department: str) -> bytes:
+    host = _host(plan)
+    return f"""\
+department = "{department}"
+
+[listen]
+peer = "{host}:{ports.peer[department]}"
+api = "{host}:{ports.api[department]}"
+
+[carrier]
+name = "{CARRIER_NAME}"
+url = "http://{host}:{ports.carrier}"
+token_file = "secrets/carrier-token"
+""".encode()
+
+
+def _host(plan: Plan) -> str:
+    return f"[{plan.host}]" if ":" in plan.host else plan.host
+
+
+def _pick_ports(plan: Plan) -> Ports:
+    count = 2 * len(plan.departments) + 1
+    first = plan.base_port if plan.base_port is not None else _free_row(plan.host, count)
+    if not 1024 <= first <= 65_535 - count:
+        raise KehuError(NETWORK_PORTS, base_port=first, ports=count)
+    ids = list(plan.departments)
+    return Ports(
+        peer={id_: first + place for place, id_ in enumerate(ids)},
+        api={id_: first + len(ids) + place for place, id_ in enumerate(ids)},
+        carrier=first + 2 * len(ids),
+    )
+
+
+def _free_row(host: str, count: int) -> int:
+    for _ in range(50):
+        first = _PORT_FIRST + secrets.randbelow(_PORT_LAST - _PORT_FIRST - count)
+        if all(_is_free(host, first + place) for place in range(count)):
+            return first
+    raise KehuError(NETWORK_PORTS, ports=count)
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    with storage_failures(path, "write file"):
+        write_file(path, content, replace=False, mode=mode)
+
+
+def possession_of(key: SigningKey, chain_id: bytes, person: str) -> bytes:
+    """The proof that whoever enrols `key` for `person` holds its secret half."""
+    return key.sign(POSSESSION_PURPOSE, chain_id, possession_payload(person, key.public.hex()))

@@ -1,0 +1,169 @@
+"""From rows to customers: the carrier is asked for each, rows go in together, the journal knows how far it got.
+
+Every row's customer id is drawn once and written down before anything is sent. A row whose outcome was lost is
+simply sent again under the same id: if the first try went in after all, the contract refuses the second with
+record.exists, and the row counts as done. So a file can be imported again and again without a duplicate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chain.errors import KehuError
+from cli.client import OUTCOME_UNKNOWN, Draft, NodeClient, Outcome
+from cli.intake.journal import Journal, row_digest
+from cli.intake.rows import Fault, Row
+from cli.output import Advance
+from cli.phones import register_call
+from cli.verify import Committed, refusal_of
+
+ROWS_PER_REQUEST: Final = 40
+REQUESTS_AT_ONCE: Final = 2
+CARRIER_QUESTIONS_AT_ONCE: Final = 8
+EXISTS: Final = "record.exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A row that is a customer now; `status` as the departments agreed (None: from an earlier run)."""
+
+    row: int
+    customer: str
+    status: str | None
+    transaction: bytes | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"row": self.row, "customer": self.customer, "status": self.status, "transaction": self.transaction}
+
+
+@dataclass(slots=True)
+class Result:
+    """`already`: rows that an earlier run had brought in."""
+
+    taken: list[Taken] = field(default_factory=list)
+    already: list[Taken] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    unknown: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Job:
+    row: Row
+    digest: str
+    customer: str
+
+
+class Importer:
+    """One import. `secret` keys the journal's row digests."""
+
+    def __init__(
+        self, client: NodeClient, journal: Journal, secret: bytes, new_id: Any, *, is_temporary: bool, advance: Advance
+    ) -> None:
+        self.result = Result()
+        self._client = client
+        self._journal = journal
+        self._secret = secret
+        self._new_id = new_id
+        self._is_temporary = is_temporary
+        self._advance = advance
+        self._questions = asyncio.Semaphore(CARRIER_QUESTIONS_AT_ONCE)
+
+    async def run(self, rows: list[Row]) -> Result:
+        """Brings the rows in. Raises when the node is gone or refuses the person; what went in is in the journal."""
+        jobs = await self._plan(rows)
+        requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+
+        async def bring(chunk: list[_Job]) -> None:
+            async with requests:
+                await self._bring(chunk)
+                self._advance(len(chunk))
+
+        tasks = [asyncio.create_task(bring(chunk)) for chunk in _chunks(jobs)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self.result.taken.sort(key=lambda taken: taken.row)
+        self.result.faults.sort(key=lambda fault: fault.row)
+        return self.result
+
+    async def _plan(self, rows: list[Row]) -> list[_Job]:
+        """What is left to do; every new row has its customer id in the journal before this returns."""
+        jobs = [(row, row_digest(self._secret, row.fields)) for row in rows]
+        new = [digest for _, digest in jobs if digest not in self._journal.entries]
+        self._journal.record({"row": digest, "customer": self._new_id()} for digest in new)
+        left = []
+        for row, digest in jobs:
+            entry = self._journal.entries[digest]
+            if entry.done is None:
+                left.append(_Job(row, digest, entry.customer))
+            else:
+                self.result.already.append(Taken(row.number, entry.customer, None, entry.transaction))
+                self._advance(1)
+        return left
+
+    async def _bring(self, chunk: list[_Job]) -> None:
+        drafted = await asyncio.gather(*map(self._draft, chunk))
+        ready = [(job, draft) for job, draft in zip(chunk, drafted, strict=True) if draft is not None]
+        if not ready:
+            return
+        self._journal.record(
+            {"row": job.digest, "transaction": draft.transaction.id.hex(), "expires": draft.transaction.expires_height}
+            for job, draft in ready
+        )
+        outcomes = await self._client.submit([draft for _, draft in ready])
+        done = [
+            {"row": job.digest, "done": height}
+            for (job, draft), outcome in zip(ready, outcomes, strict=True)
+            if (height := self._note(job, draft, outcome)) is not None
+        ]
+        self._journal.record(done)
+
+    async def _draft(self, job: _Job) -> Draft | None:
+        """Asks the carrier and signs; None if the row is at fault."""
+        async with self._questions:
+            try:
+                call, values, _ = await register_call(
+                    self._client, job.customer, job.row.fields, is_temporary=self._is_temporary
+                )
+                return await self._client.draft([call], values)
+            except KehuError as error:
+                if not _is_of_row(error):
+                    raise
+                self.result.faults.append(Fault.of(job.row.number, "phone", error))
+                return None
+
+    def _note(self, job: _Job, draft: Draft, outcome: Outcome) -> int | None:
+        """Sorts an outcome in; the height if the row is done."""
+        number, id_ = job.row.number, draft.transaction.id
+        if isinstance(outcome, Committed):
+            if outcome.receipt.is_ok:
+                self.result.taken.append(Taken(number, job.customer, outcome.result()["status"], id_))
+                return outcome.height
+            if outcome.receipt.code == EXISTS:
+                self.result.already.append(Taken(number, job.customer, None, None))
+                return outcome.height
+            self.result.faults.append(Fault.of(number, None, refusal_of(outcome)))
+        elif outcome.spec is OUTCOME_UNKNOWN:
+            self.result.unknown.append({"row": number, "customer": job.customer, "transaction": id_})
+        else:
+            self.result.faults.append(Fault.of(number, None, outcome))
+        return None
+
+
+def _is_of_row(error: KehuError) -> bool:
+    """Whether an error is about one row's number; anything else would be the same for every row."""
+    return error.code.startswith("carrier.") or error.code in _NUMBER_FAULTS
+
+
+_NUMBER_FAULTS: Final = frozenset({"phone.malformed", "phone.impossible", "phone.unassigned"})
+
+
+def _chunks(jobs: list[_Job]) -> Iterator[list[_Job]]:
+    for begin in range(0, len(jobs), ROWS_PER_REQUEST):
+        yield jobs[begin : begin + ROWS_PER_REQUEST]

@@ -1,0 +1,251 @@
+"""A CSV file as people have it: which bytes, which columns, which rows can be taken.
+
+UTF-8 (with or without a mark), UTF-16 with a mark and GB18030 (what Excel writes in Chinese Windows) are told
+apart. Columns are known by English and Chinese names. A faulty row is reported by row number, column and code,
+never by what stands in it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from chain.errors import KehuError, define, shown_details
+from node.carrier.numbers import parse_number
+from node.vault_values import VALUE_BYTES_MAX
+
+FILE_BYTES_MAX: Final = 256 << 20
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "name": ("name", "full name", "customer", "contact", "姓名", "名字", "客户", "客户姓名", "客户名称", "联系人"),
+    "phone": (
+        "phone", "phone number", "mobile", "mobile number", "telephone", "tel",
+        "电话", "电话号码", "手机", "手机号", "手机号码", "联系电话", "联系方式",
+    ),
+    "organisation": (
+        "organisation", "organization", "company", "employer", "单位", "工作单位", "公司", "企业", "机构", "客户机构",
+    ),
+    "department": ("department", "dept", "部门", "客户部门", "科室"),
+    "position": ("position", "title", "job title", "role", "职位", "职务", "岗位"),
+    "email": ("email", "e-mail", "mail", "邮箱", "电子邮箱", "电子邮件"),
+    "address": ("address", "地址", "联系地址", "通讯地址"),
+    "note": ("note", "notes", "remark", "remarks", "comment", "备注", "说明", "附注"),
+}  # fmt: skip
+"""Field of a customer -> the column names that mean it."""
+REQUIRED: Final = ("name", "phone")
+
+IMPORT_UNREADABLE = define(
+    "import.unreadable", "the file can't be read, or is larger than 256 MiB", "check the path, or split the file"
+)
+IMPORT_ENCODING = define(
+    "import.encoding",
+    "the file is neither UTF-8 nor GB18030, nor UTF-16 with a byte order mark",
+    "save it as CSV UTF-8",
+)
+IMPORT_HEADER = define(
+    "import.header",
+    "the first line does not name the columns: a name and a phone column are needed, each once",
+    "call them name and phone, or 姓名 and 电话; docs/cli.md lists all names",
+)
+ROW_EMPTY = define("import.value_missing", "a row lacks a value that is needed", "fill the column in this row")
+ROW_WIDTH = define(
+    "import.row_width",
+    "a row has more cells than there are columns",
+    "put values that contain the separator in double quotes",
+)
+ROW_TOO_LONG = define("import.value_too_long", "a value is longer than 16 KiB", "shorten it")
+ROW_CHARACTER = define(
+    "import.character", "a value has a control character in it", "remove it; line breaks and tabs are not taken either"
+)
+ROW_DUPLICATE = define("import.duplicate_row", "the same row stood in the file before", "leave one of the two out")
+ROW_SYNTAX = define(
+    "import.csv_syntax", "the file breaks CSV's rules from this line on", "check the quotes near the named line"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a row was left out. `row` counts as a spreadsheet does, the header being 1. `details`: nothing personal."""
+
+    row: int
+    column: str | None
+    code: str
+    details: tuple[tuple[str, object], ...] = ()
+
+    @classmethod
+    def of(cls, row: int, column: str | None, error: KehuError) -> Fault:
+        return cls(row, column, error.code, tuple(shown_details(error).items()))
+
+    def to_json(self) -> dict[str, object]:
+        return {"row": self.row, "column": self.column, "code": self.code, "details": dict(self.details)}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Row:
+    """A row that can be taken: its number, and the customer's fields with the phone in E.164."""
+
+    number: int
+    fields: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Row({self.number})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A file as read: rows to take, rows at fault, how many there were; `ignored`: columns nobody asked for."""
+
+    rows: list[Row]
+    faults: list[Fault]
+    total: int
+    encoding: str
+    columns: dict[str, str]
+    ignored: list[str]
+
+
+def read_sheet(path: Path, region: str | None) -> Sheet:
+    """Reads and checks a whole file. Errors: import.unreadable, import.encoding, import.header, phone.region."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise KehuError(IMPORT_UNREADABLE, file=str(path), problem=type(error).__name__) from None
+    if len(raw) > FILE_BYTES_MAX:
+        raise KehuError(IMPORT_UNREADABLE, file=str(path), bytes=len(raw), limit=FILE_BYTES_MAX)
+    text, encoding = decode_text(raw)
+    return parse_sheet(text, encoding, region)
+
+
+def decode_text(raw: bytes) -> tuple[str, str]:
+    """The text, and the encoding it was in."""
+    has_utf16_mark = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if has_utf16_mark else ("utf-8-sig", "gb18030"):
+        try:
+            return raw.decode(encoding), encoding.removesuffix("-sig")
+        except UnicodeDecodeError:
+            continue
+    raise KehuError(IMPORT_ENCODING, bytes=len(raw))
+
+
+def parse_sheet(text: str, encoding: str, region: str | None) -> Sheet:
+    """As `read_sheet`, from text. Errors: import.header, phone.region."""
+    _require_region(region)
+    separator = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
+    lines = _lines(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    _, header = next(lines, (1, []))
+    if isinstance(header, KehuError):
+        raise header
+    places, columns, ignored = _match(header)
+    taker = _Taker(len(header), places, region)
+    for number, cells in lines:
+        taker.take(number, cells)
+    return Sheet(taker.rows, taker.faults, len(taker.rows) + len(taker.faults), encoding, columns, ignored)
+
+
+def _require_region(region: str | None) -> None:
+    """A wrong region is said once, not once for every row."""
+    try:
+        parse_number("1", region)
+    except KehuError as error:
+        if error.code == "phone.region":
+            raise
+
+
+def _lines(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | KehuError]]:
+    """(row, cells) of rows that are not blank, numbered as a spreadsheet numbers them, from 1. A breach of the
+    syntax ends the file: nobody can say where the next row would begin."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield number, KehuError(ROW_SYNTAX)
+            return
+        if any(cell.strip() for cell in cells):
+            yield number, cells
+
+
+class _Taker:
+    """Sorts rows into those that can be taken and those at fault."""
+
+    def __init__(self, width: int, places: dict[str, int], region: str | None) -> None:
+        self.rows: list[Row] = []
+        self.faults: list[Fault] = []
+        self._width = width
+        self._places = places
+        self._region = region
+        self._seen: dict[tuple[str, ...], int] = {}
+
+    def take(self, number: int, cells: list[str] | KehuError) -> None:
+        if isinstance(cells, KehuError):
+            self.faults.append(Fault.of(number, None, cells))
+            return
+        taken = _take(number, cells, self._width, self._places, self._region)
+        if isinstance(taken, Row):
+            identity = tuple(taken.fields.get(field, "") for field in COLUMNS)
+            first = self._seen.setdefault(identity, number)
+            if first != number:
+                taken = Fault.of(number, None, KehuError(ROW_DUPLICATE, first=first))
+        if isinstance(taken, Row):
+            self.rows.append(taken)
+        else:
+            self.faults.append(taken)
+
+
+def _match(header: list[str]) -> tuple[dict[str, int], dict[str, str], list[str]]:
+    """Field -> place, field -> the column's own name, and the columns that mean nothing here."""
+    known = {alias: field for field, aliases in COLUMNS.items() for alias in aliases}
+    places: dict[str, int] = {}
+    columns: dict[str, str] = {}
+    ignored: list[str] = []
+    for place, cell in enumerate(header):
+        name = unicodedata.normalize("NFKC", cell).strip().strip("*").strip()
+        field = known.get(" ".join(name.replace("_", " ").lower().split()))
+        if field is None:
+            ignored.append(name)
+        elif field in places:
+            raise KehuError(IMPORT_HEADER, problem="two columns mean the same", field=field)
+        else:
+            places[field], columns[field] = place, name
+    missing = [field for field in REQUIRED if field not in places]
+    if missing:
+        raise KehuError(IMPORT_HEADER, problem="missing", fields=",".join(missing))
+    return places, columns, ignored
+
+
+def _take(number: int, cells: list[str], width: int, places: dict[str, int], region: str | None) -> Row | Fault:
+    if len(cells) > width and any(cell.strip() for cell in cells[width:]):
+        return Fault.of(number, None, KehuError(ROW_WIDTH, cells=len(cells), columns=width))
+    fields: dict[str, str] = {}
+    for field, place in places.items():
+        text = unicodedata.normalize("NFC", cells[place]).strip() if place < len(cells) else ""
+        try:
+            value = _value(field, text, region)
+        except KehuError as error:
+            return Fault.of(number, field, error)
+        if value:
+            fields[field] = value
+    return Row(number, fields)
+
+
+def _value(field: str, text: str, region: str | None) -> str:
+    if not text:
+        if field in REQUIRED:
+            raise KehuError(ROW_EMPTY)
+        return ""
+    if field == "phone":
+        return parse_number(text, region)
+    if len(text.encode()) > VALUE_BYTES_MAX:
+        raise KehuError(ROW_TOO_LONG, bytes=len(text.encode()), limit=VALUE_BYTES_MAX)
+    for position, character in enumerate(text):
+        if unicodedata.category(character) == "Cc":
+            raise KehuError(ROW_CHARACTER, position=position)
+    return text

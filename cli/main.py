@@ -1,0 +1,51 @@
+"""`kehu`: all commands in one tree."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from cli.commands import (
+    audit,  # noqa: F401 - adds itself to the root
+    carrier,
+    customer,
+    customer_import,  # noqa: F401
+    export,  # noqa: F401
+    key,
+    login,  # noqa: F401
+    network,
+    node,
+    people,
+    permissions,  # noqa: F401
+    phone,
+    status,  # noqa: F401
+    tx,
+)
+from cli.exits import Exit
+from cli.root import app
+
+for name, commands in (
+    ("network", network.app),
+    ("node", node.app),
+    ("carrier", carrier.app),
+    ("key", key.app),
+    ("people", people.app),
+    ("customer", customer.app),
+    ("phone", phone.app),
+    ("tx", tx.app),
+):
+    app.add_typer(commands, name=name)
+
+
+def main() -> None:
+    """The console script. What nobody foresaw is a defect: a traceback, and an exit code of its own."""
+    try:
+        app()
+    except Exception:
+        traceback.print_exc()
+        sys.stderr.write("This is a defect of Kehu. Please report it with the lines above.\n")
+        sys.exit(Exit.DEFECT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
+Person = Annotated[str, typer.Argument(metavar="PERSON", help="A work id.")]
+Purpose = Annotated[str, typer.Option("--purpose", metavar="WORD", help="Why; it goes on the record.")]
+Region = Annotated[
+    str | None, typer.Option("--region", metavar="CC", help="Country of numbers without +, two letters (CN).")
+]
+TransactionId = Annotated[str, typer.Argument(metavar="ID", help="64 hex digits.")]
+PURPOSE_DEFAULT = "work"

@@ -1,0 +1,113 @@
+"""A customer's number on its way to the chain: the carrier is asked first, by the node's gateway."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from chain import codec
+from chain.attestation import FOUND, NO_ANSWER, Attestation
+from chain.errors import KehuError, define
+from chain.records import SALT_BYTES
+from chain.transaction import Call
+from cli.client import NodeClient
+from cli.records import seal_fields
+from cli.transport import NODE_ANSWER_MALFORMED
+from cli.verify import VALUE_MISMATCH
+from node.vault_values import VaultValue
+
+TABLE = "customers"
+
+CARRIER_NO_ANSWER = define(
+    "carrier.no_answer",
+    "the carrier gave no clear answer about the number; nothing was recorded",
+    "try again later, or record the customer as temporary (--temporary)",
+)
+CARRIER_STALE = define(
+    "carrier.still_unchecked",
+    "the number was to be checked again, and the carrier gave no clear answer; the number was not released",
+    "try again later; no answer is never taken for a yes or a no",
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NewNumber:
+    """A number with the carrier's answer: what goes into the call, and what into the vault."""
+
+    digests: dict[str, bytes]
+    values: list[VaultValue]
+    attestation: codec.Value
+    outcome: str
+
+
+async def ask_carrier(client: NodeClient, customer: str, phone: str, *, is_temporary: bool) -> NewNumber:
+    """Has the node's gateway ask about `phone` (E.164). Errors: carrier.*, proof.value_mismatch."""
+    salts = {"phone": secrets.token_bytes(SALT_BYTES), "identifier": secrets.token_bytes(SALT_BYTES)}
+    said = await client.post(
+        "/v1/phone/attest",
+        {
+            "customer": customer,
+            "phone": phone,
+            "phone_salt": salts["phone"].hex(),
+            "identifier_salt": salts["identifier"].hex(),
+        },
+    )
+    attestation, identifier = _read_answer(client, said)
+    if attestation.outcome == NO_ANSWER and not is_temporary:
+        raise KehuError(CARRIER_NO_ANSWER, customer=customer, reason=said.get("reason"))
+    fields = {"phone": phone}
+    if attestation.outcome == FOUND:
+        fields["identifier"] = identifier or ""
+    digests, values = seal_fields(client.genesis.chain_id, TABLE, customer, fields, salts)
+    if digests.get("identifier") != attestation.identifier_digest:
+        raise KehuError(
+            VALUE_MISMATCH, field="identifier", expected=attestation.identifier_digest, actual=digests.get("identifier")
+        )
+    return NewNumber(digests, values, attestation.to_value(), attestation.outcome)
+
+
+def _read_answer(client: NodeClient, said: Any) -> tuple[Attestation, str | None]:
+    try:
+        raw = bytes.fromhex(said["attestation"])
+        return Attestation.from_value(codec.decode(raw, 4096)), said["identifier"]
+    except (KeyError, TypeError, ValueError):
+        raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path="/v1/phone/attest") from None
+
+
+async def register_call(
+    client: NodeClient, customer: str, fields: dict[str, str], *, is_temporary: bool
+) -> tuple[Call, list[VaultValue], str]:
+    """The call that registers a customer, its values, and what the carrier said. `fields` has the phone in E.164."""
+    number = await ask_carrier(client, customer, fields["phone"], is_temporary=is_temporary)
+    others = {field: text for field, text in fields.items() if field != "phone"}
+    digests, values = seal_fields(client.genesis.chain_id, TABLE, customer, others)
+    args = {
+        "customer": customer,
+        "fields": {**digests, **number.digests},
+        "attestation": number.attestation,
+        "temporary": is_temporary,
+    }
+    return Call("customers.register", args), [*values, *number.values], number.outcome
+
+
+async def update_calls(
+    client: NodeClient, customer: str, version: int, fields: dict[str, str], *, is_temporary: bool
+) -> tuple[list[Call], list[VaultValue]]:
+    """The calls that change fields from `version`; a new number goes first, with the carrier's answer to it."""
+    calls: list[Call] = []
+    kept: list[VaultValue] = []
+    others = {field: text for field, text in fields.items() if field != "phone"}
+    if "phone" in fields:
+        number = await ask_carrier(client, customer, fields["phone"], is_temporary=is_temporary)
+        args = {"customer": customer, "version": version, "fields": number.digests}
+        calls.append(
+            Call("customers.change_phone", {**args, "attestation": number.attestation, "temporary": is_temporary})
+        )
+        kept += number.values
+    if others:
+        digests, values = seal_fields(client.genesis.chain_id, TABLE, customer, others)
+        args = {"customer": customer, "version": version + len(calls), "fields": digests}
+        calls.append(Call("customers.update", args))
+        kept += values
+    return calls, kept

@@ -1,0 +1,147 @@
+"""HTTP to one node: JSON and bytes in, problem documents turned into errors. What is said is checked elsewhere."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from chain.crypto import SigningKey
+from chain.errors import ErrorSpec, KehuError, define
+from cli.exits import RemoteRefusal
+from cli.profile import KEY_NAME_MISSING
+from node.api.signature_terms import NONCE_BYTES
+
+ANSWER_BYTES_MAX: Final = 64 << 20
+CONNECT_TIMEOUT_S: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 60.0
+
+NODE_UNREACHABLE = define(
+    "node.unreachable",
+    "the node does not answer",
+    "is it running (`kehu network status`)? Name another one with --node; sending a transaction twice is safe",
+)
+NODE_ANSWER_MALFORMED = define(
+    "node.answer_malformed",
+    "what answered is not a Kehu node's API of this release",
+    "check the URL in network.json or --node, and the releases on both sides",
+)
+
+
+class NeverSent(KehuError):  # noqa: N818 - it says what is certain
+    """The connection could not be made: the node has seen nothing of the request."""
+
+
+class Transport:
+    """One node's API at `url`, of `department`. `signer` signs the requests that ask for it (RFC 9421)."""
+
+    def __init__(self, url: str, chain_id: bytes, department: str, signer: SigningKey | None) -> None:
+        self.url = url
+        self._chain_id = chain_id
+        self._department = department
+        self._signer = signer
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=ANSWER_TIMEOUT_S)
+        self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def json(self, method: str, path: str, body: Any = None, *, is_signed: bool = False) -> Any:
+        """The JSON of a good answer. Errors: the node's own, node.unreachable, node.answer_malformed."""
+        answer = await self.raw(method, path, body, is_signed=is_signed)
+        try:
+            return json.loads(answer)
+        except ValueError:
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), problem="not JSON") from None
+
+    async def raw(self, method: str, path: str, body: Any = None, *, is_signed: bool = False) -> bytes:
+        async with self._ask(method, path, body, is_signed=is_signed) as response:
+            return await self._read(response, path)
+
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A long answer, piece by piece."""
+        async with self._ask("GET", path, None, is_signed=False) as response:
+            yield response.content.iter_chunked(1 << 16)
+
+    @asynccontextmanager
+    async def _ask(
+        self, method: str, path: str, body: Any, *, is_signed: bool
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        url = self.url + path
+        if is_signed:
+            headers = self._signature(method, url, headers, data or b"")
+        try:
+            async with self._session.request(
+                method, url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise self._problem(response.status, await self._read(response, path), path)
+                yield response
+        except aiohttp.ClientConnectorError as error:
+            raise NeverSent(NODE_UNREACHABLE, url=self.url, problem=type(error).__name__) from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise KehuError(NODE_UNREACHABLE, url=self.url, problem=type(error).__name__) from None
+
+    def _signature(self, method: str, url: str, headers: dict[str, str], data: bytes) -> dict[str, str]:
+        from node.api.signing import sign_request
+
+        if self._signer is None:
+            raise KehuError(KEY_NAME_MISSING)
+        return sign_request(
+            self._signer,
+            method,
+            url,
+            headers,
+            data,
+            self._chain_id,
+            self._department,
+            int(time.time()),
+            secrets.token_bytes(NONCE_BYTES),
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse, path: str) -> bytes:
+        body = bytearray()
+        async for piece in response.content.iter_chunked(1 << 16):
+            body += piece
+            if len(body) > ANSWER_BYTES_MAX:
+                raise KehuError(
+                    NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), problem="too long", limit=ANSWER_BYTES_MAX
+                )
+        return bytes(body)
+
+    def _problem(self, status: int, raw: bytes, path: str) -> KehuError:
+        try:
+            return problem_error(json.loads(raw))
+        except ValueError:
+            return KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), status=status)
+
+
+def _bare(path: str) -> str:
+    return path.partition("?")[0]
+
+
+def problem_error(problem: Any) -> RemoteRefusal:
+    """The error that a problem document (RFC 9457) describes; `ValueError` when it is none."""
+    if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
+        raise ValueError("not a problem document")  # noqa: TRY004 - like json.loads
+    spec = ErrorSpec(problem["code"], str(problem.get("title", "")), str(problem.get("cure", "")))
+    details = problem.get("details")
+    pairs = details.items() if isinstance(details, dict) else ()
+    error = RemoteRefusal(spec, **{str(name): value for name, value in pairs if name != "spec"})
+    answers = problem.get("transactions")
+    error.answers = answers if isinstance(answers, list) else None
+    return error
