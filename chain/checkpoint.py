@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chain import codec
-from chain.audit import AuditCounts, Auditor
+from chain.audit import Auditor
 from chain.block import Header, block_id
 from chain.certificate import Certificate
 from chain.errors import KehuError, define
 from chain.execution import Contracts
+from chain.findings import AuditCounts
 from chain.genesis import Genesis
 from chain.ledger import Head, Ledger
 from chain.recent import RecentTransactions

@@ -22,6 +22,8 @@ VERSION: Final = 1
 GENESIS_BYTES_MAX: Final = 1 << 20
 EXPIRY_HEIGHTS_DEFAULT: Final = 10_000
 CLOCK_SKEW_MS_DEFAULT: Final = 10_000
+DEPARTMENT_ID_LENGTH_MAX: Final = 32
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 GENESIS_INVALID = define(
     "genesis.invalid",
@@ -88,9 +90,18 @@ _FIELDS: Final = {
 def _department(item: dict[str, Any]) -> dict[str, Any]:
     if not all(codec.is_text(item.get(field)) for field in ("id", "name", "key", "address")):
         raise KehuError(GENESIS_INVALID, field="departments", department=str(item.get("id")))
+    if not is_department_id(item["id"]):
+        raise KehuError(GENESIS_INVALID, field="departments.id", department=item["id"])
     if not is_hex_key(item["key"]):
         raise KehuError(GENESIS_INVALID, field="departments.key", department=item["id"])
     return item
+
+
+def is_department_id(text: codec.Value) -> bool:
+    """Whether `text` is 1 to 32 of a-z, 0-9 and _, beginning with a letter."""
+    if type(text) is not str or not 1 <= len(text) <= DEPARTMENT_ID_LENGTH_MAX:
+        return False
+    return text[0] in _LETTERS and all(letter in _LETTERS + "0123456789_" for letter in text)
 
 
 def is_hex_key(text: codec.Value) -> bool:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, Self
 
-from chain.audit import AuditFinding, SignatureCheck, check_signatures
+from chain.audit import SignatureCheck, check_signatures
+from chain.findings import AuditFinding
 
 CHUNK_SIGNATURES: Final = 500
 """20 ms of work: small beside an audit, large beside handing it over."""

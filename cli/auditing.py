@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from chain.audit import AuditCounts, AuditFinding, Auditor, first
+from chain.audit import Auditor
+from chain.block import Block
 from chain.checkpoint import Checkpoint, checkpoint_chunks, read_checkpoint
 from chain.errors import KehuError, define
 from chain.execution import Contracts
 from chain.export import ExportBlock, ExportEnd, ExportGenesis, ExportReader
+from chain.findings import AuditCounts, AuditFinding, first
 from chain.genesis import Genesis
 from cli.audit_pool import SignaturePool, interrupt_flag
 from cli.audit_sources import AuditSource
@@ -230,8 +232,6 @@ class _Run:
         """An export file begins before the checkpoint: it must be the same chain there."""
         if frame.height < known.height:
             return
-        from chain.block import Block
-
         try:
             actual = Block.from_bytes(frame.block).id
             if actual != known.block_id:
