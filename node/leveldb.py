@@ -20,16 +20,20 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import plyvel
-
 from chain.errors import KehuError, define
 from node.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
 from node.leveldb_log import inspect_log
+
+if sys.version_info >= (3, 13):
+    import plyvel_next as plyvel  # the same library, under another name where plyvel has no wheel
+else:
+    import plyvel
 
 WRITE_BUFFER_BYTES: Final = 16 << 20
 """Four times the default: fewer, larger tables. Also the most that is replayed at a start."""
