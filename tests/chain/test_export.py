@@ -126,7 +126,17 @@ def test_an_end_that_names_another_height_is_refused() -> None:
     assert refusal(digest_right([frame.to_bytes() for frame in frames()], 5)) == "export.frame"
 
 
-@pytest.mark.parametrize("frame", [b"", b"\xc0", b"\x90", codec.encode([1, b"", b""]), codec.encode(["end", 1]),
-                                   codec.encode([1, b"", b"", b"", b""]), codec.encode(["fin", 1, bytes(32)])])  # fmt: skip
+OTHER_FORMS = [
+    None,
+    [],
+    [1, b"", b""],
+    ["end", 1],
+    [1, b"", b"", b"", b""],
+    ["fin", 1, bytes(32)],
+    ["end", -1, bytes(32)],
+]
+
+
+@pytest.mark.parametrize("frame", [b"", *map(codec.encode, OTHER_FORMS)])
 def test_a_frame_of_another_form_is_refused(frame: bytes) -> None:
     assert refusal(digest_right([frame], 1)).startswith("codec.")
