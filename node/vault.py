@@ -250,12 +250,17 @@ class Vault:
     def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> None:
         """Destroys the live values of each (table, record) except those with the given {field: digest}."""
         with self._lock:
-            gone = [
-                b"v/" + place_of((name, digest))
+            self.drop(
+                (name, digest)
                 for (table, record), kept in records.items()
                 for name, digest in self.live(table, record)
                 if kept.get(name.field) != digest
-            ]
+            )
+
+    def drop(self, values: Iterable[Wanted]) -> None:
+        """Destroys single live values; those that are not here are passed over."""
+        with self._lock:
+            gone = [b"v/" + place_of(one) for one in values]
             if gone:
                 self._data.write({}, gone)
                 self._note_destroyed(gone, {record_of(key[2:]) for key in gone})

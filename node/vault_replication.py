@@ -215,7 +215,7 @@ class Replication:
         except KehuError as error:
             log.info("%s did not take values: %s", department, error)
             return set()
-        codes = {transaction_id: code for transaction_id, code in pairs}
+        codes = {pair[0]: pair[1] for pair in pairs}
         for share in chunk:
             if codes.get(share.id) != OK:
                 log.info("%s does not hold the values of %s", department, share.id.hex())

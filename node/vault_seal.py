@@ -47,6 +47,9 @@ class RecordId:
     def to_key(self, prefix: bytes, suffix: bytes = b"") -> bytes:
         return prefix + f"{self.table}/{self.record}".encode() + suffix
 
+    def field(self, name: str) -> FieldId:
+        return FieldId(self.table, self.record, name)
+
 
 @dataclass(frozen=True, slots=True)
 class RecordKey:

@@ -7,7 +7,7 @@ commits to, and by its own state that it may hold them. Its answer says that the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from chain import codec
 from chain.blocks import BlockStore
@@ -27,12 +27,21 @@ from node.vault_shares import (
     staging_of,
 )
 from node.vault_values import VaultValue, values_from_value
-from node.waiting import find_committed
 
 
 class StageServer:
-    def __init__(self, duties: Duties, ledger: Ledger, blocks: BlockStore, vault: Vault) -> None:
+    """`on_late` is told of transactions that were committed before their values came."""
+
+    def __init__(
+        self,
+        duties: Duties,
+        ledger: Ledger,
+        blocks: BlockStore,
+        vault: Vault,
+        on_late: Callable[[Sequence[Transaction]], Awaitable[None]],
+    ) -> None:
         self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
+        self._on_late = on_late
 
     async def serve(self, department: str, payload: bytes) -> bytes:
         """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
@@ -47,7 +56,9 @@ class StageServer:
                 codes[transaction.id] = OK
             except KehuError as error:
                 codes[transaction.id] = error.code
-        await asyncio.to_thread(self._stage, stagings, department)
+        late = await asyncio.to_thread(self._stage, stagings, department)
+        if late:
+            await self._on_late([transaction for transaction, _ in received if transaction.id in late])
         return codec.encode([[transaction_id, code] for transaction_id, code in codes.items()])
 
     def _parse(self, payload: bytes) -> list[tuple[Transaction, list[VaultValue]]]:
@@ -76,10 +87,8 @@ class StageServer:
             raise KehuError(VAULT_NOT_ENTITLED, department=own, transaction=share.id)
         return staging_of(share)
 
-    def _stage(self, stagings: Sequence[Staging], source: str) -> None:
-        """A transaction that was committed before its values came is settled at once."""
+    def _stage(self, stagings: Sequence[Staging], source: str) -> set[bytes]:
+        """The ids of those that are committed already."""
         self._vault.stage_many(stagings, source)
-        for staging in stagings:
-            found = find_committed(self._blocks, staging.transaction_id)
-            if found is not None and found.receipt.is_ok:
-                self._vault.settle(staging.transaction_id)
+        ids = [staging.transaction_id for staging in stagings]
+        return {transaction_id for transaction_id in ids if self._blocks.find(transaction_id) is not None}

@@ -1,0 +1,117 @@
+"""Which values may leave the vault for a reader: those that a committed access call of the same key was allowed.
+
+Every department has decided about the read, field by field, and the receipt names the digests. So nothing is decided
+here; values go out only to the key that signed the call, only under the receipt's digests, and only for a short time
+after the block, since grants may have changed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from chain.errors import KehuError, define
+from chain.receipt import Receipt
+from chain.state import View
+from chain.transaction import Transaction
+from contracts.permissions import holders
+from node.vault import Vault
+from node.vault_release import VAULT_MISSING, VAULT_SUPERSEDED
+from node.vault_seal import Wanted
+from node.vault_values import FieldId, VaultValue
+
+WINDOW_MS: Final = 10 * 60_000
+"""How long after its block a read may still be answered."""
+_CALLS: Final = frozenset({"access.read", "access.list", "access.contact"})
+
+ACCESS_NOT_YOURS = define(
+    "access.not_yours",
+    "the read was signed by another key than the request for its values",
+    "sign the request with the key that signed the read, or read again with this one",
+)
+ACCESS_NOT_COMMITTED = define(
+    "access.not_committed",
+    "the read is not on the record yet, or it failed there; values are shown only after it is",
+    "wait until the transaction is committed with code ok (`kehu tx show ID`)",
+)
+ACCESS_NOT_A_READ = define(
+    "access.not_a_read",
+    "the transaction has no call that may release values (access.read, access.list, access.contact)",
+    "ask for the values of a read",
+)
+ACCESS_TOO_OLD = define(
+    "access.too_old",
+    "the read was committed so long ago that grants may have changed since",
+    "read again; the values come with the new read",
+)
+
+
+def disclose(
+    vault: Vault,
+    view: View,
+    transaction: Transaction,
+    receipt: Receipt | None,
+    block_time_ms: int,
+    key: bytes,
+    now_ms: int,
+    window_ms: int = WINDOW_MS,
+) -> list[VaultValue]:
+    """The values that `key` may have for its committed read, in the order of the receipt.
+
+    `receipt` is None while the transaction is not committed. A value that the vault does not have just now is left
+    out, and the caller sees from the receipt that it is lacking; if there is none to show at all, that is an error.
+    Errors: access.not_yours, access.not_committed, access.not_a_read, access.too_old, vault.missing (with the
+    departments that may hold it), vault.superseded. Reads the disk.
+    """
+    if key != transaction.key:
+        raise KehuError(ACCESS_NOT_YOURS, transaction=transaction.id, key=key)
+    if receipt is None or not receipt.is_ok:
+        code = None if receipt is None else receipt.code
+        raise KehuError(ACCESS_NOT_COMMITTED, transaction=transaction.id, code=code)
+    if not any(call.name in _CALLS for call in transaction.calls):
+        raise KehuError(ACCESS_NOT_A_READ, transaction=transaction.id, calls=len(transaction.calls))
+    if now_ms - block_time_ms > window_ms:
+        raise KehuError(ACCESS_TOO_OLD, transaction=transaction.id, age_ms=now_ms - block_time_ms, limit_ms=window_ms)
+    wanted = allowed_values(transaction, receipt)
+    found = [vault.get(name.table, name.record, name.field, digest) for name, digest in wanted]
+    shown = [value for value in found if value is not None]
+    if wanted and not shown:
+        raise _absence(view, wanted[0])
+    return shown
+
+
+def allowed_values(transaction: Transaction, receipt: Receipt) -> list[Wanted]:
+    """The fields and digests that a committed transaction's access calls were allowed, each once."""
+    found: dict[Wanted, None] = {}
+    for call, result in zip(transaction.calls, receipt.results, strict=True):
+        if call.name in _CALLS:
+            found.update(dict.fromkeys(_allowed_in(call.name, result)))
+    return list(found)
+
+
+def _allowed_in(call: str, result: dict[str, Any]) -> Iterator[Wanted]:
+    """Results are the contracts' own (contracts.access, contracts.contact) and certified, so their shape is known."""
+    if call == "access.list":
+        for record in result["records"]:
+            yield from _allowed_fields(record["table"], record["record"], record["fields"])
+    elif call == "access.contact":
+        yield from _allowed_fields("customers", result["customer"], result["fields"])
+    else:
+        yield from _allowed_fields(result["table"], result["record"], result["fields"])
+
+
+def _allowed_fields(table: str, record: str, answers: dict[str, dict[str, Any]]) -> Iterator[Wanted]:
+    for field, answer in answers.items():
+        if answer["allowed"]:
+            yield FieldId(table, record, field), answer["digest"]
+
+
+def _absence(view: View, wanted: Wanted) -> KehuError:
+    """Why nothing can be shown, by the first value that is lacking."""
+    name, digest = wanted
+    place = {"table": name.table, "record": name.record, "field": name.field}
+    row = view.get(name.table, name.record)
+    if row is None or row["fields"].get(name.field, [None])[0] != digest:
+        return KehuError(VAULT_SUPERSEDED, **place, digest=digest)
+    entitled = holders(view, name.table, name.record, name.field)
+    return KehuError(VAULT_MISSING, **place, digest=digest, holders=",".join(entitled))
