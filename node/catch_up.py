@@ -20,6 +20,7 @@ from chain.blocks import BlockStore
 from chain.certificate import Certificate
 from chain.errors import KehuError, define
 
+REQUEST_KIND: Final = "blocks"
 RESPONSE_BYTES_MAX: Final = 6 << 20
 BLOCKS_MAX: Final = 500
 REQUEST_TIMEOUT_S: Final = 5.0
@@ -33,8 +34,8 @@ CATCH_UP_USELESS = define(
 
 log = logging.getLogger("kehu.catch_up")
 
-Request = Callable[[str, bytes, float], Awaitable[bytes]]
-"""(department, request, timeout in s) -> response; raises KehuError, OSError or TimeoutError."""
+Request = Callable[[str, str, bytes, float], Awaitable[bytes]]
+"""(department, kind, request, timeout in s) -> response; raises KehuError, OSError or TimeoutError."""
 Append = Callable[[Block, Certificate], Awaitable[None]]
 """Checks and appends the next block, or raises KehuError; a block that is not the next is ignored."""
 
@@ -79,7 +80,7 @@ class CatchUp:
         try:
             while self._height() < self._target:
                 before = self._height()
-                response = await self._request(department, encode_request(before + 1), REQUEST_TIMEOUT_S)
+                response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
                 for block, certificate in decode_response(response):
                     await self._append(block, certificate)
                 if self._height() == before:

@@ -59,14 +59,25 @@ class Host(Protocol):
 
 
 class Driver:
-    """`clock_ms` is monotone; `interval_ms` the least pause between two proposals of this node."""
+    """`clock_ms` is monotone; `interval_ms` the least pause between two proposals of this node.
+
+    `votes` None: there is no vote log. The replica then observes; `create_votes` makes one for its first vote after
+    that. A log made earlier would, after a crash, look as if nothing had ever been signed.
+    """
 
     def __init__(
-        self, replica: Steps, host: Host, votes: VoteLog, clock_ms: Callable[[], int], interval_ms: int
+        self,
+        replica: Steps,
+        host: Host,
+        votes: VoteLog | None,
+        create_votes: Callable[[], VoteLog],
+        clock_ms: Callable[[], int],
+        interval_ms: int,
     ) -> None:
         self._replica = replica
         self._host = host
         self._votes = votes
+        self._create_votes = create_votes
         self._clock_ms = clock_ms
         self._interval_ms = interval_ms
         self._queue: asyncio.Queue[Event | Job] = asyncio.Queue()
@@ -144,7 +155,7 @@ class Driver:
     async def _perform(self, effect: Effect) -> None:  # noqa: C901 (one line per effect)
         match effect:
             case Persist(height, record):
-                self._votes.append([record])
+                self._log().append([record])
                 self._kept_votes.append((height, record))
                 self._unsynced = True
             case Send(department, message):
@@ -173,9 +184,14 @@ class Driver:
             case ViewEntered() | ObserverChanged():
                 self._host.note(effect)
 
+    def _log(self) -> VoteLog:
+        if self._votes is None:
+            self._votes = self._create_votes()
+        return self._votes
+
     async def _flush(self) -> None:
         if self._unsynced:
-            await asyncio.to_thread(self._votes.sync)
+            await asyncio.to_thread(self._log().sync)
             self._unsynced = False
 
     async def _forget_votes(self, height: int) -> None:
@@ -186,7 +202,7 @@ class Driver:
         if len(needed) <= len(self._kept_votes) // 2:
             await self._flush()
             self._kept_votes = needed
-            await asyncio.to_thread(self._votes.rewrite, [record for _, record in self._kept_votes])
+            await asyncio.to_thread(self._log().rewrite, [record for _, record in self._kept_votes])
 
     def _set_timer(self, timer: str, token: int, delay_ms: int) -> None:
         self._cancel_timer(timer)

@@ -27,6 +27,15 @@ MEMPOOL_SENDER_LIMIT = define(
 )
 
 
+def executable(batch: Batch, height: int, recent: Container[bytes], expiry_heights_max: int) -> set[bytes]:
+    """The ids of the batch's transactions that block `height` would really run."""
+    return {
+        transaction.id
+        for transaction in batch.transactions
+        if height <= transaction.expires_height <= height + expiry_heights_max and transaction.id not in recent
+    }
+
+
 class Mempool:
     """`transactions_max` bounds this node's own, and each other department's share, separately."""
 

@@ -1,0 +1,94 @@
+"""What a node takes from its folder when it starts: configuration, keys, stores, the vote log.
+
+Everything that can be wrong with a folder comes out here, before anything listens: another chain's data, a key that
+is not in genesis, a folder in use, a damaged store.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from chain.blocks import BlockStore
+from chain.crypto import SigningKey
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+from chain.ledger import Ledger
+from contracts.registry import contract_table
+from node.config import CONFIG_INVALID, Config, Home
+from node.keys import load_key
+from node.leveldb import LevelStore
+from node.passphrase import read_passphrase
+from node.vault import Vault
+from node.wal import VOTELOG_MISSING, VoteLog
+
+NODE_WRONG_KEY = define(
+    "node.wrong_key",
+    "the key in the node's folder is not the one by which the network knows the department",
+    "use the folder that was made for this department; a new key needs a governance transaction",
+)
+
+
+@dataclass
+class Opened:
+    """`records` are the vote log's; None (with `votes` None) means that the log is missing and the node observes.
+
+    Whoever closes: `closing.close()`.
+    """
+
+    home: Home
+    config: Config
+    genesis: Genesis
+    node_key: SigningKey
+    gateway_key: SigningKey | None
+    ledger: Ledger
+    blocks: BlockStore
+    vault: Vault
+    votes: VoteLog | None
+    records: list[bytes] | None
+    closing: ExitStack
+
+    def create_votes(self) -> VoteLog:
+        """A new log, for a node that has observed long enough to vote again."""
+        log = VoteLog.create(self.home.votes, self.genesis.chain_id, self.config.department)
+        self.closing.callback(log.close)
+        return log
+
+
+def open_home(home: Home) -> Opened:
+    """Opens and checks the whole folder. Errors: config, key, passphrase, storage, votelog, vault and node codes."""
+    with ExitStack() as closing:
+        config, genesis = home.read_config(), home.read_genesis()
+        passphrase = read_passphrase(file=home.path / config.passphrase_file)
+        node_key = load_key(home.node_key, passphrase)
+        gateway_key = load_key(home.gateway_key, passphrase) if home.gateway_key.exists() else None
+        store = LevelStore(home.chain, create=True)
+        closing.callback(store.close)
+        ledger, blocks = Ledger.open(genesis, contract_table(), store)
+        _require_known(config.department, node_key, ledger)
+        vault = Vault.open(home.path, genesis.chain_id, node_key)
+        closing.callback(vault.close)
+        votes = _open_votes(home, genesis, config.department)
+        if votes is not None:
+            closing.callback(votes.close)
+        records = None if votes is None else votes.read_all()
+        return Opened(
+            home, config, genesis, node_key, gateway_key, ledger, blocks, vault, votes, records, closing.pop_all()
+        )
+
+
+def _require_known(department: str, node_key: SigningKey, ledger: Ledger) -> None:
+    expected = ledger.validators(ledger.height + 1).key_of(department)
+    if expected is None:
+        raise KehuError(CONFIG_INVALID, file="node.toml", problem=f"department {department!r} is not in the network")
+    if expected != node_key.public:
+        raise KehuError(NODE_WRONG_KEY, department=department, expected=expected, actual=node_key.public)
+
+
+def _open_votes(home: Home, genesis: Genesis, department: str) -> VoteLog | None:
+    try:
+        return VoteLog(home.votes, genesis.chain_id, department)
+    except KehuError as error:
+        if error.spec is VOTELOG_MISSING:
+            return None
+        raise
