@@ -235,3 +235,29 @@ def test_a_closed_database_refuses(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(StorageFailure, match=r"storage\.refused"):
         store.get(b"a")
+
+
+@pytest.mark.parametrize("reopenings", [0, 1, 5])
+@pytest.mark.parametrize("filling", [0, 3_000])
+def test_a_purged_value_is_in_no_file_any_more(tmp_path: Path, reopenings: int, filling: int) -> None:
+    """Also its earlier versions, wherever reopening and filling have put them."""
+    rng = random.Random("erase")
+    secrets = [rng.randbytes(32) for _ in range(reopenings + 2)]
+    store = LevelStore(tmp_path / "db", create=True)
+    for number, secret in enumerate(secrets):
+        others = {f"{rng.random()}".encode(): rng.randbytes(1000) for _ in range(filling)}
+        store.write(others | {b"0.5": secret, b"0.50": b"kept"})
+        if number < reopenings:
+            store.close()
+            store = LevelStore(tmp_path / "db")
+
+    def is_in_files() -> bool:
+        content = b"".join(file.read_bytes() for file in (tmp_path / "db").iterdir() if file.is_file())
+        return any(secret in content for secret in secrets)
+
+    before = dict(store.scan(b"")).keys()
+    assert is_in_files()
+    store.purge([b"0.5"])
+    assert not is_in_files()
+    assert dict(store.scan(b"")).keys() == before - {b"0.5"}
+    store.close()
