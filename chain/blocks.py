@@ -22,8 +22,8 @@ from chain.state import State, Writes, state_key
 from chain.store import Store
 from chain.trie import Node
 
-STORAGE_MISSING = define(
-    "storage.missing",
+STORAGE_INCOMPLETE = define(
+    "storage.incomplete",
     "the store lacks something that its head says it has",
     "stop the node, keep the folder for inspection, and let it sync again into an empty folder",
 )
@@ -152,5 +152,5 @@ class BlockStore:
     def _require(self, key: bytes, height: int) -> bytes:
         raw = self._store.get(key)
         if raw is None:
-            raise KehuError(STORAGE_MISSING, what=key[:1].decode(), height=height)
+            raise KehuError(STORAGE_INCOMPLETE, what=key[:1].decode(), height=height)
         return raw

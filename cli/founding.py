@@ -23,9 +23,10 @@ from contracts.base import ADMINISTRATION
 from contracts.policy import default_policy
 from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
 from node.carrier.simulator.process import LOOKUP_TOKEN_FILE, ensure_token
-from node.config import Home
+from node.config import Home, read_genesis
 from node.durable import storage_failures, write_file
 from node.keys import create_key_file
+from node.wal import VoteLog
 
 DEPARTMENTS: Final = {
     "administration": "管理",
@@ -113,8 +114,12 @@ def found_network(plan: Plan, passphrase: str) -> Profile:
     genesis = _genesis_bytes(plan, ports, administrator, keys)
     for home in (profile.folder, *(profile.node_home(id_) for id_ in plan.departments)):
         _write(home / "genesis.json", genesis, 0o644)
+    chain_id = read_genesis(profile.folder / "genesis.json").chain_id
     for id_ in plan.departments:
-        _write(Home(profile.node_home(id_)).config_file, _node_toml(plan, ports, id_), 0o644)
+        home = Home(profile.node_home(id_))
+        _write(home.config_file, _node_toml(plan, ports, id_), 0o644)
+        # An empty log says "has never voted"; a node without one has to observe first.
+        VoteLog.create(home.votes, chain_id, id_).close()
     profile.write()
     return profile
 

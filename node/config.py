@@ -118,7 +118,7 @@ class Home:
 
     @property
     def votes(self) -> Path:
-        return self.path / "votes"
+        return self.path / "votes.log"
 
     def read_config(self) -> Config:
         text = _read(self.config_file)
