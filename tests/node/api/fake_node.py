@@ -6,6 +6,7 @@ plain dictionaries here; whose values they are is still checked, since the API's
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,8 @@ class FakeNode:
         self.asked: list[str] = []
         self.failures: list[Exception] = []
         self.waiting = Waiting(self.blocks)
+        self.admitted = asyncio.Event()
+        self.subscribed = asyncio.Event()
         self._nonce = 0
 
     def now_ms(self) -> int:
@@ -118,6 +121,7 @@ class FakeNode:
             raise self.fault
         answers = [self._admit(envelope) for envelope in envelopes]
         self.values += values
+        self.admitted.set()
         if self.commits_at_once:
             self.commit()
         return answers
@@ -177,8 +181,10 @@ class FakeNode:
         self.asked.append(customer)
         return {"customer": customer, "status": "valid", "was_asked": max_age_ms is None}
 
-    def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
-        return self.waiting.subscribe()
+    async def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
+        self.subscribed.set()
+        async for event in self.waiting.subscribe():
+            yield event
 
     # What the tests do to it
 
