@@ -7,9 +7,11 @@ puts the answer on the chain under the gateway's key, "no answer" included.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chain.attestation import FOUND, phone_digest_of
+from chain.codec import Value
 from chain.crypto import Signer
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
@@ -36,6 +38,15 @@ PHONE_NOT_HELD = define(
     "this department's vault does not hold the customer's number",
     "have the department entitled (`kehu assign` or `kehu grant`), or go through one that holds it",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneAnswer:
+    """What a person who records a customer gets: `identifier` is personal, and their client commits to it."""
+
+    attestation: Value
+    identifier: str | None = field(default=None, repr=False)
+    reason: str | None = None
 
 
 class PhoneDesk:
@@ -65,14 +76,15 @@ class PhoneDesk:
 
     async def attest(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> Attested:
+    ) -> PhoneAnswer:
         """The carrier's signed answer about a number that the person behind `key` is about to record."""
         view = self._view()
         record = customer if view.has(TABLE, customer) else None
         require_may(view, _person_of(view, key), "change", TABLE, record, ["phone"], self._clock_ms())
         number = parse_number(phone, self._region)
         digest = phone_digest_of(self._chain_id, customer, phone_salt, number)
-        return await self._gateway.attest(customer, number, digest, identifier_salt, phone_salt=phone_salt)
+        heard = await self._gateway.attest(customer, number, digest, identifier_salt, phone_salt=phone_salt)
+        return PhoneAnswer(heard.attestation.to_value(), heard.identifier, heard.reason)
 
     async def check(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         """Asks about a recorded number unless the last answer is younger than `max_age_ms`; public facts only."""

@@ -31,7 +31,7 @@ from consensus.votes import decode_record
 from node.admission import Admission, Admitter
 from node.agreement import Agreement
 from node.batcher import Batcher
-from node.carrier.gateway import Attested, Gateway
+from node.carrier.gateway import Gateway
 from node.carrier.lookup import IdentifierLookup, LookupConfig
 from node.carrier.platform import PlatformTable
 from node.catch_up import REQUEST_KIND, CatchUp, answer_request
@@ -45,7 +45,7 @@ from node.mempool import Mempool
 from node.opening import Opened
 from node.own_transactions import OwnTransactions
 from node.peers import PeerNetwork
-from node.phone import PHONE_NO_GATEWAY, PhoneDesk
+from node.phone import PHONE_NO_GATEWAY, PhoneAnswer, PhoneDesk
 from node.transport import Identity, Peer
 from node.vault_duty import digests_of
 from node.vault_exchange import VaultExchange
@@ -331,7 +331,7 @@ class Node:
 
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> Attested:
+    ) -> PhoneAnswer:
         return await self._require_desk().attest(key, customer, phone, phone_salt, identifier_salt)
 
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
