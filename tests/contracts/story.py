@@ -1,0 +1,72 @@
+"""A story through every call; run as a module it prints each block's state root and the receipts' root."""
+
+from __future__ import annotations
+
+from contracts.policy import default_policy
+from tests.contracts.office import Office, hex_of
+
+FIELDS = ("name", "note", "address", "position", "organisation", "email")
+
+
+def tell() -> list[tuple[bytes, bytes]]:
+    """(state root, receipts root) of every block."""
+    office = _Recording()
+    for number in range(8):
+        office.register(f"c{number}", by=("li", "wang", "qian", "boss")[number % 4], note="记", address="北京")
+    for subject in ("department:process", "person:sun", "person:wu", "department:technical"):
+        office.ok("boss", "permissions.assign", table="customers", record="c1", subject=subject)
+    for number, subject in enumerate(("person:rui", "person:wang", "department:process", "person:zhao")):
+        fields = list(FIELDS[number:])
+        office.grant(f"g{number}", subject, fields=fields, actions=["read", "contact"], record="*")
+    office.ok("boss", "permissions.revoke", grant="g1")
+    for sender in ("li", "sun", "wu", "zhao", "rui", "boss"):
+        read = {"table": "customers", "record": "c1", "fields": ["*"], "purpose": "story"}
+        office.ok(sender, "access.read", **read)
+        office.ok(sender, "access.list", table="customers", after=0, limit=9, fields=["*"], purpose="story")
+        office.ok(sender, "access.contact", customer="c1", purpose="story")
+        for kind in ("changes", "accesses", "answers"):
+            rows = {"table": "customers", "record": "c1", "after": 0, "limit": 9, "purpose": "story", "kind": kind}
+            office.ok(sender, "access.history", **rows)
+    _change(office)
+    return office.roots
+
+
+def _change(office: Office) -> None:
+    fields = office.fields("c0", **dict.fromkeys(FIELDS, "改"))
+    office.ok("li", "customers.update", customer="c0", version=1, fields=fields)
+    office.code("li", "customers.update", customer="c0", version=1, fields=fields)
+    for outcome in ("none", "no_answer", "found"):
+        attestation = office.attest("c0", outcome=outcome, gateway="g2")  # type: ignore[arg-type]
+        office.ok("gateway g2", "phone.record", attestation=attestation.to_value())
+    new = {"customer": "c0", "version": 2, "fields": office.fields("c0", phone="+8613900000002"), "temporary": True}
+    office.ok("li", "customers.change_phone", **new, attestation=None)
+    enrolment = {"person": "ma", "department": "sales", "role": "operator", "fields": {}}
+    office.ok("boss", "people.enrol", **enrolment, **office.possession("ma", "ma"))
+    office.ok("ma", "people.rotate_key", person="ma", **office.possession("ma", "ma 2"))
+    name = {"name": office.digest("ma", "name", "马", table="people")}
+    office.ok("boss", "people.update", person="ma", version=1, fields=name)
+    office.ok("boss", "people.revoke_key", key=hex_of("ma 2"))
+    office.ok("boss", "people.revoke", person="wang")
+    office.ok("boss", "gateways.enrol", gateway="g3", department="finance", **office.possession("g3", "gateway g3"))
+    office.ok("boss", "gateways.revoke", gateway="g3")
+    office.ok("boss", "permissions.unassign", table="customers", record="c1", subject="person:sun")
+    release = {"table": "customers", "record": "c0", "fields": ["*"], "version": 3, "to": "finance"}
+    office.ok("node sales", "vault.record_release", **release)
+    office.ok("boss", "permissions.set_policy", policy=default_policy())
+
+
+class _Recording(Office):
+    @property
+    def roots(self) -> list[tuple[bytes, bytes]]:
+        return self._roots
+
+    def send(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        receipt = super().send(*args, **kwargs)
+        header = self.ledger.head.header
+        self._roots = [*getattr(self, "_roots", []), (header.state_root, header.receipts_root)]
+        return receipt
+
+
+if __name__ == "__main__":
+    for state_root, receipts_root in tell():
+        print(state_root.hex(), receipts_root.hex())

@@ -1,0 +1,115 @@
+"""Arguments: every call refuses what is missing, unknown, of another kind or beyond its limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.policy import default_policy
+from contracts.registry import METHODS
+from tests.contracts.office import Office, hex_of
+
+DIGEST = bytes(32)
+ARGUMENTS: dict[str, Any] = {
+    "actions": ["read"],
+    "after": 0,
+    "attestation": None,
+    "customer": "c1",
+    "department": "sales",
+    "expires_ms": None,
+    "fields": {"name": DIGEST, "phone": DIGEST},
+    "gateway": "g1",
+    "grant": "g",
+    "key": hex_of("somebody"),
+    "kind": "changes",
+    "limit": 1,
+    "person": "li",
+    "policy": default_policy(),
+    "possession": bytes(64),
+    "purpose": "sale",
+    "record": "c1",
+    "role": "operator",
+    "subject": "person:li",
+    "table": "customers",
+    "temporary": True,
+    "to": "sales",
+    "version": 1,
+}
+LISTS_FIELDS = ("permissions.grant", "access.read", "access.list", "vault.record_release")
+BAD: dict[str, list[Any]] = {
+    "actions": [[], ["delete"], ["read", "read"], "read", [1], ["read"] * 5],
+    "after": [-1, True, "0", 1 << 63],
+    "attestation": [{}, b"", "x"],
+    "customer": ["", "C1", "张三", "a/b", "a.b", "-a", "a" * 65, 1, None, "a\n"],
+    "department": ["", "1a", "Sales", "a" * 33, "a-b", None],
+    "expires_ms": [0, -1, "x", 1 << 63],
+    "gateway": ["", "G", None],
+    "grant": ["", "G", None],
+    "key": ["", "AA" * 32, "0" * 63, "g" * 64, DIGEST],
+    "kind": ["values", 1],
+    "limit": [0, 101, True, None],
+    "person": ["", "Li", "li.wei", None],
+    "policy": [[], None],
+    "possession": [bytes(63), "00" * 64, None],
+    "purpose": ["", "A", "for sale", "卖", "a" * 65, 1],
+    "record": ["", "C", "**", None],
+    "role": ["customer", "root", None],
+    "subject": ["li", "node:sales", "gateway:g1", "person:", "person:*", "department:A", None],
+    "table": ["", "Customers", "a/b", None],
+    "temporary": [0, None, "yes"],
+    "to": ["", "S", None],
+    "version": [0, -1, True, "1", None, 1 << 63],
+}
+BAD_DIGESTS: list[Any] = [
+    {"name": bytes(31)}, {"name": "x"}, {"Name": DIGEST}, {"": DIGEST}, [], None, {f"f{n}": DIGEST for n in range(33)},
+]  # fmt: skip
+BAD_LISTS: list[Any] = [[], ["*", "name"], ["name", "name"], ["Name"], [1], "name", {}, [f"f{n}" for n in range(33)]]
+
+
+def arguments_of(name: str) -> dict[str, Any]:
+    args = {argument: ARGUMENTS[argument] for argument in METHODS[name].arguments}
+    if name in LISTS_FIELDS:
+        args["fields"] = ["name"]
+    if name == "phone.record":
+        args["attestation"] = []
+    return args
+
+
+def bad_values(name: str, argument: str) -> list[Any]:
+    if argument == "fields":
+        return BAD_LISTS if name in LISTS_FIELDS else BAD_DIGESTS
+    return BAD[argument]
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_argument_is_checked_before_anything_else(office: Office, name: str) -> None:
+    good = arguments_of(name)
+    assert office.call("stranger", name, **good).code in ("keys.unknown", "codec.shape")
+    for argument in METHODS[name].arguments:
+        for value in bad_values(name, argument):
+            receipt = office.call("stranger", name, **good | {argument: value})
+            assert (receipt.code, receipt.details.get("argument")) == ("call.arguments", argument), value
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_missing_and_unknown_arguments_are_refused(office: Office, name: str) -> None:
+    good = arguments_of(name)
+    for argument, entry in METHODS[name].arguments.items():
+        receipt = office.call("stranger", name, **{key: value for key, value in good.items() if key != argument})
+        assert (receipt.details.get("problem") == "missing") != entry.is_optional
+    unknown = office.call("stranger", name, **good, extra=1)
+    assert unknown.details == {"call": name, "argument": "extra", "problem": "unknown"}
+    odd = office.call("stranger", name, **good, **{"张三 138": 1})
+    assert odd.details["argument"] == "(not a plain name)"
+
+
+def test_optional_arguments_may_be_left_out_or_nil(office: Office) -> None:
+    assert office.call("li", "access.login").is_ok
+    assert office.call("li", "access.login", purpose=None).is_ok
+
+
+def test_an_empty_map_of_fields_is_for_enrolling_only(stocked: Office) -> None:
+    assert stocked.code("li", "customers.update", customer="c1", version=1, fields={}) == "call.arguments"
+    args = {"person": "ma", "department": "sales", "role": "operator", **stocked.possession("ma", "ma")}
+    stocked.ok("boss", "people.enrol", **args, fields={})
