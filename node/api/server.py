@@ -32,6 +32,8 @@ from node.api.problems import (
 )
 
 ACCESS_LOG: Final = logging.getLogger("kehu.api.access")
+_NEVER_S: Final = 86_400.0
+"""For aiohttp's own timer, so that there is one deadline and not two."""
 _LINGER_S: Final = 1.0
 """How long an unread body is drained, so that the client sees the refusal rather than a reset."""
 
@@ -193,7 +195,7 @@ async def serve(app: web.Application, host: str, port: int, shutdown_s: float = 
             gate,
             limits,
             loop=loop,
-            keepalive_timeout=limits.header_s,
+            keepalive_timeout=_NEVER_S,
             access_log=ACCESS_LOG,
             access_log_class=AccessLog,
             logger=LOG,

@@ -16,14 +16,16 @@ from chain.attestation import FOUND, phone_digest_of, sign_attestation
 from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
-from chain.errors import KehuError, define
+from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
+from chain.state import View
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
 from contracts.subjects import POSSESSION_PURPOSE, possession_payload
 from node.admission import Admission
+from node.disclosure import ACCESS_NOT_COMMITTED, disclose
 from node.mempool import MEMPOOL_FULL
 from node.vault_values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
@@ -37,7 +39,19 @@ PEOPLE = {
     "rui": ("sales", "auditor"),
     "qian": ("finance", "operator"),
 }
-NOT_YOURS = define("disclosure.not_yours", "the access call was made by another key", "read it yourself")
+
+
+class Shelf:
+    """The one question that disclosure asks of a vault."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str, str, bytes], VaultValue] = {}
+
+    def put(self, chain_id: bytes, value: VaultValue) -> None:
+        self.values[value.table, value.record, value.field, value.digest(chain_id)] = value
+
+    def get(self, table: str, record: str, field: str, digest: bytes) -> VaultValue | None:
+        return self.values.get((table, record, field, digest))
 
 
 def key_of(name: str) -> SigningKey:
@@ -99,7 +113,7 @@ class FakeNode:
         self.ledger, self.blocks = Ledger.open(self.genesis, contract_table(), MemoryStore())
         self.pending: dict[bytes, Transaction] = {}
         self.values: list[VaultValue] = []
-        self.disclosed: dict[bytes, list[VaultValue]] = {}
+        self.shelf = Shelf()
         self.asked: list[str] = []
         self.failures: list[Exception] = []
         self.waiting = Waiting(self.blocks)
@@ -149,15 +163,14 @@ class FakeNode:
         return found if found is not None else "pending" if transaction_id in self.pending else "unknown"
 
     async def disclose(self, transaction_id: bytes, key: bytes) -> Sequence[VaultValue]:
-        if self.sender_of(transaction_id) != key:
-            raise KehuError(NOT_YOURS, transaction=transaction_id)
-        return self.disclosed.get(transaction_id, [])
-
-    def sender_of(self, transaction_id: bytes) -> bytes | None:
-        location = self.blocks.find(transaction_id)
-        if location is None:
-            return None
-        return self.blocks.block(location.height).transactions()[location.index][1].key
+        found = find_committed(self.blocks, transaction_id)
+        if found is None:
+            raise KehuError(ACCESS_NOT_COMMITTED, transaction=transaction_id)
+        block = self.blocks.block(found.height)
+        _, transaction = block.transactions()[found.index]
+        vault: Any = self.shelf
+        view = View(self.ledger.state.get)
+        return disclose(vault, view, transaction, found.receipt, block.header.time_ms, key, self.now_ms())
 
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
@@ -202,14 +215,23 @@ class FakeNode:
         self._append([batch])
         self.pending.clear()
 
-    def enact(self, sender: str, *calls: Call) -> None:
-        """A block in which `sender` does something at the own department's node, and succeeds."""
-        department = PEOPLE[sender][0]
-        batch = sign_batch(
-            key_of(f"node {department}"), self.genesis.chain_id, department, [self.transaction(sender, *calls)]
-        )
+    def enact(self, sender: str, *calls: Call) -> bytes:
+        """A block in which `sender` does something at the own department's node, and succeeds; the id."""
+        department, transaction = PEOPLE[sender][0], self.transaction(sender, *calls)
+        batch = sign_batch(key_of(f"node {department}"), self.genesis.chain_id, department, [transaction])
         receipts = self._append([batch])
         assert receipts[0].is_ok, receipts[0]
+        return transaction.id
+
+    def register(self, sender: str, customer: str, **values: str) -> None:
+        """A temporary customer whose values lie on this node's shelf."""
+        fields = {}
+        for field_name, text in values.items():
+            value = VaultValue("customers", customer, field_name, hashlib.sha256(text.encode()).digest(), text)
+            self.shelf.put(self.genesis.chain_id, value)
+            fields[field_name] = value.digest(self.genesis.chain_id)
+        arguments = {"customer": customer, "fields": fields, "attestation": None, "temporary": True}
+        self.enact(sender, Call("customers.register", arguments))
 
     def _append(self, batches: list[Any]) -> Any:
         executed = self.ledger.build("sales", self.now_ms(), batches)

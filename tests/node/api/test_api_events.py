@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+
 from chain.transaction import Call
 from node.api.events import Hub
 from node.api.limits import ApiLimits

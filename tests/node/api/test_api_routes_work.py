@@ -9,7 +9,7 @@ from chain.export import ExportBlock, ExportGenesis, read_export
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.light import ReceiptProof, StateProof
-from chain.transaction import Transaction
+from chain.transaction import Call, Transaction
 from contracts.registry import contract_table
 from node.vault_values import VaultValue
 from tests.node.api.conftest import Api
@@ -132,21 +132,51 @@ async def test_an_export_from_beyond_the_head_is_empty_and_complete(api: Api) ->
     assert len(list(read_export([(await api.request("GET", "/v1/export?from=2")).body]))) == 2
 
 
-async def test_disclosed_values_go_to_the_key_that_made_the_access_call(api: Api) -> None:
-    transaction = api.node.transaction("li")
-    await api.node.submit([transaction.raw], [])
-    api.node.commit()
-    value = VaultValue("customers", "c1", "name", b"\x07" * 32, "王小明")
-    api.node.disclosed[transaction.id] = [value]
-    path = f"/v1/transactions/{transaction.id.hex()}/values"
-    answer = await api.signed("GET", path)
-    assert answer.json["values"] == [
-        {"table": "customers", "record": "c1", "field": "name", "salt": "07" * 32, "value": "王小明"}
-    ]
+def read_of(customer: str) -> Call:
+    asked = {"table": "customers", "record": customer, "fields": ["name", "phone"], "purpose": "follow-up"}
+    return Call("access.read", asked)
+
+
+async def test_values_go_to_the_key_that_read_and_match_the_digests_on_the_record(api: Api) -> None:
+    api.node.register("li", "c1", name="王小明", phone="+8613800138000")
+    path = f"/v1/transactions/{api.node.enact('li', read_of('c1')).hex()}"
+    answer = await api.signed("GET", f"{path}/values")
+    receipt = (await api.request("GET", path)).json["receipt"]
+    values = {item["field"]: item for item in answer.json["values"]}
+    assert {name: item["value"] for name, item in values.items()} == {"name": "王小明", "phone": "+8613800138000"}
+    for name, item in values.items():
+        shown = VaultValue("customers", "c1", name, bytes.fromhex(item["salt"]), item["value"])
+        decided = receipt["results"][0]["fields"][name]
+        assert (decided["allowed"], decided["digest"]) == (True, shown.digest(api.node.genesis.chain_id).hex())
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_colleague_who_knows_the_id_of_a_read_gets_nothing_by_it(api: Api) -> None:
+    api.node.register("li", "c1", name="王小明", phone="+8613800138000")
+    path = f"/v1/transactions/{api.node.enact('li', read_of('c1')).hex()}/values"
     refused = await api.signed("GET", path, key=key_of("wang"))
-    assert (refused.status, refused.code) == (403, "disclosure.not_yours")
+    assert (refused.status, refused.code) == (403, "access.not_yours")
     assert "王小明".encode() not in refused.body
+
+
+async def test_a_read_that_the_departments_refused_gives_no_values(api: Api) -> None:
+    api.node.register("li", "c1", name="王小明", phone="+8613800138000")
+    path = f"/v1/transactions/{api.node.enact('wang', read_of('c1')).hex()}/values"
+    assert (await api.signed("GET", path, key=key_of("wang"))).json["values"] == []
+
+
+async def test_values_are_not_shown_before_the_read_is_on_the_record_nor_long_after(api: Api) -> None:
+    api.node.register("li", "c1", name="王小明", phone="+8613800138000")
+    read = api.node.transaction("li", read_of("c1"))
+    path = f"/v1/transactions/{read.id.hex()}/values"
+    await api.node.submit([read.raw], [])
+    early = await api.signed("GET", path)
+    assert (early.status, early.code) == (409, "access.not_committed")
+    api.node.commit()
+    assert len((await api.signed("GET", path)).json["values"]) == 2
+    api.node.clock.now_ms += 11 * 60_000
+    late = await api.signed("GET", path)
+    assert (late.status, late.code) == (410, "access.too_old")
 
 
 async def test_an_attestation_comes_back_as_the_value_that_a_call_takes(api: Api) -> None:
