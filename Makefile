@@ -46,5 +46,8 @@ fast: install
 simulate: install ## SEEDS=1000 FROM=1: the simulator over many seeds
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
+errors: install ## docs/errors.md, made from the code
+	@$(BIN)/python -m tools.make_errors
+
 clean: ## removes the virtual environment and everything made
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
