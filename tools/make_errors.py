@@ -15,8 +15,8 @@ HEAD = """# Errors
 
 Every error of Kehu has a code that never changes its meaning, says what was wrong, and what to do. Details (ids,
 heights, limits, both compared values) come with it and never hold a personal value. With `--json`, and over HTTP as
-problem+json (RFC 9457), `code`, `cause`, `cure` and `details` are fields. A receipt on the chain carries the code of the
-call that failed.
+problem+json (RFC 9457), `code`, `cause`, `cure` and `details` are fields. A receipt carries the code of the call that
+failed.
 
 This file is made by `make errors` from the code.
 """
