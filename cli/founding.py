@@ -23,7 +23,7 @@ from contracts.base import ADMINISTRATION
 from contracts.policy import default_policy
 from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
 from node.carrier.simulator.process import LOOKUP_TOKEN_FILE, ensure_token
-from node.config import Home, read_genesis
+from node.config import Home
 from node.durable import storage_failures, write_file
 from node.keys import create_key_file
 from node.wal import VoteLog
@@ -104,24 +104,28 @@ def found_network(plan: Plan, passphrase: str) -> Profile:
         {id_: f"http://{_host(plan)}:{port}" for id_, port in ports.api.items()},
         f"http://{_host(plan)}:{ports.carrier}",
     )
-    path = profile.key_path(ADMINISTRATION, plan.administrator)
-    path.parent.mkdir(mode=0o700, parents=True)
-    administrator = SigningKey(secrets.token_bytes(32))
-    create_key_file(path, "person", plan.administrator, passphrase, administrator.seed)
+    administrator = _make_administrator(profile, plan.administrator, passphrase)
     profile.carrier_home.mkdir(mode=0o700)
     token = ensure_token(profile.carrier_home / LOOKUP_TOKEN_FILE)
-    keys = {id_: _make_home(profile, id_, token) for id_ in plan.departments}
+    keys = {id_: _make_keys(profile, id_, token) for id_ in plan.departments}
     genesis = _genesis_bytes(plan, ports, administrator, keys)
-    for home in (profile.folder, *(profile.node_home(id_) for id_ in plan.departments)):
-        _write(home / "genesis.json", genesis, 0o644)
-    chain_id = read_genesis(profile.folder / "genesis.json").chain_id
+    _write(profile.folder / "genesis.json", genesis, 0o644)
     for id_ in plan.departments:
         home = Home(profile.node_home(id_))
+        _write(home.genesis_file, genesis, 0o644)
         _write(home.config_file, _node_toml(plan, ports, id_), 0o644)
         # An empty log says "has never voted"; a node without one has to observe first.
-        VoteLog.create(home.votes, chain_id, id_).close()
+        VoteLog.create(home.votes, profile.genesis.chain_id, id_).close()
     profile.write()
     return profile
+
+
+def _make_administrator(profile: Profile, name: str, passphrase: str) -> SigningKey:
+    path = profile.key_path(ADMINISTRATION, name)
+    path.parent.mkdir(mode=0o700, parents=True)
+    key = SigningKey(secrets.token_bytes(32))
+    create_key_file(path, "person", name, passphrase, key.seed)
+    return key
 
 
 def _claim(folder: Path) -> None:
@@ -131,7 +135,7 @@ def _claim(folder: Path) -> None:
             raise KehuError(NETWORK_EXISTS, folder=str(folder))
 
 
-def _make_home(profile: Profile, department: str, carrier_token: str) -> tuple[SigningKey, SigningKey]:
+def _make_keys(profile: Profile, department: str, carrier_token: str) -> tuple[SigningKey, SigningKey]:
     """A department's folder with its secrets; gives its node key and its gateway key."""
     home = Home(profile.node_home(department))
     secrets_folder = home.path / "secrets"

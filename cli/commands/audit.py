@@ -37,7 +37,8 @@ def audit(
     run: Run,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="An export.")] = None,
     node: Annotated[
-        str | None, typer.Option("--node", metavar="DEPARTMENT|URL", help="A node's API, in place of a file.")
+        str | None,
+        typer.Option("--node", metavar="NODE", help="A node's API in place of a file: a department or a URL."),
     ] = None,
     network: Annotated[
         Path | None,

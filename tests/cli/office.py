@@ -1,0 +1,276 @@
+"""A whole network in one thread: real APIs over real HTTP, one real ledger with the real contracts, a real carrier
+simulator behind a real gateway. What it lacks is consensus and vaults of their own: each submission is a block, and
+values lie in one dictionary. `Trouble` says what goes wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from chain.batch import sign_batch
+from chain.certificate import Certificate, sign_vote
+from chain.errors import KehuError, define
+from chain.ledger import Ledger
+from chain.store import MemoryStore
+from chain.transaction import Call, Transaction, sign_transaction
+from cli.founding import gateway_id
+from cli.profile import Profile
+from contracts.registry import contract_table
+from node.admission import Admission
+from node.api.app import make_app
+from node.api.limits import ApiLimits
+from node.api.server import serve
+from node.carrier.gateway import Gateway
+from node.carrier.lookup import IdentifierLookup, LookupConfig
+from node.carrier.numbers import parse_number
+from node.carrier.platform import PlatformTable
+from node.carrier.simulator import SimulatorConfig, make_simulator, serving
+from node.config import Home
+from node.keys import load_key
+from node.phone import PhoneAnswer
+from node.vault_values import VaultValue
+from node.waiting import Committed, Waiting, find_committed
+
+NOT_YOURS = define("office.not_yours", "the access call was made by another key", "read it yourself")
+
+
+@dataclass
+class Trouble:
+    """is_stalled: nothing is committed. is_lying: values come out altered. is_forgetful: values don't come out.
+    is_deaf: the answer to a submission gets lost after the commit."""
+
+    is_stalled: bool = False
+    is_lying: bool = False
+    is_forgetful: bool = False
+    is_deaf: bool = False
+
+
+class Chain:
+    """The one ledger; `commit` makes a block that a quorum certifies."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.genesis = profile.genesis
+        self.keys, self.gateway_keys = {}, {}
+        for department in profile.nodes:
+            home = Home(profile.node_home(department))
+            passphrase = (home.path / "secrets" / "passphrase").read_text().strip()
+            self.keys[department] = load_key(home.node_key, passphrase)
+            self.gateway_keys[department] = load_key(home.gateway_key, passphrase)
+        self.ledger, self.blocks = Ledger.open(self.genesis, contract_table(), MemoryStore())
+        self.waiting = Waiting(self.blocks)
+        self.values: dict[bytes, VaultValue] = {}
+        self.trouble = Trouble()
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def commit(self, department: str, transactions: list[Transaction]) -> None:
+        batch = sign_batch(self.keys[department], self.genesis.chain_id, department, transactions)
+        executed = self.ledger.build(department, self.now_ms(), [batch])
+        header, id_ = executed.block.header, executed.block.id
+        signers = self.genesis.validators.departments[: self.genesis.validators.quorum]
+        certificate = Certificate.of(
+            sign_vote(self.keys[name], header.chain_id, "commit", 0, header.height, 0, id_, name) for name in signers
+        )
+        self.blocks.append(executed, certificate)
+        self.ledger.advance(executed, certificate)
+        self.waiting.block_appended(executed)
+
+
+class OfficeNode:
+    """One department's `NodeFacade`."""
+
+    def __init__(self, chain: Chain, department: str, gateway: Gateway) -> None:
+        self.department = department
+        self.is_ready = True
+        self._chain = chain
+        self._gateway = gateway
+        self._pending: dict[bytes, Transaction] = {}
+
+    @property
+    def genesis(self) -> Any:
+        return self._chain.genesis
+
+    @property
+    def ledger(self) -> Any:
+        return self._chain.ledger
+
+    @property
+    def blocks(self) -> Any:
+        return self._chain.blocks
+
+    def now_ms(self) -> int:
+        return self._chain.now_ms()
+
+    def status(self) -> Mapping[str, Any]:
+        return {"peers": 5}
+
+    def fail(self, error: Exception) -> None:
+        raise error
+
+    def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
+        return self._chain.waiting.subscribe()
+
+    async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
+        answers = [self._admit(envelope) for envelope in envelopes]
+        for value in values:
+            self._chain.values[value.digest(self.genesis.chain_id)] = value
+        if not self._chain.trouble.is_stalled and self._pending:
+            self._chain.commit(self.department, list(self._pending.values()))
+            self._pending.clear()
+        if self._chain.trouble.is_deaf:
+            raise RuntimeError("the answer gets lost")
+        return answers
+
+    def _admit(self, envelope: bytes) -> Admission:
+        transaction = Transaction.from_bytes(envelope)
+        try:
+            transaction.verify(self.genesis.chain_id)
+        except KehuError as error:
+            return Admission(transaction.id, error)
+        if self.blocks.find(transaction.id) is None:
+            self._pending[transaction.id] = transaction
+        return Admission(transaction.id)
+
+    async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
+        return await self._chain.waiting.wait(transaction_id, timeout_s)
+
+    def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]:
+        found = find_committed(self.blocks, transaction_id)
+        return found if found is not None else "pending" if transaction_id in self._pending else "unknown"
+
+    async def disclose(self, transaction_id: bytes, key: bytes) -> list[VaultValue]:
+        location = self.blocks.find(transaction_id)
+        sender = self.blocks.block(location.height).transactions()[location.index][1].key
+        if sender != key:
+            raise KehuError(NOT_YOURS, transaction=transaction_id)
+        found = find_committed(self.blocks, transaction_id)
+        assert found is not None
+        result = found.receipt.results[0]
+        records = result.get("records", [result])
+        digests = [field["digest"] for record in records for field in record["fields"].values() if field["allowed"]]
+        values = [self._chain.values[digest] for digest in digests]
+        if self._chain.trouble.is_forgetful:
+            return values[1:]
+        if self._chain.trouble.is_lying:
+            return [replace(value, value=value.value + "?") for value in values]
+        return values
+
+    async def attest_phone(
+        self, _key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
+    ) -> Any:
+        number = parse_number(phone)
+        value = VaultValue("customers", customer, "phone", phone_salt, number)
+        digest = value.digest(self.genesis.chain_id)
+        heard = await self._attest(customer, number, digest, identifier_salt, phone_salt)
+        return PhoneAnswer(heard.attestation.to_value(), heard.identifier, heard.reason)
+
+    async def _attest(
+        self, customer: str, number: str, digest: bytes, identifier_salt: bytes, phone_salt: bytes
+    ) -> Any:
+        return await self._gateway.attest(customer, number, digest, identifier_salt, phone_salt=phone_salt)
+
+    async def check_phone(self, _key: bytes, customer: str, _max_age_ms: int | None) -> Mapping[str, Any]:
+        """The number is asked about again, and the answer recorded under the gateway's key."""
+        from chain.state import View
+
+        record = View(self.ledger.state.get).get("customers", customer)
+        assert record is not None
+        digest = record["fields"]["phone"][0]
+        phone = self._chain.values[digest]
+        known = record["fields"].get("identifier")
+        salt = self._chain.values[known[0]].salt if known else secrets.token_bytes(32)
+        heard = await self._attest(customer, phone.value, digest, salt, phone.salt)
+        call = Call("phone.record", {"attestation": heard.attestation.to_value()})
+        key = self._chain.gateway_keys[self.department]
+        nonce, expires = secrets.token_bytes(16), self.ledger.height + 50
+        transaction = sign_transaction(key, self.genesis.chain_id, nonce, expires, [call])
+        if heard.identifier and not known:
+            value = VaultValue("customers", customer, "identifier", salt, heard.identifier)
+            self._chain.values[value.digest(self.genesis.chain_id)] = value
+        self._chain.commit(self.department, [transaction])
+        after = View(self.ledger.state.get).get("customers", customer)
+        assert after is not None
+        return {
+            "customer": customer,
+            **{key: after[key] for key in ("status", "reason", "version", "checked_ms")},
+            "was_asked": True,
+            "outcome": heard.attestation.outcome,
+            "no_answer_reason": heard.reason,
+            "transaction_id": transaction.id.hex(),
+            "receipt_code": "ok",
+        }
+
+
+class Office:
+    """The network of a profile, serving in a thread of its own until `stop`."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.chain = Chain(profile)
+        self.simulator: Any = None
+        self._loop = asyncio.new_event_loop()
+        self._stopping: asyncio.Event | None = None
+        self._is_up = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="office")
+
+    @property
+    def trouble(self) -> Trouble:
+        return self.chain.trouble
+
+    def start(self) -> None:
+        self._thread.start()
+        self._is_up.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        if self._stopping is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:
+            self._failure = error
+            self._is_up.set()
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stopping = asyncio.Event()
+        async with AsyncExitStack() as stack:
+            platform = await self._start_carrier(stack)
+            for department, url in self.profile.nodes.items():
+                gateway = Gateway(
+                    gateway_id(department),
+                    self.chain.gateway_keys[department],
+                    PlatformTable(platform),
+                    self.chain.genesis.chain_id,
+                    self.chain.now_ms,
+                    secrets.token_bytes,
+                )
+                node = OfficeNode(self.chain, department, gateway)
+                app = make_app(node, self.chain.now_ms, ApiLimits())
+                server = await serve(app, "127.0.0.1", int(url.rpartition(":")[2]))
+                stack.push_async_callback(server.close)
+            self._is_up.set()
+            await self._stopping.wait()
+
+    async def _start_carrier(self, stack: AsyncExitStack) -> IdentifierLookup:
+        assert self.profile.carrier_url is not None
+        port = int(self.profile.carrier_url.rpartition(":")[2])
+        config = SimulatorConfig("127.0.0.1", port, self.profile.carrier_home / "numbers.json", "seed")
+        self.simulator = make_simulator(config)
+        url = await stack.enter_async_context(serving(self.simulator, config.host, config.port))
+        lookup = LookupConfig("simulator", url, self.simulator.lookup_token, deadline_ms=2_000)
+        return await stack.enter_async_context(IdentifierLookup(lookup))

@@ -1,0 +1,98 @@
+"""docs/cli.md is what the command is: names, parameters, JSON keys, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from cli.exits import Exit, RemoteRefusal, exit_of
+from cli.intake.rows import COLUMNS
+from cli.main import app
+from tests.cli.contract import DOCUMENT, promises
+
+
+def commands(node: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    node = node or get_command(app)
+    if not hasattr(node, "commands"):
+        yield " ".join(path), node
+        return
+    for name, below in node.commands.items():
+        yield from commands(below, (*path, name))
+
+
+COMMANDS = dict(commands())
+
+
+def parameters_of(command: Any) -> list[str]:
+    return [
+        (item.metavar if item.param_type_name == "argument" else item.opts[0])
+        for item in command.params
+        if item.name != "help"
+    ]
+
+
+def test_the_document_describes_every_command_and_no_other() -> None:
+    assert sorted(promises()) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS))
+def test_the_document_has_the_parameters_keys_and_exit_codes_of(path: str) -> None:
+    promise, command = promises()[path], COMMANDS[path]
+    spec = command.callback.kehu
+    assert sorted(promise.parameters) == sorted(parameters_of(command))
+    assert promise.json_keys == spec.json_keys
+    assert promise.exits == tuple(sorted({0, *map(int, spec.exits)}))
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS))
+def test_help_shows_an_example_that_names_the_command(path: str) -> None:
+    assert f"kehu {path}" in COMMANDS[path].help.partition("Example:")[2]
+
+
+def test_the_document_names_every_exit_code_and_every_column() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for code in Exit:
+        assert f"\n| {int(code)} |" in text
+    for field, names in COLUMNS.items():
+        assert f"| {field} | {', '.join(names)} |" in text
+
+
+@pytest.mark.parametrize(
+    ("code", "is_remote", "expected"),
+    [
+        ("permission.denied", True, Exit.REFUSED),
+        ("phone.malformed", False, Exit.USAGE),
+        ("phone.no_identifier", True, Exit.REFUSED),
+        ("record.version_conflict", True, Exit.CONFLICT),
+        ("node.unreachable", False, Exit.UNKNOWN),
+        ("transaction.unknown_outcome", False, Exit.UNKNOWN),
+        ("proof.invalid", False, Exit.UNVERIFIED),
+        ("signature.invalid", False, Exit.UNVERIFIED),
+        ("signature.invalid", True, Exit.REFUSED),
+        ("key.passphrase_wrong", False, Exit.KEY),
+        ("keys.revoked", True, Exit.REFUSED),
+        ("carrier.no_answer", False, Exit.CARRIER),
+        ("carrier.no_platform", True, Exit.CARRIER),
+        ("config.invalid", False, Exit.MACHINE),
+    ],
+)
+def test_an_exit_code_follows_from_the_error_and_from_who_said_it(code: str, is_remote: bool, expected: Exit) -> None:
+    from chain.errors import ErrorSpec, KehuError
+
+    kind = RemoteRefusal if is_remote else KehuError
+    assert exit_of(kind(ErrorSpec(code, "cause", "cure"))) is expected
+
+
+def test_help_loads_no_heavy_library() -> None:
+    """A command starts fast because it imports late."""
+    script = (
+        "import sys, cli.main; heavy = {'aiohttp', 'pydantic', 'phonenumbers', 'cryptography', 'plyvel', 'rich'};"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,221 @@
+"""Customers by command line against a network: real APIs, contracts, proofs, a real carrier simulator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Kehu
+from tests.cli.office import Office, Trouble
+
+
+@pytest.fixture(autouse=True)
+def _well_again(office: Office) -> Any:
+    yield
+    office.chain.trouble = Trouble()
+    office.simulator.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def number(kehu: Kehu) -> Any:
+    """Gives numbers that the carrier has given out."""
+    taken = iter(range(13800138000, 13800139000))
+
+    def next_number() -> str:
+        number = str(next(taken))
+        kehu.json("carrier", "set", "activate", number)
+        return number
+
+    return next_number
+
+
+def add(kehu: Kehu, phone: str, *more: str) -> str:
+    return str(
+        kehu.json("customer", "add", "name=王芳", f"phone={phone}", "organisation=东方公司", *more, as_="li")[
+            "customer"
+        ]
+    )
+
+
+def test_a_customer_is_recorded_shown_and_listed_with_checked_values(kehu: Kehu, number: Any) -> None:
+    phone = number()
+    added = kehu.json("customer", "add", "name=王芳", f"phone={phone}", "note=春节后联系", as_="li")
+    assert (added["status"], added["outcome"]) == ("valid", "found")
+    shown = kehu.json("customer", "show", added["customer"], as_="li")
+    assert shown["fields"]["name"] == {"state": "shown", "value": "王芳", "version": 1, "code": None}
+    assert shown["fields"]["phone"]["value"] == f"+86{phone}"
+    listed = kehu.json("customer", "list", "--field", "name", "--limit", "100", as_="li")
+    assert added["customer"] in [row["customer"] for row in listed["customers"]]
+    table = kehu("customer", "show", added["customer"], as_="li")
+    assert "王芳" in table.out
+    assert "春节后联系" in table.out
+
+
+def test_fields_may_come_from_stdin_so_that_they_stay_off_the_command_line(kehu: Kehu, number: Any) -> None:
+    fields = json.dumps({"name": "李强", "phone": number()}, ensure_ascii=False)
+    added = kehu.json("customer", "add", "--fields", "-", as_="li", stdin=fields)
+    assert kehu.json("customer", "show", added["customer"], as_="li")["fields"]["name"]["value"] == "李强"
+
+
+def test_a_reader_without_a_grant_is_refused_field_by_field_and_a_grant_opens_one(kehu: Kehu, number: Any) -> None:
+    customer = add(kehu, number())
+    refused = kehu.json("customer", "show", customer, as_="zhao", exit=1)
+    assert {field["code"] for field in refused["fields"].values()} == {"permission.denied"}
+    granted = kehu.json(
+        "grant", "department:technical", "--action", "read", "--record", customer, "--field", "name", as_="admin"
+    )
+    shown = kehu.json("customer", "show", customer, as_="zhao")
+    assert shown["fields"]["name"]["value"] == "王芳"
+    assert shown["fields"]["phone"]["state"] == "refused"
+    assert granted["grant"] in [row["grant"] for row in kehu.json("grants", as_="admin")["grants"]]
+    kehu.json("revoke", granted["grant"], as_="admin")
+    kehu.json("customer", "show", customer, as_="zhao", exit=1)
+    assert granted["grant"] not in [row["grant"] for row in kehu.json("grants", as_="admin")["grants"]]
+    everything = kehu.json("grants", "--all", "--subject", "department:technical", as_="admin")["grants"]
+    assert granted["grant"] in [row["grant"] for row in everything]
+
+
+def test_an_assignment_opens_a_customer_to_a_colleague_until_it_ends(kehu: Kehu, number: Any) -> None:
+    customer = add(kehu, number())
+    kehu.json("customer", "show", customer, as_="wang", exit=1)
+    kehu.json("assign", customer, "person:wang", as_="admin")
+    kehu.json("customer", "show", customer, as_="wang")
+    kehu.json("unassign", customer, "person:wang", as_="admin")
+    kehu.json("customer", "show", customer, as_="wang", exit=1)
+    problem = kehu.problem("assign", customer, "person:wang", as_="li", exit=1)
+    assert problem["code"] == "permission.administrator_only"
+    assert problem["cure"] == "ask the administration"
+
+
+def test_the_second_of_two_changes_from_one_version_gets_a_conflict(kehu: Kehu, number: Any) -> None:
+    customer = add(kehu, number())
+    assert kehu.json("customer", "update", customer, "position=经理", "--expect", "1", as_="li")["version"] == 2
+    problem = kehu.problem("customer", "update", customer, "position=总监", "--expect", "1", as_="li", exit=3)
+    assert (problem["code"], problem["details"]["expected"], problem["details"]["actual"]) == (
+        "record.version_conflict", 1, 2,
+    )  # fmt: skip
+    assert kehu.json("customer", "update", customer, "position=总监", as_="li")["version"] == 3
+    rows = kehu.json("customer", "history", customer, as_="shen")["rows"]
+    assert [row["to"] for row in rows] == [1, 2, 3]
+    assert kehu.json("customer", "history", customer, "--kind", "accesses", as_="shen")["rows"] != []
+
+
+def test_a_new_number_goes_to_the_carrier_and_changes_with_other_fields_in_one_step(kehu: Kehu, number: Any) -> None:
+    customer, phone = add(kehu, number()), number()
+    changed = kehu.json("customer", "update", customer, f"phone={phone}", "note=换号", as_="li")
+    assert (changed["version"], changed["status"]) == (3, "valid")
+    shown = kehu.json("customer", "show", customer, as_="li")
+    assert (shown["fields"]["phone"]["value"], shown["fields"]["note"]["value"]) == (f"+86{phone}", "换号")
+
+
+def test_a_number_is_released_for_contact_until_somebody_else_has_it(kehu: Kehu, number: Any) -> None:
+    phone = number()
+    customer = add(kehu, phone)
+    released = kehu.json("customer", "contact", customer, "--purpose", "renewal", as_="li")
+    assert (released["phone"], released["code"]) == (f"+86{phone}", "ok")
+    kehu.json("carrier", "set", "reassign", phone)
+    checked = kehu.json("phone", "check", customer, as_="li")
+    assert (checked["status"], checked["reason"]) == ("invalid", "reassigned")
+    refused = kehu.json("customer", "contact", customer, as_="li", exit=1)
+    assert (refused["phone"], refused["code"]) == (None, "phone.invalid")
+
+
+def test_a_temporary_customer_is_checked_before_contact_and_becomes_valid(kehu: Kehu, number: Any) -> None:
+    phone = "13800137777"
+    refused = kehu.problem("customer", "add", "name=赵敏", f"phone={phone}", as_="li", exit=1)
+    assert refused["code"] == "phone.no_identifier"
+    added = kehu.json("customer", "add", "name=赵敏", f"phone={phone}", "--temporary", as_="li")
+    assert (added["status"], added["outcome"]) == ("temporary", "none")
+    kehu.json("carrier", "set", "activate", phone)
+    kehu.json("phone", "check", added["customer"], as_="li")
+    assert kehu.json("customer", "contact", added["customer"], as_="li")["phone"] == f"+86{phone}"
+
+
+def test_a_carrier_that_does_not_answer_is_no_yes_and_no_no(kehu: Kehu, office: Office, number: Any) -> None:
+    from node.carrier.simulator.faults import FaultOrder
+
+    customer, phone = add(kehu, number()), number()
+    office.simulator.faults.add(FaultOrder(kind="fail"))
+    problem = kehu.problem("customer", "add", "name=周杰", f"phone={phone}", as_="li", exit=7)
+    assert problem["code"] == "carrier.no_answer"
+    assert phone not in json.dumps(problem)
+    checked = kehu.json("phone", "check", customer, as_="li", exit=7)
+    assert (checked["outcome"], checked["status"]) == ("no_answer", "valid")
+
+
+def test_a_value_that_does_not_fit_the_chain_is_not_shown(kehu: Kehu, office: Office, number: Any) -> None:
+    customer = add(kehu, number())
+    office.trouble.is_lying = True
+    problem = kehu.problem("customer", "show", customer, as_="li", exit=5)
+    assert problem["code"] == "proof.value_mismatch"
+    assert "王芳" not in json.dumps(problem, ensure_ascii=False)
+
+
+def test_a_value_that_the_node_does_not_hold_is_called_missing(kehu: Kehu, office: Office, number: Any) -> None:
+    customer = add(kehu, number())
+    office.trouble.is_forgetful = True
+    shown = kehu.json("customer", "show", customer, as_="li", exit=9)
+    states = sorted({field["state"] for field in shown["fields"].values()})
+    assert states == ["missing", "refused", "shown"]
+
+
+def test_an_outcome_that_got_lost_on_the_way_is_looked_up(kehu: Kehu, office: Office, number: Any) -> None:
+    customer = add(kehu, number())
+    office.trouble.is_deaf = True
+    assert kehu.json("customer", "update", customer, "note=听不见", as_="li")["version"] == 2
+
+
+def test_an_outcome_nobody_knows_is_called_unknown_with_the_id_to_look_up(
+    kehu: Kehu, office: Office, number: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = add(kehu, number())
+    monkeypatch.setattr("cli.client.NodeClient.__init__.__defaults__", (0.2,))
+    office.trouble.is_stalled = True
+    problem = kehu.problem("customer", "update", customer, "note=等待", as_="li", exit=4)
+    assert problem["code"] == "transaction.unknown_outcome"
+    looked_up = kehu.json("tx", "show", problem["details"]["transaction"], "--node", "sales", exit=4)
+    assert looked_up["status"] == "pending"
+    office.trouble.is_stalled = False
+    kehu.json("login", as_="li")
+    looked_up = kehu.json("tx", "show", problem["details"]["transaction"])
+    assert (looked_up["status"], looked_up["code"]) == ("committed", "ok")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_", "code"),
+    [
+        (("customer", "add", "name=王芳", "phone=12"), 2, "phone.impossible"),
+        (("customer", "add", "name=王芳"), 2, "usage.name_and_phone"),
+        (("customer", "add", "name=王芳", "phone=13800138000", "--id", "王芳"), 2, "usage.name"),
+        (("customer", "update", "c-1"), 2, "usage.nothing_to_change"),
+        (("customer", "update", "c-nobody", "note=x"), 1, "record.absent"),
+        (("customer", "show", "c-nobody"), 1, "record.unknown"),
+        (("customer", "show", "c-nobody", "--field", "shoe_size"), 1, "record.unknown"),
+        (("customer", "show", "c-1", "--purpose", "Not A Word"), 1, "call.arguments"),
+        (("tx", "show", "12"), 2, "usage.transaction"),
+        (("customer", "list", "--node", "finance"), 1, "people.wrong_node"),
+    ],
+)
+def test_bad_input_has_a_code_a_cure_and_an_exit_code(
+    kehu: Kehu, arguments: tuple[str, ...], exit_: int, code: str
+) -> None:
+    problem = kehu.problem(*arguments, as_=None if arguments[0] == "tx" else "li", exit=exit_)
+    assert problem["code"] == code
+    assert problem["cure"]
+
+
+def test_a_wrong_passphrase_and_an_unknown_name_are_key_errors(kehu: Kehu, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("battery staple\n")
+    wrong.chmod(0o600)
+    problem = kehu.problem("login", "--passphrase-file", str(wrong), as_="li", exit=6)
+    assert problem["code"] == "key.passphrase_wrong"
+    assert kehu.problem("login", as_="nobody", exit=6)["code"] == "key.name_unknown"
+    assert kehu.problem("login", exit=6)["code"] == "key.name_missing"
+
+
+def test_a_network_folder_elsewhere_is_said_to_be_none(kehu: Kehu, tmp_path: Path) -> None:
+    assert kehu.problem("customer", "list", "--network", str(tmp_path), as_="li", exit=8)["code"] == "profile.missing"

@@ -1,0 +1,123 @@
+"""Importing a CSV file: the good rows go in, each once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Kehu
+from tests.cli.office import Office, Trouble
+
+HEADER = "姓名,电话,单位\n"
+
+
+def write(path: Path, first: int, count: int, extra: str = "", encoding: str = "utf-8-sig") -> Path:
+    rows = "".join(f"客户{index},{13900139000 + index},东方公司\n" for index in range(first, first + count))
+    path.write_bytes((HEADER + rows + extra).encode(encoding))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _well_again(office: Office) -> Any:
+    yield
+    office.chain.trouble = Trouble()
+    office.simulator.faults.clear()
+
+
+def customers_of(kehu: Kehu) -> int:
+    """How many customers the chain has, by the newest one's sequence number."""
+    rows = kehu.json("customer", "list", "--limit", "100", "--field", "name", as_="admin")
+    count = len(rows["customers"])
+    while rows["next"] is not None:
+        after = str(rows["next"])
+        rows = kehu.json("customer", "list", "--limit", "100", "--after", after, "--field", "name", as_="admin")
+        count += len(rows["customers"])
+    return count
+
+
+def test_good_rows_go_in_faulty_ones_are_reported_and_a_second_run_adds_nobody(kehu: Kehu, tmp_path: Path) -> None:
+    file = write(tmp_path / "客户.csv", 0, 90, "坏号,12345,东方公司\n,13900139999,东方公司\n", "gb18030")
+    kehu.json("carrier", "set", "activate", "--from", str(file))
+    before = customers_of(kehu)
+    done = kehu.json("customer", "import", str(file), "--report", str(tmp_path / "r.json"), as_="li", exit=9)
+    assert (done["rows"], done["imported"], done["already"], done["left_out"]) == (92, 90, 0, 2)
+    assert [(fault["row"], fault["code"]) for fault in done["faults"]] == [
+        (92, "phone.impossible"),
+        (93, "import.value_missing"),
+    ]
+    assert json.loads((tmp_path / "r.json").read_text()) == done
+    assert customers_of(kehu) == before + 90
+    again = kehu.json("customer", "import", str(file), as_="li", exit=9)
+    assert (again["imported"], again["already"]) == (0, 90)
+    assert customers_of(kehu) == before + 90
+    assert {row["customer"] for row in again["customers"]} == {row["customer"] for row in done["customers"]}
+
+
+def test_the_journal_and_the_report_hold_no_personal_value(kehu: Kehu, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", 100, 3, "坏号,12345,东方公司\n")
+    kehu.json("carrier", "set", "activate", "--from", str(file))
+    kehu.json("customer", "import", str(file), "--report", str(tmp_path / "r.json"), as_="li", exit=9)
+    for written in (tmp_path / "a.csv.journal", tmp_path / "r.json"):
+        text = written.read_text()
+        assert not any(secret in text for secret in ("客户1", "139001391", "东方公司", "坏号", "12345"))
+        assert written.stat().st_mode & 0o077 == 0
+
+
+def test_rows_whose_outcome_got_lost_are_known_at_the_next_run(
+    kehu: Kehu, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "b.csv", 200, 5)
+    kehu.json("carrier", "set", "activate", "--from", str(file))
+    before = customers_of(kehu)
+    with monkeypatch.context() as patch:
+        patch.setattr("cli.client.NodeClient.__init__.__defaults__", (0.2,))
+        office.trouble.is_stalled = True
+        lost = kehu.json("customer", "import", str(file), as_="li", exit=4)
+    assert (lost["imported"], len(lost["unknown"])) == (0, 5)
+    office.trouble.is_stalled = False
+    kehu.json("login", as_="li")  # the block that carries it carries what was pending too
+    assert customers_of(kehu) == before + 5
+    again = kehu.json("customer", "import", str(file), as_="li")
+    assert (again["imported"], again["already"]) == (0, 5)
+    assert customers_of(kehu) == before + 5
+
+
+def test_rows_the_carrier_does_not_answer_for_are_left_out_and_go_in_later(
+    kehu: Kehu, office: Office, tmp_path: Path
+) -> None:
+    from node.carrier.simulator.faults import FaultOrder
+
+    file = write(tmp_path / "c.csv", 300, 4)
+    kehu.json("carrier", "set", "activate", "--from", str(file))
+    office.simulator.faults.add(FaultOrder(kind="fail", number="+8613900139301"))
+    done = kehu.json("customer", "import", str(file), as_="li", exit=9)
+    assert [(fault["row"], fault["code"]) for fault in done["faults"]] == [(3, "carrier.no_answer")]
+    office.simulator.faults.clear()
+    again = kehu.json("customer", "import", str(file), as_="li")
+    assert (again["imported"], again["already"]) == (1, 3)
+
+
+def test_numbers_no_carrier_knows_are_left_out_or_temporary_as_the_caller_chose(kehu: Kehu, tmp_path: Path) -> None:
+    file = write(tmp_path / "d.csv", 400, 2)
+    done = kehu.json("customer", "import", str(file), as_="li", exit=9)
+    assert {fault["code"] for fault in done["faults"]} == {"phone.no_identifier"}
+    again = kehu.json("customer", "import", str(file), "--temporary", as_="li")
+    assert {row["status"] for row in again["customers"]} == {"temporary"}
+
+
+def test_a_person_who_may_not_record_customers_stops_the_import_at_once(kehu: Kehu, tmp_path: Path) -> None:
+    file = write(tmp_path / "e.csv", 500, 3)
+    problem = kehu("customer", "import", str(file), "--json", as_="shen")
+    assert problem.exit == 1
+    assert "auth.role" in problem.err
+    assert "Run the same command again" in problem.err
+
+
+def test_a_check_reads_the_file_and_sends_nothing(kehu: Kehu, tmp_path: Path) -> None:
+    file = write(tmp_path / "f.csv", 600, 3, "坏号,12345,东方公司\n")
+    found = kehu.json("customer", "import", str(file), "--check", as_="li", exit=9)
+    assert (found["rows"], found["left_out"], found["imported"], found["journal"]) == (4, 1, 0, None)
+    assert not (tmp_path / "f.csv.journal").exists()

@@ -1,0 +1,106 @@
+"""Tables that stay straight with Chinese, text that stays text, errors that say what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from chain.errors import KehuError
+from cli.commands.permissions import read_expiry
+from cli.exits import Exit
+from cli.output import Answer, Screen, json_ready, plain, print_answer, print_error, progress
+from cli.profile import PROFILE_DEPARTMENT, Profile
+from cli.records import read_fields
+
+
+def printed(show: Callable[[Screen], None]) -> str:
+    stream = io.StringIO()
+    show(Screen(stream))
+    return stream.getvalue()
+
+
+def test_columns_line_up_whether_cells_are_chinese_or_latin() -> None:
+    text = printed(lambda screen: screen.table(("name", "phone"), [("王芳", "1"), ("Anna", "2"), ("欧阳建国", "3")]))
+    rows = [line for line in text.splitlines() if line.rstrip()[-1:] in "123" and line.strip()]
+    assert len({cell_len(line.rstrip()[:-1]) for line in rows}) == 1
+
+
+def test_a_long_value_in_a_pipe_is_folded_and_not_cut() -> None:
+    note = "备" * 400
+    text = printed(lambda screen: screen.table(("note",), [(note,)]))
+    assert text.count("备") == 400
+
+
+def test_values_neither_move_the_cursor_nor_count_as_markup() -> None:
+    text = printed(lambda screen: screen.table(("name",), [("\x1b[31m红\x1b[0m [bold]x[/bold] \u202eabc",)]))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "[bold]x[/bold]" in text
+    assert plain("a\nb") == "a\\u{a}b"
+
+
+def test_json_shows_bytes_as_hex_and_chinese_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_answer(Answer({"id": b"\x01\xff", "names": ("王芳",)}, lambda _screen: None), is_json=True)
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"id": "01ff", "names": ["王芳"]}
+    assert "王芳" in out
+    assert json_ready({"a": [b"\0"]}) == {"a": ["00"]}
+
+
+def test_an_error_shows_code_cause_details_and_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    error = KehuError(PROFILE_DEPARTMENT, department="marketing")
+    print_error(error, is_json=False)
+    text = capsys.readouterr().err
+    for part in ("profile.unknown_department", error.spec.cause, "department = marketing", error.spec.cure):
+        assert part in text
+    print_error(error, is_json=True)
+    problem = json.loads(capsys.readouterr().err)
+    assert problem["details"] == {"department": "marketing"}
+    assert problem["exit"] == Exit.MACHINE
+
+
+def test_progress_says_nothing_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("导入", 3) as advance:
+        advance(3)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("30m", 1_800_000), ("12h", 43_200_000), ("7d", 604_800_000), ("1970-01-02T00:00:01+00:00", 86_401_000)],
+)
+def test_an_expiry_is_a_span_or_a_moment(text: str, ms: int) -> None:
+    assert read_expiry(text, now_ms=0) == ms
+
+
+@pytest.mark.parametrize("text", ["", "soon", "7w", "-1d", "2026-13-01", "²d"])
+def test_a_malformed_expiry_is_refused(text: str) -> None:
+    with pytest.raises(KehuError) as caught:
+        read_expiry(text, now_ms=0)
+    assert caught.value.code == "usage.expires"
+
+
+def test_fields_come_from_the_command_line_over_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "fields.json"
+    file.write_text('{"name": "王芳", "note": "a=b"}', encoding="utf-8")
+    assert read_fields(["name=李强"], file) == {"name": "李强", "note": "a=b"}
+    for wrong in (["name"], ["=x"], ["a=1", "a=2"]):
+        with pytest.raises(KehuError) as caught:
+            read_fields(wrong, None)
+        assert caught.value.code == "usage.field"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format": 2}', "[]", "{", '{"format": 1, "network": "x", "nodes": {"a": 1}, "carrier": null}']
+)
+def test_a_malformed_network_file_is_refused_with_the_field(tmp_path: Path, text: str) -> None:
+    (tmp_path / "genesis.json").write_text("{}")
+    (tmp_path / "network.json").write_text(text)
+    with pytest.raises(KehuError) as caught:
+        Profile.open(tmp_path)
+    assert caught.value.code == "profile.invalid"
