@@ -36,7 +36,7 @@ from node.carrier.lookup import IdentifierLookup, LookupConfig
 from node.carrier.platform import PlatformTable
 from node.catch_up import REQUEST_KIND, CatchUp, answer_request
 from node.config import split_address
-from node.disclosure import ACCESS_NOT_COMMITTED, disclose
+from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
 from node.driver import Driver
 from node.frames import Kind
 from node.inbox import BatchInbox
@@ -325,6 +325,8 @@ class Node:
             raise KehuError(ACCESS_NOT_COMMITTED, transaction=transaction_id)
         block = self.blocks.block(found.height)
         _, transaction = block.transactions()[found.index]
+        if transaction.key == key and found.receipt.is_ok:
+            await self._exchange.obtain(allowed_values(transaction, found.receipt))
         return await asyncio.to_thread(
             disclose, self._opened.vault, self.view(), transaction, found.receipt, block.header.time_ms, key, wall_ms()
         )

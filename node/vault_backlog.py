@@ -32,6 +32,11 @@ class Backlog:
         for one in wanted:
             self._tasks.setdefault(one, _Task(self._clock_s() + delay_s))
 
+    def urge(self, wanted: Iterable[Wanted]) -> None:
+        """Somebody waits for these: due now, whether they were in it or not."""
+        for one in wanted:
+            self._tasks.setdefault(one, _Task(0.0)).due_s = self._clock_s()
+
     def due(self, count_max: int) -> list[tuple[Wanted, int]]:
         """(value, how often it failed) of those that are due, oldest entry first. They stay until `done`."""
         now_s = self._clock_s()

@@ -22,11 +22,14 @@ from node.vault_duty import Duties, affected_by, commitments
 from node.vault_refill import Refill, VaultTiming
 from node.vault_release import FETCH, HELD, ReleaseServer, Submit
 from node.vault_replication import Replication
-from node.vault_seal import RecordId
+from node.vault_seal import RecordId, Wanted
 from node.vault_shares import STAGE, Peers
 from node.vault_staging import StageServer
 from node.vault_values import VaultValue
 from node.waiting import find_committed
+
+OBTAIN_S = 5.0
+"""How long a reader is made to wait for a value that is on its way from another department."""
 
 
 class VaultExchange:
@@ -98,6 +101,10 @@ class VaultExchange:
         async with self._lock:
             await asyncio.to_thread(self._settle_by_chain, [transaction.id for transaction in transactions])
             await self.refill.compare(sorted(records), self._grace_s)
+
+    async def obtain(self, wanted: Sequence[Wanted]) -> None:
+        """Waits a little for values that a committed read allows and this vault has not fetched yet."""
+        await self.refill.obtain(wanted, OBTAIN_S)
 
     async def recover(self) -> None:
         """Settles or destroys what the last run left staged, by what the chain says about each transaction."""

@@ -44,6 +44,8 @@ PAGE: int = 20
 BACKLOG_MAX: int = 5_000
 """A walk over all records pauses while so many values are still to be fetched."""
 FETCHES_MAX: int = 4
+OBTAIN_PAUSE_S: float = 0.05
+"""Between two tries for a value that somebody waits for."""
 
 log = logging.getLogger("kehu.vault")
 
@@ -89,6 +91,20 @@ class Refill:
         self.missing.hurry()
         self.surplus.hurry()
         self._wake_work.set()
+
+    async def obtain(self, wanted: Sequence[Wanted], timeout_s: float) -> None:
+        """Fetches what a reader waits for. Returns when it is here, not to be had any more, or the time is up."""
+        wanted = [one for one in wanted if self._duties.is_entitled(self._duties.department, one)]
+        try:
+            async with asyncio.timeout(timeout_s):
+                while lacking := await asyncio.to_thread(self._vault.missing, wanted):
+                    self._has_tried.clear()
+                    self.missing.urge(lacking)
+                    self._wake_work.set()
+                    await self._has_tried.wait()
+                    await asyncio.sleep(OBTAIN_PAUSE_S)
+        except TimeoutError:
+            return
 
     async def compare(self, records: Sequence[RecordId], grace_s: float) -> None:
         """Puts the vault in step with the state for these records. The caller holds the lock."""
