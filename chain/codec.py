@@ -38,7 +38,8 @@ def encode_flat(values: list[Value]) -> bytes:
 
 def _pack(value: Value) -> bytes:
     try:
-        packed: bytes = msgpack.packb(value, use_bin_type=True, strict_types=True)
+        # The default buffer, 256 KiB, costs more to get than most values to pack; this one grows where it must.
+        packed: bytes = msgpack.packb(value, use_bin_type=True, strict_types=True, buf_size=512)
     except (TypeError, ValueError, OverflowError) as error:
         raise KehuError(CODEC_SHAPE, problem=type(error).__name__) from None
     return packed

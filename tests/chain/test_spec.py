@@ -120,11 +120,9 @@ def test_every_example_is_found_in_the_golden_vectors(paper: str) -> None:
     constants = {"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
                  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"}  # fmt: skip
     for example in re.findall(r"(?<![0-9a-zA-Z])[0-9a-f]{24,}(?![0-9a-zA-Z])", TEXTS[paper]):
-        if (
-            not example.isdecimal()
-            and example not in constants
-            and not bytes.fromhex(example).startswith(b"kehu/block")
-        ):
+        if example.isdecimal() or bytes.fromhex(example).startswith(b"kehu/block"):
+            continue  # a number; the input of a hash written out
+        if example not in constants:
             assert example in vectors, example
 
 

@@ -1,7 +1,7 @@
 """Genesis, validator sets, certificates, blocks, proofs and exports, written from docs/spec and nothing else.
 
-It has no contracts, so it does not execute: it checks that what a quorum certified hangs together, that everything is signed, and
-what proofs prove. A change of departments it follows by the state proof of `validators/schedule`.
+It has no contracts, so it does not execute: it checks that what a quorum certified hangs together, that everything
+is signed, and what proofs prove. A change of departments it follows by the state proof of `validators/schedule`.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def verify_state_proof(raw: bytes, chain_id: bytes, validators: Validators, path
         checked(entry, "entry", 32, 32)
     wanted = digest("state-key", path.encode())
     require(root_of_state_proof(wanted, branches, leaf) == header.state_root, "state proof: state root")
-    found = {key: value_digest for key, value_digest in leaf}.get(wanted)
+    found = dict(leaf).get(wanted)
     require(found == (None if value is None else digest("state-value", value)), "state proof: another value")
     return header
 
@@ -266,7 +266,8 @@ def _verify_receipts(raw: bytes, header: Header, ids: list[bytes]) -> int:
 def _frames(data: bytes) -> Iterator[bytes]:
     """export.md: genesis, then the frame of every height; the end is checked here."""
     require(data.startswith(MAGIC), "not an export")
-    at, frames = len(MAGIC), []
+    at = len(MAGIC)
+    frames: list[bytes] = []
     while True:
         length = int.from_bytes(data[at : at + 4], "big")
         require(length <= (FRAME_BYTES_MAX if frames else 1_048_576), "a frame is too long")
