@@ -74,6 +74,44 @@ def test_a_restart_in_a_view_that_was_only_asked_for_leaves_it_closed_b02() -> N
     assert [vote for vote in cluster[2].votes_said("prepare") if vote.view == 1] == []
 
 
+def test_a_restart_keeps_the_prepared_certificate() -> None:
+    """Whoever voted COMMIT shows in every later VIEW-CHANGE what it committed to, also after a restart."""
+    cluster = Cluster()
+    cluster.work()
+    cluster.deliver(without_phase("commit"))
+    committed = cluster[2].votes_said("commit")[0]
+    cluster[2].boot()
+    cluster[2].fire("view")
+    shown = [message.prepared for message in cluster[2].said(ViewChange)]  # type: ignore[union-attr]
+    assert [certificate.block_id for certificate in shown if certificate] == [committed.block_id]
+    assert len(cluster[2].records) == 3
+
+
+def test_an_idle_replica_that_hears_others_work_at_its_height_asks_where_they_are() -> None:
+    """Seeds 262 and 1020: it had missed the last block, and nobody told it."""
+    cluster = Cluster()
+    block_id = bytes([1]) * 32
+    cluster[3].receive(cluster.names[0], cluster.vote("prepare", 0, 1, 0, block_id))
+    assert cluster[3].timers == {}
+    cluster[3].receive(cluster.names[1], cluster.vote("prepare", 1, 1, 0, block_id))
+    assert set(cluster[3].timers) == {"retransmit"}
+
+
+def test_a_status_about_the_last_block_is_no_news_of_the_next_one() -> None:
+    """Seed 3012: an idle replica that had caught up asked for ever."""
+    cluster = Cluster()
+    cluster[3].is_up = False
+    cluster.work()
+    cluster.deliver()
+    cluster[3].boot()
+    cluster.deliver()
+    for who in (0, 1, 2):
+        status = Status(1, 0, True, False, False, cluster[0].blocks[0][2])
+        cluster[3].receive(cluster.names[who], status)
+    cluster[3].sync_from(cluster[0])
+    assert cluster[3].timers == {}
+
+
 def test_a_restarted_primary_opens_its_view_again_with_the_same_new_view() -> None:
     cluster = Cluster()
     cluster[0].is_up = False
@@ -307,7 +345,9 @@ def test_an_untouched_replica_adopts_a_higher_view_of_the_same_head_r4() -> None
     assert cluster[3].replica.view == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"\xc0", b"\x90", b"\x91\xa4vote", bytes(1000), b"\xdd\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"\xc0", b"\x90", b"\x91\xa4vote", bytes(1000), b"\xdd\xff\xff\xff\xff"]
+)
 def test_garbage_is_an_accusation_not_an_exception_b42(data: bytes) -> None:
     bench: Bench = Cluster()[0]
     from consensus.events import MessageReceived

@@ -47,9 +47,7 @@ def messages() -> dict[str, Message]:
     pre_prepare = PrePrepare.signed(KEYS[NAMES[0]], CHAIN_ID, 2, 7, 0, BLOCK_ID, NAMES[0], b"body", parent)
     return {
         "pre-prepare": pre_prepare,
-        "pre-prepare at height 1": PrePrepare.signed(
-            KEYS[NAMES[0]], CHAIN_ID, 0, 1, 0, BLOCK_ID, NAMES[0], b"", None
-        ),
+        "pre-prepare at height 1": PrePrepare.signed(KEYS[NAMES[0]], CHAIN_ID, 0, 1, 0, BLOCK_ID, NAMES[0], b"", None),
         "prepare": VoteMessage(votes("prepare", 7, 0)[0]),
         "commit": VoteMessage(votes("commit", 7, 0)[0]),
         "view-change": changes[0],

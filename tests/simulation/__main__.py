@@ -14,16 +14,14 @@ import argparse
 import sys
 import time
 from collections import Counter
-from random import Random
 
-from tests.simulation.faults import FAULT_KINDS, Plan
+from tests.simulation.faults import FAULT_KINDS
 from tests.simulation.world import World
 
 
 def run_seed(seed: int, n: int | None = None, *, has_real_crypto: bool = False) -> World:
     """The finished world of a seed; raises what went wrong."""
-    plan = None if n is None else Plan.drawn(Random(seed), n)
-    world = World(seed, plan, has_real_crypto=has_real_crypto)
+    world = World(seed, n=n, has_real_crypto=has_real_crypto)
     world.run()
     return world
 

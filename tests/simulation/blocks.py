@@ -53,7 +53,11 @@ class Disk:
             return error.code
         if (height, parent) != (self.height + 1, self.head_id):
             return "block.parent"
-        if not transactions or transactions != sorted(set(transactions)) or any(t in self.executed for t in transactions):
+        if (
+            not transactions
+            or transactions != sorted(set(transactions))
+            or any(t in self.executed for t in transactions)
+        ):
             return "block.transactions"
         return ""
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
 Byzantine = Literal["silent", "twins", "liar"]
 
-FAULT_KINDS = ("loss", "delay", "duplicate", "partition", "crash", "log_lost", "silent", "twins", "liar", "fetch")
+FAULT_KINDS = (
+    "loss",
+    "delay",
+    "duplicate",
+    "partition",
+    "crash",
+    "log_lost",
+    "silent",
+    "twins",
+    "liar",
+    "fetch",
+    "storm",
+)
 """A run of many seeds that never injects one of these has tested less than it says."""
 
 
@@ -46,6 +58,10 @@ class Plan:
             log_losses=log_losses,
             byzantine=tuple(rng.choice(kinds) for _ in range(faulty - log_losses)),
         )
+
+    def as_storm(self) -> Plan:
+        """The same network, with so many crashes, partitions and losses that hardly any view is left in peace."""
+        return replace(self, chaos_ms=12_000, transactions=30, loss=0.25, partitions=8, crashes=60)
 
     @classmethod
     def fault_free(cls, n: int, transactions: int) -> Plan:

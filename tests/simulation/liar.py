@@ -1,4 +1,4 @@
-"""A member that follows the protocol and lies on top: garbage, replays, huge views, forged certificates, wrong bodies."""
+"""A member that lies on top of the protocol: garbage, replays, huge views, forged certificates, wrong bodies."""
 
 from __future__ import annotations
 

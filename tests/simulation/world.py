@@ -1,4 +1,4 @@
-"""A whole network in one thread: virtual time, a network that loses and reorders, nodes that crash. All from one seed."""
+"""A whole network in one thread, all from one seed: virtual time, lost and late messages, crashes, lies."""
 
 from __future__ import annotations
 
@@ -23,13 +23,20 @@ CONVERGENCE_MS = 60_000
 SILENCE_MS = 15_000
 """After that, a network without Byzantine members falls silent within this time."""
 GOSSIP_MS = 200
+STORM_SHARE = 0.1
+"""The part of the seeds in which replicas crash all the time and votes are lost at every turn."""
 EVENTS_MAX = 400_000
 
 
 class World:
-    def __init__(self, seed: int, plan: Plan | None = None, *, has_real_crypto: bool = False) -> None:
+    def __init__(
+        self, seed: int, plan: Plan | None = None, *, n: int | None = None, has_real_crypto: bool = False
+    ) -> None:
         self.seed, self.rng = seed, Random(seed)
-        self.plan = plan or Plan.drawn(self.rng)
+        self.plan = plan or Plan.drawn(self.rng, n)
+        self.is_storm = plan is None and Random(f"storm {seed}").random() < STORM_SHARE
+        if self.is_storm:
+            self.plan = self.plan.as_storm()
         self.now_ms = 0
         self.progress_ms = 0
         self.sequence = 0
@@ -45,6 +52,7 @@ class World:
         self.groups: dict[str, int] = {}
         self.info: list[tuple[int, str, Effect]] = []
         self.accusations: list[tuple[int, str, Accuse]] = []
+        self.counts["storm"] += self.is_storm
         names = list(self.validators.departments)
         self.rng.shuffle(names)
         self.byzantine = dict(zip(names, self.plan.byzantine, strict=False))
@@ -96,7 +104,11 @@ class World:
         return self.groups.get(one, 0) != self.groups.get(other, 0)
 
     def reachable(self, node: SimNode) -> list[SimNode]:
-        return [peer for peer in self.nodes if peer.is_up and peer.name != node.name and not self.is_cut(node.name, peer.name)]
+        return [
+            peer
+            for peer in self.nodes
+            if peer.is_up and peer.name != node.name and not self.is_cut(node.name, peer.name)
+        ]
 
     def send(self, sender: SimNode, departments: tuple[str, ...], message: Message) -> None:
         self.checker.on_send(sender.name, message)
@@ -146,7 +158,7 @@ class World:
             self.count("log_lost")
             node.disk.is_log_lost = True
             node.disk.votes = []
-        delay_ms = self.rng.choice((20, 300, 4_000))
+        delay_ms = self.rng.choice((20, 40, 300) if self.is_storm else (20, 300, 4_000))
         self.at(0 if self.is_healed else delay_ms, self.restart, node)
 
     def restart(self, node: SimNode) -> None:
