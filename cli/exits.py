@@ -37,6 +37,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+SIGNED: Final = (Exit.REFUSED, Exit.USAGE, Exit.UNKNOWN, Exit.UNVERIFIED, Exit.KEY, Exit.MACHINE)
+"""What every command that signs a transaction may end with."""
+
+
 class RemoteRefusal(KehuError):  # noqa: N818 - it is a refusal
     """What a node's problem document or a failed receipt said. `answers`: for a request with several transactions
     that were all refused, what the node says of each."""

@@ -10,6 +10,7 @@ from cli.commands import (
     carrier,
     customer,
     customer_import,  # noqa: F401
+    customer_read,  # noqa: F401
     export,  # noqa: F401
     key,
     login,  # noqa: F401

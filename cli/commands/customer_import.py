@@ -10,8 +10,8 @@ import typer
 
 from chain.errors import KehuError
 from cli.command import Needs, command
-from cli.commands.customer import SIGNED_EXITS, Temporary, app, new_customer_id
-from cli.exits import Exit
+from cli.commands.customer import Temporary, app, new_customer_id
+from cli.exits import SIGNED, Exit
 from cli.options import Region
 from cli.output import Answer, Screen, json_ready, print_note, progress
 from cli.run import Run
@@ -28,7 +28,7 @@ KEYS = (
     needs=Needs.KEY,
     example="kehu customer import 客户.csv --as li-wei --report report.json",
     json_keys=KEYS,
-    exits=(*SIGNED_EXITS, Exit.PARTIAL),
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def import_customers(
     run: Run,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.command import Needs, command
-from cli.commands.customer import SIGNED_EXITS
+from cli.exits import SIGNED
 from cli.output import Answer
 from cli.root import app
 from cli.run import Run
@@ -19,7 +19,7 @@ from cli.run import Run
     needs=Needs.KEY,
     example="kehu login --as li-wei",
     json_keys=("person", "department", "role", "login", "time_ms", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def login(
     run: Run,

@@ -10,9 +10,8 @@ import typer
 
 from chain.errors import KehuError, define
 from cli.command import Needs, command, group
-from cli.commands.customer import SIGNED_EXITS, FieldsFile, exit_of_record, record_json, show_record
-from cli.exits import Exit
-from cli.options import PURPOSE_DEFAULT, Person, Purpose
+from cli.exits import SIGNED, Exit
+from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose
 from cli.output import Answer, Screen
 from cli.run import Run
 
@@ -58,7 +57,7 @@ def _read_request(file: Path | None, given: dict[str, str | None]) -> dict[str, 
     needs=Needs.KEY,
     example="kehu people enrol li-wei --role operator --request li-wei.json name=李伟 --as admin",
     json_keys=("person", "department", "role", "key", "version", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def enrol(
     run: Run,
@@ -100,7 +99,7 @@ async def enrol(
     needs=Needs.KEY,
     example="kehu people list --as admin",
     json_keys=("people",),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def list_people(run: Run) -> Answer:
     """List people by work id, department, role and status, as the node says them."""
@@ -121,11 +120,12 @@ async def list_people(run: Run) -> Answer:
     needs=Needs.KEY,
     example="kehu people show li-wei --as admin",
     json_keys=("person", "version", "facts", "fields", "transaction", "height"),
-    exits=(*SIGNED_EXITS, Exit.PARTIAL),
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def show(run: Run, person: Person, purpose: Purpose = PURPOSE_DEFAULT) -> Answer:
     """Read somebody's record; like every read it goes on the ledger."""
     from cli.records import read_record
+    from cli.shown import exit_of_record, record_json, show_record
 
     async with run.client() as client:
         committed, record = await read_record(client, "people", person, ["*"], purpose)
@@ -140,7 +140,7 @@ async def show(run: Run, person: Person, purpose: Purpose = PURPOSE_DEFAULT) -> 
     needs=Needs.KEY,
     example="kehu people rotate-key li-wei --as li-wei",
     json_keys=("person", "key", "revoked", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def rotate_key(
     run: Run, person: Person, key: Key = None, possession: Possession = None, request: Request = None
@@ -178,7 +178,7 @@ async def rotate_key(
     needs=Needs.KEY,
     example="kehu people revoke-key 9c1f… --as admin",
     json_keys=("person", "key", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def revoke_key(
     run: Run, key: Annotated[str, typer.Argument(metavar="KEY", help="The public key, hex.")]
@@ -193,7 +193,7 @@ async def revoke_key(
     needs=Needs.KEY,
     example="kehu people revoke li-wei --as admin",
     json_keys=("person", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def revoke(run: Run, person: Person) -> Answer:
     """End somebody's part in the network, with all keys. For administrators."""

@@ -9,7 +9,7 @@ import typer
 
 from chain.errors import KehuError, define
 from cli.command import Needs, command
-from cli.commands.customer import SIGNED_EXITS
+from cli.exits import SIGNED
 from cli.output import Answer, Screen, time_text
 from cli.root import app
 from cli.run import Run
@@ -42,7 +42,7 @@ EXPIRY_MALFORMED = define(
         "transaction",
         "height",
     ),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def grant(
     run: Run,
@@ -119,7 +119,7 @@ def read_expiry(text: str, now_ms: int | None = None) -> int:
     needs=Needs.KEY,
     example="kehu revoke g-7 --as admin",
     json_keys=("grant", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def revoke(run: Run, grant_id: Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id.")]) -> Answer:
     """End a grant."""
@@ -132,7 +132,7 @@ async def revoke(run: Run, grant_id: Annotated[str, typer.Argument(metavar="GRAN
     needs=Needs.KEY,
     example="kehu assign c-1f… person:li-wei --as admin",
     json_keys=("table", "record", "subject", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def assign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
     """Tie a record to a person or a department; the policy says what follows from it."""
@@ -145,7 +145,7 @@ async def assign(run: Run, record: Record, subject: Subject, table: Table = "cus
     needs=Needs.KEY,
     example="kehu unassign c-1f… person:li-wei --as admin",
     json_keys=("table", "record", "subject", "transaction", "height"),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def unassign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
     """Undo an assignment."""
@@ -158,7 +158,7 @@ async def unassign(run: Run, record: Record, subject: Subject, table: Table = "c
     needs=Needs.KEY,
     example="kehu grants --as admin",
     json_keys=("grants",),
-    exits=SIGNED_EXITS,
+    exits=SIGNED,
 )
 async def grants(
     run: Run,

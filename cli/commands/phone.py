@@ -8,10 +8,9 @@ import typer
 
 from chain.errors import KehuError
 from cli.command import Needs, command, group
-from cli.commands.customer import SIGNED_EXITS
-from cli.exits import Exit
+from cli.exits import SIGNED, Exit
 from cli.options import Customer
-from cli.output import Answer
+from cli.output import Answer, time_text
 from cli.run import Run
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ KEYS = (
     needs=Needs.KEY,
     example="kehu phone check c-1f… --as li-wei",
     json_keys=KEYS,
-    exits=(*SIGNED_EXITS, Exit.CARRIER),
+    exits=(*SIGNED, Exit.CARRIER),
 )
 async def check(
     run: Run,
@@ -53,8 +52,9 @@ async def check(
         if isinstance(transaction, str):
             said |= await _proven(client, bytes.fromhex(transaction))
     data = {**{key: said.get(key) for key in KEYS}, "transaction": transaction}
+    shown = {**data, "checked_ms": time_text(data["checked_ms"])}
     is_silent = data["outcome"] == "no_answer"
-    return Answer(data, lambda screen: screen.facts(data.items()), Exit.CARRIER if is_silent else Exit.OK)
+    return Answer(data, lambda screen: screen.facts(shown.items()), Exit.CARRIER if is_silent else Exit.OK)
 
 
 async def _proven(client: NodeClient, transaction: bytes) -> dict[str, Any]:

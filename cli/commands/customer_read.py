@@ -1,0 +1,177 @@
+"""`kehu customer show|list|history|contact`: reading customers. Every read is a transaction of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.command import Needs, command
+from cli.commands.customer import app
+from cli.exits import SIGNED, Exit
+from cli.options import PURPOSE_DEFAULT, Customer, Purpose
+from cli.output import Answer, Screen, time_text
+from cli.run import Run
+
+
+@command(
+    app,
+    "show",
+    needs=Needs.KEY,
+    example="kehu customer show c-1f… --as li-wei --purpose follow-up",
+    json_keys=("customer", "version", "facts", "fields", "transaction", "height"),
+    exits=(*SIGNED, Exit.PARTIAL),
+)
+async def show(
+    run: Run,
+    customer: Customer,
+    field: Annotated[
+        list[str] | None, typer.Option("--field", metavar="FIELD", help="Only this field; repeat it (default: all).")
+    ] = None,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """Read a customer: the read goes on the ledger, then the values come and are checked against the chain.
+
+    Fields that you may not read are shown as refused, with the reason; exit code 1 if that is all of them.
+    """
+    from cli.records import read_record
+    from cli.shown import exit_of_record, record_json, show_record
+
+    async with run.client() as client:
+        committed, record = await read_record(client, "customers", customer, list(field or ["*"]), purpose)
+    data = {"customer": customer, **record_json(record), "transaction": committed.transaction_id}
+    data["height"] = committed.height
+    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+
+
+@command(
+    app,
+    "list",
+    needs=Needs.KEY,
+    example="kehu customer list --as li-wei --limit 20 --field name --field phone",
+    json_keys=("customers", "next", "transaction", "height"),
+    exits=SIGNED,
+)
+async def list_customers(
+    run: Run,
+    after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Go on after this sequence number.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 50,
+    field: Annotated[
+        list[str] | None, typer.Option("--field", metavar="FIELD", help="Fields to read; repeat it.")
+    ] = None,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """List the customers that you may see, one page at a time; the reading goes on the ledger."""
+    from chain.transaction import Call
+    from cli.records import disclose
+    from cli.shown import cell, record_json
+
+    fields = list(field or ["name", "phone", "organisation", "position"])
+    args = {"table": "customers", "after": after, "limit": limit, "fields": fields, "purpose": purpose}
+    async with run.client() as client:
+        committed = await client.execute([Call("access.list", args)])
+        result = committed.result()
+        records = await disclose(client, committed, result["records"])
+    data = {
+        "customers": [{"customer": record.record, **record_json(record)} for record in records],
+        "next": result["next"],
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+
+    def show_all(screen: Screen) -> None:
+        names = fields if fields != ["*"] else sorted({name for record in records for name in record.fields})
+        screen.table(
+            ("id", "status", *names),
+            [
+                (
+                    record.record,
+                    record.facts.get("status"),
+                    *(cell(record.fields[n]) if n in record.fields else None for n in names),
+                )
+                for record in records
+            ],
+        )
+        if result["next"] is not None:
+            screen.line(f"More: --after {result['next']}")
+
+    return Answer(data, show_all)
+
+
+@command(
+    app,
+    "history",
+    needs=Needs.KEY,
+    example="kehu customer history c-1f… --kind accesses --as shen-ji",
+    json_keys=("customer", "kind", "allowed", "code", "rows", "next", "transaction", "height"),
+    exits=SIGNED,
+)
+async def history(
+    run: Run,
+    customer: Customer,
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="changes, accesses or answers.")] = "changes",
+    after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Go on after this entry.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 50,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """Show who changed or read which fields of a customer and when, or what carriers answered about the number."""
+    from chain.transaction import Call
+
+    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": purpose, "kind": kind}
+    async with run.client() as client:
+        committed = await client.execute([Call("access.history", args)])
+    result = committed.result()
+    data = {
+        "customer": customer,
+        **{key: result[key] for key in ("kind", "allowed", "code", "rows", "next")},
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+    return Answer(data, lambda screen: _show_history(screen, data), Exit.OK if result["allowed"] else Exit.REFUSED)
+
+
+def _show_history(screen: Screen, data: dict[str, Any]) -> None:
+    rows = data["rows"]
+    columns = ["number", *sorted({key for row in rows for key in row} - {"number", "transaction", "attestation"})]
+    screen.table(columns, [[_history_cell(key, row.get(key)) for key in columns] for row in rows], title=data["kind"])
+    if not data["allowed"]:
+        screen.line(f"Refused: {data['code']}")
+    if data["next"] is not None:
+        screen.line(f"More: --after {data['next']}")
+
+
+def _history_cell(key: str, value: Any) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return time_text(value) if key.endswith("_ms") and value else value
+
+
+@command(
+    app,
+    "contact",
+    needs=Needs.KEY,
+    example="kehu customer contact c-1f… --purpose renewal --as li-wei",
+    json_keys=("customer", "outcome", "code", "phone", "version", "was_checked", "transaction", "height"),
+    exits=(*SIGNED, Exit.CARRIER),
+)
+async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") -> Answer:
+    """Get a customer's number for contact, if it still belongs to the same subscriber.
+
+    The carrier is asked again when its last answer is older than the policy allows. Request and outcome are on
+    the ledger, also when the number is not released (exit code 1).
+    """
+    from cli.contacting import request_contact
+
+    async with run.client() as client:
+        asked = await request_contact(client, customer, purpose)
+    data = {
+        "customer": customer,
+        "outcome": asked.outcome,
+        "code": asked.code,
+        "phone": asked.phone,
+        "version": asked.version,
+        "was_checked": asked.was_checked,
+        "transaction": asked.committed.transaction_id,
+        "height": asked.committed.height,
+    }
+    return Answer(data, lambda screen: screen.facts(data.items()), Exit.OK if asked.phone is not None else Exit.REFUSED)

@@ -1,0 +1,42 @@
+"""Records on the screen and in --json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.exits import Exit
+from cli.output import Screen, time_text
+from cli.records import RecordShown
+from cli.verify import Disclosed
+
+
+def record_json(record: RecordShown) -> dict[str, Any]:
+    return {"version": record.version, "facts": record.facts, "fields": record.fields_json()}
+
+
+def exit_of_record(record: RecordShown) -> Exit:
+    if record.is_refused:
+        return Exit.REFUSED
+    return Exit.PARTIAL if record.has_missing else Exit.OK
+
+
+def show_record(screen: Screen, record: RecordShown) -> None:
+    screen.facts((("id", record.record), ("version", record.version), *_facts(record.facts)))
+    screen.table(
+        ("field", "value", "version"), [(name, cell(item), item.version) for name, item in record.fields.items()]
+    )
+
+
+def _facts(facts: dict[str, Any]) -> list[tuple[str, object]]:
+    return [
+        (name, time_text(value) if name.endswith("_ms") else value)
+        for name, value in facts.items()
+        if not isinstance(value, (dict, list)) and value not in ("", None)
+    ]
+
+
+def cell(item: Disclosed) -> str:
+    """A field as a table shows it."""
+    if item.state == "shown":
+        return str(item.value)
+    return f"refused ({item.code})" if item.state == "refused" else "not held by this node"
