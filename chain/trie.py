@@ -29,15 +29,12 @@ Entries: TypeAlias = dict[bytes, bytes]
 class Leaf:
     """Up to 16 entries."""
 
-    __slots__ = ("digest", "entries")
+    __slots__ = ("count", "digest", "entries")
 
     def __init__(self, entries: Entries) -> None:
         self.entries = entries
+        self.count: int = len(entries)
         self.digest: bytes = leaf_digest(sorted(entries.items()))
-
-    @property
-    def count(self) -> int:
-        return len(self.entries)
 
 
 class Branch:
@@ -47,7 +44,7 @@ class Branch:
 
     def __init__(self, children: tuple[Node, ...]) -> None:
         self.children = children
-        self.count: int = sum(child.count for child in children)
+        self.count: int = sum([child.count for child in children])
         self.digest: bytes = branch_digest([child.digest for child in children])
 
 
@@ -98,17 +95,15 @@ def update(node: Node, changes: Mapping[bytes, bytes | None], depth: int = 0) ->
     children = list(node.children)
     for index, part in parts.items():
         children[index] = update(children[index], part, depth + 1)
-    branch = Branch(tuple(children))
-    return branch if branch.count > LEAF_ENTRIES_MAX else Leaf(_entries_below(branch))
+    if sum([child.count for child in children]) > LEAF_ENTRIES_MAX:
+        return Branch(tuple(children))
+    return build({key: value for child in children for key, value in _entries_below(child).items()}, depth)
 
 
 def _entries_below(node: Node) -> Entries:
     if isinstance(node, Leaf):
         return node.entries
-    gathered: Entries = {}
-    for child in node.children:
-        gathered.update(_entries_below(child))
-    return gathered
+    return {key: value for child in node.children for key, value in _entries_below(child).items()}
 
 
 def find(node: Node, key: bytes) -> bytes | None:
