@@ -7,6 +7,7 @@ new customer is already assigned to whoever registers it. Runs on the event loop
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,8 @@ from contracts.records import RECORD_TABLES, SEQUENCES
 from node.vault_seal import RecordId, Wanted
 from node.vault_values import FieldId
 
+TURN: Final = 16
+"""Transactions or records looked at before others get a turn of the event loop; each takes up to a millisecond."""
 _RECORD_ARGUMENTS: Final = {"customers": "customer", "people": "person"}
 """Table, which is also the contract's name -> the argument that names the record."""
 
@@ -152,7 +155,7 @@ class Duties:
                 yield RecordId(table, row["record"])
             number += 1
 
-    def plan(self, transactions: Sequence[Transaction], admitted_by: str) -> list[Plan | KehuError]:
+    async def plan(self, transactions: Sequence[Transaction], admitted_by: str) -> list[Plan | KehuError]:
         """One plan per transaction, in order, each over the state that those before it would leave.
 
         An error where the transaction would be refused and its record is not there: nobody could be entitled.
@@ -160,7 +163,21 @@ class Duties:
         on the record with its refusal.
         """
         view = self.view()
-        return [self._plan(view, transaction, admitted_by) for transaction in transactions]
+        plans: list[Plan | KehuError] = []
+        for transaction in transactions:
+            plans.append(self._plan(view, transaction, admitted_by))
+            if len(plans) % TURN == 0:
+                await asyncio.sleep(0)
+        return plans
+
+    async def of_all(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
+        """`of` for many. None is older than the call, but the chain may go on between one and the next."""
+        found: dict[RecordId, Duty] = {}
+        for record in records:
+            found[record] = self.of(record)
+            if len(found) % TURN == 0:
+                await asyncio.sleep(0)
+        return found
 
     def _plan(self, view: View, transaction: Transaction, admitted_by: str) -> Plan | KehuError:
         receipt = self._try(view, transaction, admitted_by)

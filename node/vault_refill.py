@@ -17,6 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from chain import codec
 from chain.errors import KehuError
@@ -39,11 +40,11 @@ from node.vault_seal import RecordId, Wanted
 from node.vault_shares import OK, Peers
 from node.vault_values import VaultValue
 
-PAGE: int = 20
-"""Records looked at in one turn of the event loop."""
-BACKLOG_MAX: int = 5_000
+PAGE: Final = 20
+"""Records of a walk that are compared at once."""
+BACKLOG_MAX: Final = 5_000
 """A walk over all records pauses while so many values are still to be fetched."""
-FETCHES_MAX: int = 4
+FETCHES_MAX: Final = 4
 OBTAIN_PAUSE_S: float = 0.05
 """Between two tries for a value that somebody waits for."""
 
@@ -108,7 +109,7 @@ class Refill:
 
     async def compare(self, records: Sequence[RecordId], grace_s: float) -> None:
         """Puts the vault in step with the state for these records. The caller holds the lock."""
-        duties = {record: self._duties.of(record) for record in records}
+        duties = await self._duties.of_all(records)
         missing, surplus = await asyncio.to_thread(self._compare, duties)
         self.missing.add(missing, grace_s)
         self.surplus.add(surplus, grace_s)

@@ -129,7 +129,7 @@ class Replication:
 
         Where there is an error, this node keeps nothing of the transaction.
         """
-        plans = self._duties.plan([transaction for transaction, _ in pairs], self._duties.department)
+        plans = await self._duties.plan([transaction for transaction, _ in pairs], self._duties.department)
         errors: dict[bytes, KehuError] = {}
         shares: dict[bytes, Share] = {}
         for (transaction, values), plan in zip(pairs, plans, strict=True):

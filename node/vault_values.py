@@ -28,7 +28,7 @@ VAULT_VALUE_INVALID = define(
     "vault.value_invalid",
     "a personal value needs a table, a record and a field with well-formed names, a salt of 32 bytes, "
     "and text of at most 16 KiB",
-    "correct the named part; names are lower-case ASCII (docs/spec/records.md)",
+    "correct the named part; names are lower-case ASCII (docs/spec/digests.md)",
 )
 
 
