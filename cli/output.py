@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from chain.errors import CATALOGUE, KehuError, shown_details
 from cli.exits import Exit, exit_of
@@ -162,14 +162,17 @@ def print_note(text: str) -> None:
     sys.stderr.write(plain(text) + "\n")
 
 
-Advance = Callable[[int], None]
+class Advance(Protocol):
+    """Moves a progress bar on by `steps`; `total` says how many there will be, once that is known."""
+
+    def __call__(self, steps: int, total: int | None = None) -> None: ...
 
 
 @contextmanager
 def progress(label: str, total: int | None, *, is_wanted: bool = True) -> Iterator[Advance]:
     """A progress bar on stderr when that is a terminal; gives the function that moves it on."""
     if not is_wanted or not sys.stderr.isatty():
-        yield lambda _steps: None
+        yield _stand_still
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -177,4 +180,12 @@ def progress(label: str, total: int | None, *, is_wanted: bool = True) -> Iterat
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(plain(label).replace("[", "\\["), total=total)
-        yield lambda steps: bar.advance(task, steps)
+
+        def advance(steps: int, total: int | None = None) -> None:
+            bar.update(task, advance=steps, total=total)
+
+        yield advance
+
+
+def _stand_still(steps: int, total: int | None = None) -> None:
+    """Nobody is watching."""

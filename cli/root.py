@@ -11,9 +11,13 @@ app = group("Kehu 客户: departments keep customer records together, and can pr
 
 def _show_version(is_wanted: bool) -> None:
     if is_wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"kehu {version('kehu')}")
+        try:
+            release = version("kehu")
+        except PackageNotFoundError:
+            release = "(run from its sources, not installed)"
+        typer.echo(f"kehu {release}")
         raise typer.Exit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
@@ -21,6 +22,7 @@ from node.api.signature_terms import NONCE_BYTES
 ANSWER_BYTES_MAX: Final = 64 << 20
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 60.0
+SIGNED_BEFORE_START: Final = "auth.before_start"
 
 NODE_UNREACHABLE = define(
     "node.unreachable",
@@ -66,6 +68,17 @@ class Transport:
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), problem="not JSON") from None
 
     async def raw(self, method: str, path: str, body: Any = None, *, is_signed: bool = False) -> bytes:
+        """The bytes of a good answer. Errors: the node's own, node.unreachable, node.answer_malformed."""
+        try:
+            return await self._exchange(method, path, body, is_signed=is_signed)
+        except RemoteRefusal as error:
+            if error.code != SIGNED_BEFORE_START:
+                raise
+        # Signatures have whole seconds: one made in the second in which the node started looks older than the node.
+        await asyncio.sleep(1 - time.time() % 1)
+        return await self._exchange(method, path, body, is_signed=is_signed)
+
+    async def _exchange(self, method: str, path: str, body: Any, *, is_signed: bool) -> bytes:
         async with self._ask(method, path, body, is_signed=is_signed) as response:
             return await self._read(response, path)
 

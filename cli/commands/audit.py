@@ -60,7 +60,10 @@ def audit(
 ) -> Answer:
     """Replay a chain from genesis and check every header, certificate, signature, receipt and root.
 
-    It needs no key and no personal data. Exit code 5 names the first thing that is wrong; 130 if interrupted.
+    It needs no key and no personal data. Without --genesis or --network compare the chain id that it shows with the
+    departments' yourself: a forged chain with a genesis of its own is consistent too.
+
+    Exit code 5 names the first thing that is wrong; 130 if interrupted.
     """
     from cli.auditing import AuditProgress, run_audit
 
@@ -71,7 +74,7 @@ def audit(
 
         def on_progress(at: AuditProgress) -> None:
             nonlocal seen
-            advance(at.height - seen)
+            advance(at.height - seen, at.target_height)
             seen = at.height
 
         report = run_audit(

@@ -26,7 +26,7 @@ from typing import Any, Final, Self
 
 from chain import codec
 from chain.errors import KehuError, define
-from node.durable import write_file, write_fully
+from node.durable import sync_folder, write_file, write_fully
 
 FORMAT: Final = 1
 
@@ -76,6 +76,7 @@ class Journal:
         self.path = path
         self.entries: dict[str, Entry] = {}
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        sync_folder(path.parent)
         try:
             self._lock()
             self._load(chain_id)

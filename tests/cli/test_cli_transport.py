@@ -1,0 +1,114 @@
+"""What a node answers, good or bad, over a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from chain.crypto import SigningKey
+from chain.errors import KehuError
+from cli.exits import Exit, RemoteRefusal, exit_of
+from cli.transport import NODE_UNREACHABLE, NeverSent, Transport
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CHAIN, KEY = bytes(32), SigningKey(b"\x07" * 32)
+
+
+@asynccontextmanager
+async def answering(answer: Answer) -> AsyncIterator[Transport]:
+    """A server that answers everything with `answer`, and a transport to it."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with Transport(f"http://127.0.0.1:{runner.addresses[0][1]}", CHAIN, "sales", KEY) as transport:
+            yield transport
+    finally:
+        await runner.cleanup()
+
+
+def saying(status: int, value: Any) -> Answer:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(value, status=status)
+
+    return answer
+
+
+async def error_of(answer: Answer) -> KehuError:
+    async with answering(answer) as transport:
+        with pytest.raises(KehuError) as caught:
+            await transport.json("GET", "/v1/status?secret=1")
+    return caught.value
+
+
+async def test_a_problem_document_becomes_the_error_it_describes() -> None:
+    problem = {"code": "permission.denied", "title": "no", "cure": "ask", "details": {"field": "phone", "spec": 1}}
+    error = await error_of(saying(403, problem))
+    assert isinstance(error, RemoteRefusal)
+    assert (error.code, error.spec.cause, error.spec.cure, error.details) == (
+        "permission.denied", "no", "ask", {"field": "phone"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [[], "text", {"title": "no code"}, {"code": 5}])
+async def test_an_error_that_is_no_problem_document_is_said_to_be_no_kehu_node(value: Any) -> None:
+    error = await error_of(saying(500, value))
+    assert error.code == "node.answer_malformed"
+    assert error.details["path"] == "/v1/status"  # the query may hold anything
+
+
+async def test_an_answer_that_is_not_json_is_said_to_be_no_kehu_node() -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="<html>")
+
+    assert (await error_of(answer)).code == "node.answer_malformed"
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("http://127.0.0.1:1/elsewhere")
+
+    assert (await error_of(answer)).code == "node.answer_malformed"
+
+
+async def test_a_connection_that_breaks_is_unreachable_and_not_never_sent() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    error = await error_of(answer)
+    assert error.spec is NODE_UNREACHABLE
+    assert not isinstance(error, NeverSent)
+    assert exit_of(error) is Exit.UNKNOWN
+
+
+async def test_a_port_where_nobody_listens_means_that_nothing_was_sent() -> None:
+    async with answering(saying(200, {})) as transport:
+        url = transport.url
+    async with Transport(url, CHAIN, "sales", KEY) as transport:
+        with pytest.raises(NeverSent):
+            await transport.json("GET", "/v1/status")
+
+
+async def test_a_request_signed_in_the_second_of_the_nodes_start_is_signed_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signatures: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        signatures.append(request.headers["Signature"])
+        if len(signatures) == 1:
+            return web.json_response({"code": "auth.before_start", "title": "", "cure": "", "details": {}}, status=401)
+        return web.json_response({"height": 1})
+
+    monkeypatch.setattr("cli.transport.time.time", lambda: 1_700_000_000.999)
+    async with answering(answer) as transport:
+        assert await transport.json("POST", "/v1/phone/check", {"customer": "c"}, is_signed=True) == {"height": 1}
+    assert len(set(signatures)) == 2
