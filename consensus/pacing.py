@@ -41,7 +41,8 @@ def pace(state: ReplicaState) -> None:
     wants_view = state.may_vote and is_busy(state) and may_wait
     _arrange(state, VIEW, key if wants_view else None, state.config.timeout_ms(at.view - at.first_view))
     must_ask = state.observer is not None and state.observer.votes_from_height == 0
-    wants_retransmit = (is_busy(state) or is_missing_something(state) or must_ask) and not at.is_deciding
+    has_to_ask = is_busy(state) or is_missing_something(state) or must_ask
+    wants_retransmit = has_to_ask and state.is_member and not at.is_deciding
     _arrange(state, RETRANSMIT, key if wants_retransmit else None, state.config.retransmit_ms)
 
 

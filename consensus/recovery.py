@@ -71,8 +71,15 @@ def on_status(state: ReplicaState, sender: str, message: Status) -> None:
 
 
 def learn_certificate(state: ReplicaState, sender: str, message: Status) -> bool:
-    """R3: a commit certificate of our height decides it; one of a later height says how far to catch up."""
+    """R3: a commit certificate of our height decides it; one of a later height says how far to catch up.
+
+    What is proven already is not verified again, so that statuses are cheap to receive.
+    """
     at, certificate = state.at, message.certificate
+    is_needed = message.height == at.height and at.commit_certificate is None
+    if message.height <= state.proven_height and not is_needed:
+        state.future.claim(sender, message.height)
+        return True
     if certificate is None or certificate.height != message.height:
         evidence.accuse(state, sender, evidence.STATUS_CERTIFICATE, f"height {message.height}")
         return False
@@ -82,13 +89,12 @@ def learn_certificate(state: ReplicaState, sender: str, message: Status) -> bool
     if not state.is_commit_certificate(certificate, message.height, None):
         evidence.accuse(state, sender, evidence.STATUS_CERTIFICATE, f"height {message.height}")
         return False
-    if message.height == at.height:
-        if at.commit_certificate is None:
-            at.commit_certificate = certificate
-    else:
-        state.future.claim(sender, message.height)
-        state.proven_height = max(state.proven_height, message.height)
+    state.future.claim(sender, message.height)
+    state.proven_height = max(state.proven_height, message.height)
+    if message.height > at.height:
         ordering.fetch(state, message.height, (sender,))
+    elif at.commit_certificate is None:
+        at.commit_certificate = certificate
     return True
 
 

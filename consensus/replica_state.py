@@ -119,7 +119,7 @@ class ReplicaState:
 
     @property
     def may_vote(self) -> bool:
-        return self.observer is None and self.is_member and not self.at.is_deciding
+        return self.observer is None and not self.at.is_deciding and self.is_member
 
     @property
     def is_primary(self) -> bool:

@@ -13,7 +13,7 @@ from tests.simulation.__main__ import replay_command, run_seed
 from tests.simulation.faults import FAULT_KINDS, Plan
 from tests.simulation.world import World
 
-FAST_SEEDS = 240
+FAST_SEEDS = 200
 """`python -m tests.simulation --seeds 10000` is for the hand; these are for every commit."""
 
 REGRESSIONS = {

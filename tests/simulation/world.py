@@ -23,7 +23,7 @@ CONVERGENCE_MS = 60_000
 SILENCE_MS = 15_000
 """After that, a network without Byzantine members falls silent within this time."""
 GOSSIP_MS = 200
-STORM_SHARE = 0.1
+STORM_SHARE = 0.05
 """The part of the seeds in which replicas crash all the time and votes are lost at every turn."""
 EVENTS_MAX = 400_000
 
