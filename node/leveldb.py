@@ -21,7 +21,9 @@ import fcntl
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +40,8 @@ else:
 WRITE_BUFFER_BYTES: Final = 16 << 20
 """Four times the default: fewer, larger tables. Also the most that is replayed at a start."""
 CACHE_BYTES: Final = 64 << 20
+_SCAN_PAIRS: Final = 64
+"""How many pairs of a scan are fetched at a time."""
 
 STORAGE_CORRUPT = define(
     "storage.corrupt",
@@ -78,6 +82,8 @@ class LevelStore:
         """
         self._path = path
         self._failed = False
+        self._users = 0
+        self._idle = threading.Condition()
         self.recovery: TornTail | None = None
         _check_folder(path, create=create)
         try:
@@ -90,44 +96,40 @@ class LevelStore:
                 raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem=str(second)) from second
 
     def get(self, key: bytes) -> bytes | None:
-        if self._failed:
-            raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
-        try:
-            value: bytes | None = self._db.get(key, verify_checksums=True)
-        except (plyvel.Error, RuntimeError) as error:
-            raise self._failure(error, "get") from error
+        with self._handle("get") as database:
+            value: bytes | None = database.get(key, verify_checksums=True)
         return value
 
     def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
         """Atomic and on the disk when it returns. Blocks for an fsync: call it off the event loop."""
-        if self._failed:
-            raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
-        try:
-            batch = self._db.write_batch(sync=True)
+        with self._handle("write") as database:
+            batch = database.write_batch(sync=True)
             for key, value in puts.items():
                 batch.put(key, value)
             for key in deletes:
                 batch.delete(key)
             batch.write()
-        except (plyvel.Error, RuntimeError) as error:
-            raise self._failure(error, "write") from error
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """As of the moment the first pair is taken; later writes don't show."""
-        if self._failed:
-            raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
-        try:
-            # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
-            with self._db.raw_iterator(verify_checksums=True) as cursor:
-                cursor.seek(prefix + start)
-                while cursor.valid():
-                    key, value = cursor.item()
-                    if not key.startswith(prefix):
-                        return
-                    yield key, value
-                    cursor.next()
-        except (plyvel.Error, RuntimeError) as error:
-            raise self._failure(error, "scan") from error
+        # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
+        with self._handle("scan") as database:
+            cursor = database.raw_iterator(verify_checksums=True)
+            cursor.seek(prefix + start)
+        with cursor:
+            while pairs := self._next_pairs(cursor, prefix):
+                yield from pairs
+
+    def _next_pairs(self, cursor: Any, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        pairs: list[tuple[bytes, bytes]] = []
+        with self._handle("scan"):
+            while len(pairs) < _SCAN_PAIRS and cursor.valid():
+                key, value = cursor.item()
+                if not key.startswith(prefix):
+                    break
+                pairs.append((key, value))
+                cursor.next()
+        return pairs
 
     def purge(self, keys: Sequence[bytes]) -> None:
         """Deletes `keys` so that their values are in none of the folder's files when it returns.
@@ -142,14 +144,32 @@ class LevelStore:
             return
         for _ in range(2):
             self.write({}, keys)
-            try:
-                self._db.compact_range(start=min(keys), stop=max(keys) + b"\x00")
-            except (plyvel.Error, RuntimeError) as error:
-                raise self._failure(error, "purge") from error
+            with self._handle("purge") as database:
+                database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
 
     def close(self) -> None:
-        self._failed = True
-        self._db.close()
+        """Waits for what other threads are doing here; everything later is refused."""
+        with self._idle:
+            self._failed = True
+            self._idle.wait_for(lambda: not self._users)
+            self._db.close()
+
+    @contextmanager
+    def _handle(self, operation: str) -> Iterator[Any]:
+        """The database for one operation. LevelDB lets go of its memory when it is closed, even under a running
+        write of another thread, so `close` waits for all who are in here."""
+        with self._idle:
+            if self._failed:
+                raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
+            self._users += 1
+        try:
+            yield self._db
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._failure(error, operation) from error
+        finally:
+            with self._idle:
+                self._users -= 1
+                self._idle.notify_all()
 
     def _failure(self, error: Exception, operation: str) -> StorageFailure:
         self._failed = True
