@@ -17,7 +17,7 @@ from node.api.facade import NodeFacade
 from node.api.limits import ApiLimits
 from node.api.openapi import openapi_document
 from node.api.policy import JSON, Handler, Policy, Route, RouteTable, authorise, route_of, route_table
-from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, http_problem, problem_response, whence
+from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, SERVER_NAME, http_problem, problem_response, whence
 from node.api.signature_terms import COMPONENTS, LABEL, TAG
 from node.durable import StorageFailure
 
@@ -55,10 +55,21 @@ def make_app(node: NodeFacade, clock: Clock, limits: ApiLimits | None = None) ->
     app[export.SLOTS] = export.export_slots(limits)
     app[events.HUB] = events.Hub(node, limits)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, route.handler)
+        app.router.add_route(route.method, route.path, route.handler, expect_handler=_expect_nothing)
     app.cleanup_ctx.append(_events)
     app.on_shutdown.append(_end_streams)
+    app.on_response_prepare.append(_mark)
     return app
+
+
+async def _expect_nothing(_request: web.Request) -> None:
+    """`bodies.read_body` asks for the body (100 Continue) once the request is authorised, not aiohttp before it."""
+
+
+async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "-")  # "-": aiohttp refused it before it had one
+    response.headers[hdrs.SERVER] = SERVER_NAME
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 async def _events(app: web.Application) -> AsyncIterator[None]:
@@ -81,14 +92,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = route_of(request, request.app[_TABLE])
         if route is not None:
             await authorise(request, route, context.authenticator)
-        response = await handler(request)
+        return await handler(request)
     except ConnectionError:
         raise  # the client is gone
     except Exception as error:
-        response = _refused(request, error)
-    if not response.prepared:
-        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
-    return response
+        return _refused(request, error)
 
 
 def _refused(request: web.Request, error: Exception) -> web.Response:

@@ -11,7 +11,7 @@ import hmac
 import json
 from typing import Any, Final, NoReturn, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from chain.errors import KehuError, define
@@ -47,6 +47,9 @@ async def read_body(request: web.Request, deadline_s: float, bytes_max: int) -> 
     """The whole body. Errors: http.too_large, http.timeout, http.body_broken, http.digest."""
     if request.content_length is not None and request.content_length > bytes_max:
         raise KehuError(HTTP_TOO_LARGE, bytes=request.content_length, limit=bytes_max)
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
     try:
         async with asyncio.timeout(deadline_s):
             body = await request.read()

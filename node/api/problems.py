@@ -19,6 +19,7 @@ LOG: Final = logging.getLogger("kehu.api")
 MEDIA_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """Random, drawn here; it stands in the answer and in the log."""
+SERVER_NAME: Final = "kehu"
 RETRY_AFTER_MS: Final = "retry_after_ms"
 """An error that carries this detail tells the client when to come back."""
 

@@ -27,6 +27,7 @@ from node.api.problems import (
     MEDIA_TYPE,
     NODE_FAULT,
     REQUEST_ID,
+    SERVER_NAME,
     problem_of,
     whence,
 )
@@ -123,6 +124,7 @@ class GuardedHandler(web.RequestHandler):
             LOG.error("a connection failed: %s", whence(exc))
         body = problem_of(KehuError(HTTP_MALFORMED if status < 500 else NODE_FAULT))
         response = web.Response(status=body["status"], text=json.dumps(body), content_type=MEDIA_TYPE)
+        response.headers[hdrs.SERVER] = SERVER_NAME
         response.force_close()
         return response
 

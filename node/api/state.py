@@ -42,7 +42,7 @@ _PAGE_DEFAULT: Final = 50
 STATE_UNKNOWN_TABLE = define(
     "state.unknown_table",
     "the state has no table of this name that is shown",
-    "the tables are listed in docs/spec/state.md",
+    "the tables are listed in docs/spec/contracts.md",
 )
 STATE_NOT_CERTIFIED = define(
     "state.not_certified",

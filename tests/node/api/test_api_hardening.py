@@ -85,7 +85,7 @@ async def test_dribbling_header_bytes_does_not_prolong_the_deadline(start: Start
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_kept(start: Start) -> None:
-    api = await start(limits=QUICK)
+    api = await start(limits=replace(QUICK, request_s=600))
     client = await Socket.open(api)
     for _ in range(3):
         await client.send(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
@@ -183,6 +183,23 @@ async def test_a_hundred_thousand_tiny_chunks_are_read_as_one_body(api: Api) -> 
     chunks = b"1\r\n \r\n" * 100_000 + b"2\r\n{}\r\n0\r\n\r\n"
     status, problem = await exchange(api, POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
     assert (status, problem["code"]) == (400, "http.fields")
+
+
+async def test_a_client_that_asks_first_is_told_to_go_on_only_when_it_is_authorised(api: Api) -> None:
+    expecting = b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
+    client = await Socket.open(api)
+    await client.send(POST + expecting)
+    assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await client.send(b"{}")
+    assert (await client.rest()).startswith(b"HTTP/1.1 400")
+    status, problem = await exchange(api, POST.replace(b"transactions", b"phone/check") + expecting)
+    assert (status, problem["code"]) == (401, "auth.required")
+
+
+async def test_answers_do_not_say_which_software_gives_them(api: Api) -> None:
+    for path in ("/healthz", "/nowhere", "/v1/export"):
+        headers = (await api.request("GET", path)).headers
+        assert (headers["Server"], headers["X-Content-Type-Options"]) == ("kehu", "nosniff")
 
 
 async def test_a_compressed_body_is_refused_and_never_inflated(api: Api) -> None:
