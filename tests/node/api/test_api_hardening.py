@@ -85,7 +85,7 @@ async def test_dribbling_header_bytes_does_not_prolong_the_deadline(start: Start
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_kept(start: Start) -> None:
-    api = await start(limits=replace(QUICK, request_s=600))
+    api = await start(limits=replace(QUICK, header_s=1.5, request_s=600))
     client = await Socket.open(api)
     for _ in range(3):
         await client.send(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
@@ -96,7 +96,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_kept(start: Start)
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
 async def test_a_body_that_does_not_come_is_a_timeout_and_the_connection_closes(start: Start, framing: bytes) -> None:
-    api = await start(limits=QUICK)
+    api = await start(limits=replace(QUICK, request_s=30))
     status, problem = await exchange(api, POST + framing)
     assert (status, problem["code"]) == (408, "http.timeout")
 
@@ -243,7 +243,7 @@ async def test_all_addresses_together_have_only_so_many_connections(start: Start
 
 
 async def test_hundreds_of_idle_connections_go_and_the_next_client_is_served(start: Start) -> None:
-    api = await start(limits=ApiLimits(header_s=0.3, connections_per_address_max=300))
+    api = await start(limits=ApiLimits(header_s=1.5, connections_per_address_max=300))
     idle = [await Socket.open(api) for _ in range(300)]
     assert await asyncio.gather(*(socket.rest() for socket in idle)) == [b""] * 300
     assert (await api.request("GET", "/healthz")).status == 200
