@@ -130,6 +130,17 @@ def test_where_two_gateways_must_agree_one_alone_decides_nothing(stocked: Office
     assert hear(stocked, sender="gateway g2", gateway="g2")["status"] == "invalid"
 
 
+def test_what_gateways_said_about_the_old_number_does_not_count_for_the_new(stocked: Office) -> None:
+    policy = default_policy()
+    policy["phone"]["gateways_required"] = 2
+    stocked.ok("boss", "permissions.set_policy", policy=policy)
+    new = "+8613900000002"
+    args = {"customer": "c1", "version": 1, "fields": stocked.fields("c1", phone=new), "temporary": True}
+    assert stocked.ok("li", "customers.change_phone", **args, attestation=None)["status"] == "temporary"
+    assert hear(stocked, sender="gateway g2", gateway="g2", phone=new)["status"] == "temporary"
+    assert hear(stocked, phone=new)["status"] == "valid"
+
+
 # Contact
 
 

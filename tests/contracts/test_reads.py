@@ -106,11 +106,11 @@ def test_a_list_goes_on_where_it_stopped_until_nothing_is_left(office: Office) -
     for number in range(5):
         office.register(f"c{number}")
     found, after = [], 0
-    while after is not None:
+    for _ in range(3):
         page = list_(office, after=after, limit=2)
         found += ids(page)
         after = page["next"]
-    assert found == [f"c{number}" for number in range(5)]
+    assert (found, after) == ([f"c{number}" for number in range(5)], None)
     assert list_(office, after=99) == {"records": [], "next": None}
 
 
