@@ -1,6 +1,6 @@
 """Runs simulated networks from seeds: `python -m tests.simulation --seeds 1000`.
 
-    --seeds N      how many (default 1000)    --first S   the first seed (default 0)
+    --seeds N      how many (default 1000)    --from S    the first seed (default 0)
     --seed S       one seed, with its trace digest and what was injected
     --n N          always N members           --real      real Ed25519 signatures (about 10 times slower)
 
@@ -34,7 +34,7 @@ def replay_command(seed: int, n: int | None, *, has_real_crypto: bool) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1000)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--from", dest="first", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--n", type=int)
     parser.add_argument("--real", action="store_true")

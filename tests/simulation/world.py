@@ -18,7 +18,7 @@ from tests.simulation.faults import Plan
 from tests.simulation.liar import Liar
 from tests.simulation.node import SimNode
 
-CONVERGENCE_MS = 60_000
+CONVERGENCE_MS = 20_000
 """After the network has healed, every correct replica holds every transaction within this time."""
 SILENCE_MS = 15_000
 """After that, a network without Byzantine members falls silent within this time."""
