@@ -70,6 +70,8 @@ class BuildProposal:
 class ValidateProposal:
     """Execute `body` and answer `ProposalValidated`. Check that it is the body of `block_id` and builds on the head.
 
+    The body is whatever the primary sent: garbage, or another block's than `block_id`, is its offence, not ours.
+
     `is_prepared`: a quorum has prepared this block in an earlier view, so its time was checked by correct
     replicas when it was fresh; the clock is not to be compared again, or a long pause would block the chain.
     """
