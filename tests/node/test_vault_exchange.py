@@ -13,7 +13,7 @@ from node.transport import PEER_TIMEOUT
 from node.vault_release import decode_answers, encode_wanted
 from node.vault_values import FieldId, values_to_value
 from tests.node.peer_kit import until
-from tests.node.vault_network import HASTY, Network, network
+from tests.node.vault_network import HASTY, TIMING, Network, network
 
 REGISTERED = ("name", "phone", "position")
 ALL = (*REGISTERED, "identifier")
@@ -104,15 +104,19 @@ async def test_a_refused_transaction_is_safe_to_send_again_when_holders_are_back
     async with network(tmp_path, HASTY, down=["administration"]) as net:
         pair = net.registration()
         await refusal(net, pair)
+        net.timing = TIMING
+        await net.restart("sales")
         await net.start("administration")
         assert (await net.submit(pair)).is_ok
         await net.holds("sales", *REGISTERED)
 
 
 async def test_a_failure_does_not_take_a_pending_transactions_values_away(tmp_path: Path) -> None:
-    async with network(tmp_path, HASTY) as net:
+    async with network(tmp_path) as net:
         transaction, values = net.registration()
         await net.nodes["sales"].exchange.safeguard(transaction, values)
+        net.timing = HASTY
+        await net.restart("sales")
         await net.stop("administration")
         await net.stop("finance")
         error = await refusal(net, (transaction, values))
