@@ -79,7 +79,7 @@ def make_folder(folder: Path) -> tuple[Profile, Path]:
     return found_network(plan, PASSPHRASE), pass_file
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _cheap_key_files() -> Iterator[None]:
     """Keys of these tests guard nothing; the true cost is tested with the key files themselves."""
     kept = create_key_file.__defaults__
