@@ -2,7 +2,8 @@
 
 A contract can't call out, so the carrier's answer comes in as a value. It names the customer, and the number
 and the identifier only as field digests; the contract compares the digests with the record. A new subscriber
-of the same number has another identifier, hence another digest under the same salt.
+of the same number has another identifier, hence another digest under the same salt. A platform that names no
+identifiers says instead whether the subscriber has been the same since a day.
 
 Whether the gateway is enrolled, the attestation fresh, and its nonce unused, is for the contract to say.
 The format is docs/spec/attestation.md; golden vectors are tests/vectors/attestation.json.
@@ -18,14 +19,20 @@ from chain.crypto import Signer, Verifier, verify
 from chain.errors import CODEC_SHAPE, KehuError
 from chain.records import field_digest
 
-Outcome = Literal["found", "none", "no_answer"]
+Outcome = Literal["found", "none", "same", "changed", "no_answer"]
 FOUND: Final = "found"
 """The platform named the subscriber's identifier."""
 NONE: Final = "none"
 """The platform says that the number has no subscriber: suspended, returned or never given out."""
+SAME: Final = "same"
+"""The platform says that the number's subscriber has not changed since a day."""
+CHANGED: Final = "changed"
+"""The platform says that the subscriber has changed since a day, or that there was none on it."""
 NO_ANSWER: Final = "no_answer"
-"""The platform could not be asked or gave no clear answer. Never to be read as "none"."""
-OUTCOMES: Final = (FOUND, NONE, NO_ANSWER)
+"""The platform could not be asked or gave no clear answer. Never to be read as "none" or "changed"."""
+OUTCOMES: Final = (FOUND, NONE, SAME, CHANGED, NO_ANSWER)
+DATED: Final = (SAME, CHANGED)
+"""Outcomes that speak of the time since a day."""
 
 PURPOSE: Final = "attestation"
 NONCE_BYTES: Final = 16
@@ -34,7 +41,9 @@ CUSTOMER_TABLE: Final = "customers"
 PHONE_FIELD: Final = "phone"
 IDENTIFIER_FIELD: Final = "identifier"
 
-_VERSION: Final = 1
+DAY_MS: Final = 86_400_000
+_VERSION: Final = 2
+_LENGTH: Final = 11
 
 
 def phone_digest_of(chain_id: bytes, customer: str, salt: bytes, number: str) -> bytes:
@@ -57,7 +66,9 @@ def _is_nonce(value: codec.Value) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """One answer. `identifier_digest` is there exactly when `outcome` is "found".
+    """One answer. `identifier_digest` is there exactly when `outcome` is "found", `since_day` when it is dated.
+
+    since_day: the calendar day that the platform was asked about, as days since 1970-01-01.
 
     customer, carrier, gateway: ids of 1 to 64 characters. phone_digest: the digest of the record's phone field
     when the platform was asked. time_ms: the gateway's clock when it had the answer, Unix time. nonce: 16 random
@@ -68,6 +79,7 @@ class Attestation:
     phone_digest: bytes
     outcome: Outcome
     identifier_digest: bytes | None
+    since_day: int | None
     carrier: str
     time_ms: int
     gateway: str
@@ -83,6 +95,7 @@ class Attestation:
             codec.is_digest,
             OUTCOMES.__contains__,
             codec.optional(codec.is_digest),
+            codec.optional(codec.is_uint),
             _is_name,
             codec.is_uint,
             _is_name,
@@ -96,6 +109,9 @@ class Attestation:
                 problem="an identifier digest belongs to the outcome found, and only to it",
                 outcome=self.outcome,
             )
+        if (self.outcome in DATED) != (self.since_day is not None):
+            problem = "a day belongs to the outcomes same and changed, and only to them"
+            raise KehuError(CODEC_SHAPE, what="attestation", problem=problem, outcome=self.outcome)
 
     def payload(self) -> bytes:
         """What the signature covers beside its purpose and the chain id: all other fields, in order."""
@@ -112,6 +128,7 @@ class Attestation:
             self.phone_digest,
             self.outcome,
             self.identifier_digest,
+            self.since_day,
             self.carrier,
             self.time_ms,
             self.gateway,
@@ -121,8 +138,8 @@ class Attestation:
 
     @classmethod
     def from_value(cls, value: codec.Value) -> Attestation:
-        if type(value) is not list or len(value) != 10 or type(value[0]) is not int or value[0] != _VERSION:
-            raise KehuError(CODEC_SHAPE, what="attestation", problem=f"not a list of 10 with version {_VERSION}")
+        if type(value) is not list or len(value) != _LENGTH or type(value[0]) is not int or value[0] != _VERSION:
+            raise KehuError(CODEC_SHAPE, what="attestation", problem=f"not a list of {_LENGTH} with version {_VERSION}")
         return cls(*value[1:])
 
 
@@ -138,8 +155,9 @@ def sign_attestation(
     time_ms: int,
     gateway: str,
     nonce: bytes,
+    since_day: int | None = None,
 ) -> Attestation:
     """The attestation with these fields under `signer`'s signature. Errors: codec.shape."""
-    names = (customer, phone_digest, outcome, identifier_digest, carrier, time_ms, gateway, nonce)
+    names = (customer, phone_digest, outcome, identifier_digest, since_day, carrier, time_ms, gateway, nonce)
     unsigned = Attestation(*names, signature=bytes(64))
     return Attestation(*names, signature=signer.sign(PURPOSE, chain_id, unsigned.payload()))

@@ -15,9 +15,13 @@ import pytest
 
 from chain import codec
 from chain.attestation import (
+    CHANGED,
+    DATED,
     FOUND,
     NO_ANSWER,
     NONE,
+    OUTCOMES,
+    SAME,
     Attestation,
     Outcome,
     identifier_digest_of,
@@ -44,6 +48,7 @@ def attest(outcome: Outcome = FOUND, **changes: Any) -> Attestation:
         "identifier_digest": identifier_digest_of(CHAIN, "c-0001", IDENTIFIER_SALT, IDENTIFIER)
         if outcome == FOUND
         else None,
+        "since_day": 20_048 if outcome in DATED else None,
         "carrier": "移动-1",
         "time_ms": 1_732_200_000_000,
         "gateway": "gateway-1",
@@ -55,7 +60,7 @@ def attest(outcome: Outcome = FOUND, **changes: Any) -> Attestation:
 def made_vectors() -> dict[str, Any]:
     """What this code makes of the fixed inputs above: digests and attestations, bytes as hex."""
     attestations = []
-    for outcome in (FOUND, NONE, NO_ANSWER):
+    for outcome in OUTCOMES:
         made = attest(outcome)
         attestations.append(
             {
@@ -95,7 +100,7 @@ def test_attestation_golden_vectors_are_what_the_code_makes() -> None:
 
 def test_attestations_of_the_golden_vectors_decode_and_verify() -> None:
     kept = json.loads(VECTORS.read_text(encoding="utf-8"))
-    assert len(kept["attestations"]) == 3
+    assert len(kept["attestations"]) == 5
     for vector in kept["attestations"]:
         read = Attestation.from_value(codec.decode(bytes.fromhex(vector["bytes"]), 1024))
         assert read.outcome == vector["outcome"]
@@ -103,7 +108,7 @@ def test_attestations_of_the_golden_vectors_decode_and_verify() -> None:
         assert codec.encode(read.to_value()).hex() == vector["bytes"]
 
 
-@pytest.mark.parametrize("outcome", [FOUND, NONE, NO_ANSWER])
+@pytest.mark.parametrize("outcome", OUTCOMES)
 def test_attestation_survives_its_encoding_and_verifies(outcome: Outcome) -> None:
     made = attest(outcome)
     read = Attestation.from_value(codec.decode(codec.encode(made.to_value()), 1024))
@@ -115,6 +120,7 @@ CHANGES: dict[str, Any] = {
     "customer": "c-0002",
     "phone_digest": OTHER,
     "identifier_digest": OTHER,
+    "since_day": 20_049,
     "carrier": "移动-2",
     "time_ms": 1_732_200_000_001,
     "gateway": "gateway-2",
@@ -129,12 +135,14 @@ def test_the_tampering_test_below_covers_every_field() -> None:
 
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_changing_any_field_breaks_the_signature(name: str) -> None:
-    assert not replace(attest(), **{name: CHANGES[name]}).is_valid(KEY.public, CHAIN)
+    outcome = SAME if name == "since_day" else FOUND
+    assert not replace(attest(outcome), **{name: CHANGES[name]}).is_valid(KEY.public, CHAIN)
 
 
 def test_an_answer_cannot_be_turned_into_another_outcome() -> None:
     assert not replace(attest(NO_ANSWER), outcome=NONE).is_valid(KEY.public, CHAIN)
     assert not replace(attest(FOUND), outcome=NONE, identifier_digest=None).is_valid(KEY.public, CHAIN)
+    assert not replace(attest(CHANGED), outcome=SAME).is_valid(KEY.public, CHAIN)
 
 
 def test_an_attestation_counts_for_one_key_and_one_chain_only() -> None:
@@ -162,6 +170,10 @@ def test_the_same_identifier_under_the_same_salt_has_the_same_digest_for_one_cus
         {"outcome": NONE, "identifier_digest": OTHER},
         {"outcome": NO_ANSWER, "identifier_digest": OTHER},
         {"outcome": "maybe"},
+        {"since_day": 20_048},
+        {"outcome": SAME, "since_day": None},
+        {"outcome": CHANGED, "identifier_digest": None, "since_day": -1},
+        {"outcome": SAME, "since_day": 20_048, "identifier_digest": OTHER},
         {"customer": ""},
         {"customer": "c" * 65},
         {"customer": 1},
@@ -183,7 +195,17 @@ def test_an_attestation_with_a_field_out_of_its_range_cannot_be_made(changes: di
 
 def test_decoding_refuses_other_versions_and_shapes() -> None:
     good = attest().to_value()
-    wrong = [None, {}, [], good[:-1], [*good, 0], [2, *good[1:]], [True, *good[1:]], [*good[:-1], bytes(63)]]
+    wrong = [
+        None,
+        {},
+        [],
+        good[:-1],
+        [*good, 0],
+        [1, *good[1:]],
+        [3, *good[1:]],
+        [True, *good[1:]],
+        [*good[:-1], bytes(63)],
+    ]
     for value in wrong:
         with pytest.raises(KehuError) as caught:
             Attestation.from_value(value)

@@ -100,7 +100,7 @@ def test_what_was_used_before_the_number_changed_does_not_come_back_with_it(stoc
     assert stocked.code("li", "customers.change_phone", **back, attestation=used.to_value()) == "attestation.reused"
 
 
-@pytest.mark.parametrize("value", [[], [1, 2, 3], [2] + [None] * 9])
+@pytest.mark.parametrize("value", [[], [1, 2, 3], [1] + [None] * 9, [2] + [None] * 10])
 def test_what_has_not_the_shape_of_an_attestation_is_refused(stocked: Office, value: list[Any]) -> None:
     assert code(stocked, "phone.record", value) == "codec.shape"
     assert code(stocked, "customers.register", value) == "codec.shape"
