@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from chain.block import BLOCK_BYTES_MAX, Block
+from chain.block import BLOCK_BYTES_MAX, Block, batches_root, certificate_digest
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.certificate import Certificate
-from chain.errors import InvariantError, KehuError
-from chain.ledger import Ledger
+from chain.errors import InvariantError, KehuError, define
+from chain.ledger import BLOCK_MISMATCH, Ledger
 from consensus.effects import (
     Accuse,
     BuildProposal,
@@ -28,13 +28,26 @@ from consensus.effects import (
 )
 from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
 from node.catch_up import CatchUp
-from node.mempool import Mempool
+from node.durable import StorageFailure
+from node.mempool import Mempool, next_window
 from node.verification import BatchVerifier
 
 _BLOCK_ROOM: Final = 1 << 17
 """What header, certificate and framing may take of a block."""
 EXECUTED_KEPT_MAX: Final = 8
 ACCUSATIONS_KEPT_MAX: Final = 1_000
+
+PROPOSAL_OTHER_BODY = define(
+    "proposal.other_body",
+    "a proposal's content is not that of the block whose id its primary signed",
+    "don't accept it; the primary is faulty, or the content was altered on its way",
+)
+
+PROPOSAL_OTHER_BODY = define(
+    "proposal.other_body",
+    "a proposal came with the body of another block than it names",
+    "nothing: the proposal is refused; the primary that sent it is faulty",
+)
 
 log = logging.getLogger("kehu.agreement")
 
@@ -45,7 +58,8 @@ class Network(Protocol):
 
 
 class Agreement:
-    """`clock_ms` is wall time in UTC ms. `listeners` hear of every appended block, in order, on the event loop."""
+    """`clock_ms` is wall time in UTC ms. `listeners` hear of every appended block, in order, on the event loop; a slow
+    one holds up the chain, which is better than a backlog without end. They must not wait for a later block."""
 
     def __init__(
         self,
@@ -66,10 +80,15 @@ class Agreement:
         self._clock_ms = clock_ms
         self._executed: dict[bytes, ExecutedBlock] = {}
         self.catch_up: CatchUp | None = None
-        self.listeners: list[Callable[[ExecutedBlock], None]] = []
+        self.listeners: list[Callable[[ExecutedBlock], Awaitable[None]]] = []
         self.accusations: list[Accuse] = []
         self.view: ViewEntered | None = None
         self.observer: ObserverChanged | None = None
+
+    @property
+    def is_observer(self) -> bool:
+        """Whether this node does not vote, because its vote log is missing."""
+        return self.observer is not None and self.observer.is_observer
 
     def send(self, department: str, message: bytes) -> None:
         self._network.send(department, message)
@@ -81,9 +100,7 @@ class Agreement:
         ledger = self._ledger
         if effect.height != ledger.height + 1 or effect.parent_id != ledger.head.block_id:
             return NothingToPropose(effect.height, effect.view)
-        batches = self._mempool.candidates(
-            effect.height, ledger.recent, ledger.genesis.expiry_heights_max, BLOCK_BYTES_MAX - _BLOCK_ROOM
-        )
+        batches = self._mempool.candidates(next_window(ledger), BLOCK_BYTES_MAX - _BLOCK_ROOM)
         if not batches:
             return NothingToPropose(effect.height, effect.view)
         executed = ledger.build(self._department, self._clock_ms(), batches)
@@ -100,14 +117,14 @@ class Agreement:
         return ProposalValidated(effect.height, effect.view, effect.block_id, not problem, problem)
 
     async def _check(self, effect: ValidateProposal) -> None:
-        if effect.block_id in self._executed and self._executed[effect.block_id].block.raw == effect.body:
+        known = self._executed.get(effect.block_id)
+        if known is not None and known.block.raw == effect.body:
             return
         block = Block.from_bytes(effect.body)
+        if block.id != effect.block_id:  # the primary's signature covers the id alone
+            raise KehuError(PROPOSAL_OTHER_BODY, height=effect.height, expected=effect.block_id, actual=block.id)
         now_ms = None if effect.is_prepared else self._clock_ms()
-        executed = await self._execute(block, now_ms)
-        if block.id != effect.block_id:
-            raise InvariantError("the replica passed on a body that is not the proposal's")
-        self._keep(executed)
+        self._keep(await self._execute(block, now_ms))
 
     async def _execute(self, block: Block, now_ms: int | None) -> ExecutedBlock:
         validators = self._ledger.validators(self._ledger.height + 1)
@@ -122,10 +139,12 @@ class Agreement:
 
     async def decide(self, effect: Decide) -> Appended:
         if effect.height <= self._ledger.height:
+            if self._blocks.block(effect.height).id != effect.block_id:
+                raise InvariantError(f"another block than the decided one stands at height {effect.height}")
             return self.appended()
         executed = self._executed.get(effect.block_id)
         if executed is None:
-            executed = await self._execute(Block.from_bytes(effect.body), None)
+            executed = await self._execute_final(Block.from_bytes(effect.body))
         return await self._append(executed, effect.certificate)
 
     async def append_certified(self, block: Block, certificate: Certificate) -> Appended | None:
@@ -133,19 +152,31 @@ class Agreement:
 
         Raises KehuError when certificate or block don't check; None when the block is not the next one.
         """
-        if block.header.height != self._ledger.height + 1:
+        height = block.header.height
+        if height != self._ledger.height + 1:
             return None
-        certificate.require("commit", block.header.height, block.id)
-        certificate.verify(self._ledger.validators(block.header.height), self._ledger.genesis.chain_id)
-        return await self._append(await self._execute(block, None), certificate)
+        certificate.require("commit", height, block.id)
+        certificate.verify(self._ledger.validators(height), self._ledger.genesis.chain_id)
+        _require_whole(block)
+        return await self._append(await self._execute_final(block), certificate)
+
+    async def _execute_final(self, block: Block) -> ExecutedBlock:
+        """Executes what a quorum has certified: if it doesn't check here, this node is the one that differs."""
+        try:
+            return await self._execute(block, None)
+        except StorageFailure:
+            raise
+        except KehuError as error:
+            raise InvariantError(f"a quorum certified block {block.header.height}, here it fails: {error}") from error
 
     async def _append(self, executed: ExecutedBlock, certificate: Certificate) -> Appended:
+        certificate.require("commit", executed.block.header.height, executed.block.id)
         await asyncio.to_thread(self._blocks.append, executed, certificate)
         self._ledger.advance(executed, certificate)
         self._executed.clear()
-        self._mempool.settle(self._ledger.height, self._ledger.recent)
+        self._mempool.settle(next_window(self._ledger))
         for listener in self.listeners:
-            listener(executed)
+            await listener(executed)
         return self.appended()
 
     def appended(self) -> Appended:
@@ -155,6 +186,9 @@ class Agreement:
             raise InvariantError("the genesis block is never decided")
         validators = ledger.validators(ledger.height + 1)
         return Appended(ledger.height, ledger.head.block_id, certificate, validators, self._mempool.has_batches)
+
+    def has_work(self) -> bool:
+        return self._mempool.has_batches
 
     def fetch_blocks(self, effect: FetchBlocks) -> None:
         if self.catch_up is not None:
@@ -173,3 +207,17 @@ class Agreement:
         else:
             self.observer = effect
             log.info("observer %s, votes from height %d", effect.is_observer, effect.votes_from_height)
+
+
+def _require_whole(block: Block) -> None:
+    """Raises unless certificate and batches are those that the header commits to."""
+    header, actual = block.header, batches_root(block.batches)
+    if actual != header.batches_root:
+        raise KehuError(
+            BLOCK_MISMATCH, field="batches_root", height=header.height, expected=header.batches_root, actual=actual
+        )
+    expected, actual = header.parent_certificate_digest, certificate_digest(block.parent_certificate)
+    if actual != expected:
+        raise KehuError(
+            BLOCK_MISMATCH, field="parent_certificate_digest", height=header.height, expected=expected, actual=actual
+        )

@@ -14,18 +14,25 @@ from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
 from chain.ledger import Ledger
+from consensus.votes import decode_record
+from consensus.votes import decode_record
 from contracts.registry import contract_table
-from node.config import CONFIG_INVALID, Config, Home
+from node.config import CONFIG_INVALID, Config, Home, split_address
 from node.keys import load_key
 from node.leveldb import LevelStore
 from node.passphrase import read_passphrase
 from node.vault import Vault
-from node.wal import VOTELOG_MISSING, VoteLog
+from node.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog
 
 NODE_WRONG_KEY = define(
     "node.wrong_key",
     "the key in the node's folder is not the one by which the network knows the department",
     "use the folder that was made for this department; a new key needs a governance transaction",
+)
+VOTELOG_AHEAD = define(
+    "votelog.ahead_of_chain",
+    "the vote log speaks of heights that the chain in the folder has not reached",
+    "put the chain back that belongs to this log, or move votes.log away too: the node then observes until it may vote",
 )
 
 
@@ -59,6 +66,7 @@ def open_home(home: Home) -> Opened:
     """Opens and checks the whole folder. Errors: config, key, passphrase, storage, votelog, vault and node codes."""
     with ExitStack() as closing:
         config, genesis = home.read_config(), home.read_genesis()
+        _check_addresses(config, genesis)
         passphrase = read_passphrase(file=home.path / config.passphrase_file)
         node_key = load_key(home.node_key, passphrase)
         gateway_key = load_key(home.gateway_key, passphrase) if home.gateway_key.exists() else None
@@ -71,10 +79,28 @@ def open_home(home: Home) -> Opened:
         votes = _open_votes(home, genesis, config.department)
         if votes is not None:
             closing.callback(votes.close)
-        records = None if votes is None else votes.read_all()
+        records = None if votes is None else _read_votes(votes)
+        _require_reached(ledger.height, records or [])
         return Opened(
             home, config, genesis, node_key, gateway_key, ledger, blocks, vault, votes, records, closing.pop_all()
         )
+
+
+def _check_addresses(config: Config, genesis: Genesis) -> None:
+    strangers = sorted(set(config.peers) - set(genesis.addresses))
+    if strangers:
+        problem = f"not in the network: {', '.join(strangers)}"
+        raise KehuError(CONFIG_INVALID, file="node.toml", field="peers", problem=problem)
+    for address in (*config.peers.values(), *genesis.addresses.values(), config.listen.peer, config.listen.api):
+        split_address(address)
+
+
+def _require_reached(height: int, records: list[bytes]) -> None:
+    """A node votes on height h with block h-1 on its disk. If the chain ends earlier, it is not that chain: it was
+    emptied or put back, and the votes on the heights between are known to nobody."""
+    voted = max((decode_record(record).height for record in records), default=0)
+    if voted > height + 1:
+        raise KehuError(VOTELOG_AHEAD, height=height, voted=voted)
 
 
 def _require_known(department: str, node_key: SigningKey, ledger: Ledger) -> None:
@@ -83,6 +109,17 @@ def _require_known(department: str, node_key: SigningKey, ledger: Ledger) -> Non
         raise KehuError(CONFIG_INVALID, file="node.toml", problem=f"department {department!r} is not in the network")
     if expected != node_key.public:
         raise KehuError(NODE_WRONG_KEY, department=department, expected=expected, actual=node_key.public)
+
+
+def _read_votes(votes: VoteLog) -> list[bytes]:
+    """A log with a record that can't be read is as bad as a damaged one."""
+    records = votes.read_all()
+    try:
+        for record in records:
+            decode_record(record)
+    except KehuError as error:
+        raise KehuError(VOTELOG_CORRUPT, problem=error.code) from None
+    return records
 
 
 def _open_votes(home: Home, genesis: Genesis, department: str) -> VoteLog | None:
