@@ -27,6 +27,10 @@ BATCH_UNKNOWN_DEPARTMENT = define(
 )
 
 
+def batch_id(raw: bytes) -> bytes:
+    return digest("batch", raw)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     raw: bytes
@@ -41,7 +45,7 @@ class Batch:
             codec.decode(raw, BATCH_BYTES_MAX), "batch", codec.is_text, codec.is_signature, _are_envelopes
         )
         transactions = tuple(Transaction.from_bytes(envelope) for envelope in envelopes)
-        return cls(raw, digest("batch", raw), department, signature, transactions)
+        return cls(raw, batch_id(raw), department, signature, transactions)
 
     def payload(self) -> bytes:
         return _payload(self.department, [transaction.raw for transaction in self.transactions])
@@ -71,4 +75,4 @@ def sign_batch(signer: Signer, chain_id: bytes, department: str, transactions: S
     envelopes = [transaction.raw for transaction in transactions]
     signature = signer.sign("batch", chain_id, _payload(department, envelopes))
     raw = codec.encode_flat([department, signature, envelopes])
-    return Batch(raw, digest("batch", raw), department, signature, tuple(transactions))
+    return Batch(raw, batch_id(raw), department, signature, tuple(transactions))

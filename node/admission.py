@@ -17,6 +17,7 @@ from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.batcher import Batcher
+from node.durable import StorageFailure
 from node.mempool import Mempool
 from node.vault_values import VaultValue
 from node.verification import INLINE_TRANSACTIONS_MAX
@@ -58,6 +59,7 @@ class Admitter:
         self._batcher = batcher
         self._digests_of = digests_of
         self._safeguard = safeguard
+        self._admitting: dict[bytes, asyncio.Future[None]] = {}
 
     def is_known(self, transaction_id: bytes) -> bool:
         """Whether it waits here or was executed."""
@@ -68,14 +70,18 @@ class Admitter:
         )
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
-        """One answer per envelope, in order. Repeating it is safe."""
+        """One answer per envelope, in order. What one request brings is admitted in its order. Repeating it is safe.
+
+        Raises vault.value_uncommitted for the request as a whole, and what a node must not survive.
+        """
         decoded = [_decode(envelope) for envelope in envelopes]
         transactions = [item for item in decoded if isinstance(item, Transaction)]
         errors = await self._check_all(transactions)
         shares = self._share_out(transactions, values)
-        await asyncio.gather(
-            *(self._admit(item, shares[item.id], errors) for item in transactions if item.id not in errors)
-        )
+        sound = {item.id: item for item in transactions if item.id not in errors}
+        while begun := [self._admitting[id_] for id_ in sound if id_ in self._admitting]:
+            await asyncio.wait(begun)  # another request brings the same transaction: see what becomes of it there
+        errors |= await self._admit([item for item in sound.values() if not self.is_known(item.id)], shares)
         return [
             Admission(item.id, errors.get(item.id)) if isinstance(item, Transaction) else Admission(None, item)
             for item in decoded
@@ -120,18 +126,42 @@ class Admitter:
                 raise KehuError(VALUE_UNCOMMITTED, table=value.table, record=value.record, field=value.field)
         return shares
 
-    async def _admit(self, transaction: Transaction, values: list[VaultValue], errors: dict[bytes, KehuError]) -> None:
-        if self.is_known(transaction.id):
-            return
+    async def _admit(
+        self, transactions: Sequence[Transaction], shares: dict[bytes, list[VaultValue]]
+    ) -> dict[bytes, KehuError]:
+        """First a place for each, then its values in safety, then all at once into the mempool; who was refused."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._admitting.update((item.id, done) for item in transactions)
         try:
-            self._mempool.require_room([transaction])
-            await self._safeguard(transaction, values)
-            self._mempool.require_room([transaction])
+            errors = {item.id: error for item in transactions if (error := self._reserve(item)) is not None}
+            placed = [item for item in transactions if item.id not in errors]
+            answers = await asyncio.gather(*(self._secure(item, shares[item.id]) for item in placed))
+            errors |= {item.id: error for item, error in zip(placed, answers, strict=True) if error is not None}
+            for item in placed:
+                if item.id not in errors and not self.is_known(item.id) and self._mempool.admit(item):
+                    self._batcher.admitted()
+        finally:
+            for item in transactions:
+                self._mempool.release(item)
+                del self._admitting[item.id]
+            done.set_result(None)
+        return errors
+
+    def _reserve(self, transaction: Transaction) -> KehuError | None:
+        try:
+            self._mempool.reserve(transaction)
         except KehuError as error:
-            errors[transaction.id] = error
-            return
-        if not self.is_known(transaction.id) and self._mempool.admit(transaction):
-            self._batcher.admitted()
+            return error
+        return None
+
+    async def _secure(self, transaction: Transaction, values: list[VaultValue]) -> KehuError | None:
+        try:
+            await self._safeguard(transaction, values)
+        except StorageFailure:
+            raise
+        except KehuError as error:
+            return error
+        return None
 
 
 def _decode(envelope: bytes) -> Transaction | KehuError:

@@ -20,6 +20,8 @@ from node.verification import BatchVerifier
 INTERVAL_S: Final = 0.005
 REGOSSIP_S: Final = 0.7
 REGOSSIP_BATCHES_MAX: Final = 50
+REGOSSIP_BYTES_MAX: Final = 2 << 20
+"""A node that is behind must not drown the links with what all others have anyway."""
 _ROOM: Final = 8 << 10
 """What the department, the signature and the list framing may take of a batch."""
 
@@ -73,14 +75,18 @@ class Batcher:
             waiting = self._mempool.oldest(REGOSSIP_BATCHES_MAX)
             now = loop.time()
             since = {batch.id: self._seen_waiting.get(batch.id, now) for batch in waiting}
+            size = 0
             for batch in waiting:
-                if now - since[batch.id] >= REGOSSIP_S / 2:
+                size += len(batch.raw)
+                if now - since[batch.id] >= REGOSSIP_S / 2 and size <= REGOSSIP_BYTES_MAX:
                     self._gossip(batch)
             self._seen_waiting = since
 
     def close(self) -> None:
+        """What is queued is signed and gossiped at once: others can still have it committed."""
         if self._timer is not None:
             self._timer.cancel()
+            self._sign()
 
 
 def _parts(transactions: list[Transaction]) -> list[list[Transaction]]:

@@ -82,7 +82,7 @@ class CatchUp:
                 before = self._height()
                 response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
                 for block, certificate in decode_response(response):
-                    await self._append(block, certificate)
+                    await self._append(Block.from_bytes(block), Certificate.from_bytes(certificate))
                 if self._height() == before:
                     raise KehuError(CATCH_UP_USELESS, department=department, height=before)
         except (KehuError, OSError, TimeoutError) as error:
@@ -93,15 +93,16 @@ def encode_request(from_height: int) -> bytes:
     return codec.encode_flat([from_height, BLOCKS_MAX])
 
 
-def decode_response(raw: bytes) -> list[tuple[Block, Certificate]]:
+def decode_response(raw: bytes) -> list[tuple[bytes, bytes]]:
+    """The (block, certificate) bytes of a response, not decoded yet."""
     pairs = codec.decode(raw, RESPONSE_BYTES_MAX + (1 << 20))
     (checked,) = codec.fields([pairs], "blocks", codec.list_of(codec.list_of(codec.is_bytes, 2), BLOCKS_MAX))
     rows = [codec.fields(pair, "block and certificate", codec.is_bytes, codec.is_bytes) for pair in checked]
-    return [(Block.from_bytes(block), Certificate.from_bytes(certificate)) for block, certificate in rows]
+    return [(block, certificate) for block, certificate in rows]
 
 
 def answer_request(blocks: BlockStore, height: int, request: bytes) -> bytes:
-    """The response to a peer: whatever it asks for, capped in number and size."""
+    """The response to a peer: whatever it asks for, capped in number and size. Reads the disk."""
     from_height, count = codec.fields(codec.decode(request, 64), "blocks request", codec.is_uint, codec.is_uint)
     pairs: list[list[bytes]] = []
     size = 0

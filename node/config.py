@@ -17,8 +17,11 @@ Paths are relative to the folder. Unknown keys are errors, and all errors of a f
 
 from __future__ import annotations
 
+import errno
 import json
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +34,11 @@ CONFIG_MISSING = define(
     "config.missing",
     "the node folder lacks a file it needs",
     "make the folder with `kehu network init`, or put the named file there",
+)
+NODE_ADDRESS = define(
+    "node.address",
+    "the node can't listen on an address of its configuration",
+    "stop whatever listens there, or correct [listen] in node.toml; it must be an address of this machine",
 )
 CONFIG_INVALID = define(
     "config.invalid",
@@ -121,7 +129,7 @@ class Home:
         return self.path / "votes.log"
 
     def read_config(self) -> Config:
-        text = _read(self.config_file)
+        text = read_file(self.config_file)
         try:
             return Config.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
@@ -136,7 +144,7 @@ class Home:
 def read_genesis(path: Path) -> Genesis:
     """The genesis in a JSON file; numbers are whole and keys unique, or the chain id would be another."""
     try:
-        value = json.loads(_read(path), object_pairs_hook=_unique)
+        value = json.loads(read_file(path), object_pairs_hook=_unique)
     except ValueError as error:
         raise KehuError(CONFIG_INVALID, file=path.name, problem=str(error)) from None
     return Genesis.from_value(value)
@@ -148,7 +156,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _read(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """A text file of the folder. Errors: config.missing, config.invalid."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -170,3 +179,13 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 <= int(port) < PORTS:
         raise KehuError(CONFIG_INVALID, file="address", problem=f"{address!r} is not host:port")
     return host.strip("[]"), int(port)
+
+
+@contextmanager
+def listening_on(address: str) -> Iterator[None]:
+    """Turns the system's refusal to listen into `node.address`."""
+    try:
+        yield
+    except OSError as error:
+        reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        raise KehuError(NODE_ADDRESS, address=address, reason=reason) from error

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeAlias
 
+from chain.errors import KehuError
 from consensus.effects import (
     Accuse,
     Broadcast,
@@ -28,12 +29,14 @@ from consensus.effects import (
     ValidateProposal,
     ViewEntered,
 )
-from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired
+from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired, WorkAvailable
+from node.durable import StorageFailure
 from node.wal import VoteLog
 
 MESSAGES_PER_PEER_MAX = 2_000
 """Unread consensus messages of one peer; more are dropped (the replica repeats what matters)."""
-FORGET_RECORDS_MIN = 1_000
+LOG_BYTES_MAX = 16 << 20
+"""A vote log larger than this is rewritten once most of it is obsolete. Its records hold whole blocks."""
 
 Job: TypeAlias = Callable[[], Awaitable[Event | None]]
 """Something that must not overlap with a step, such as appending a block that catch-up brought."""
@@ -53,6 +56,7 @@ class Host(Protocol):
     async def build(self, effect: BuildProposal) -> ProposalBuilt | NothingToPropose: ...
     async def validate(self, effect: ValidateProposal) -> Event: ...
     async def decide(self, effect: Decide) -> Event: ...
+    def has_work(self) -> bool: ...
     def fetch_blocks(self, effect: FetchBlocks) -> None: ...
     def accuse(self, effect: Accuse) -> None: ...
     def note(self, effect: ViewEntered | ObserverChanged) -> None: ...
@@ -88,6 +92,8 @@ class Driver:
         self._proposed_ms = -interval_ms
         self._kept_votes: list[tuple[int, bytes]] = []
         self._unsynced = False
+        self._is_work_queued = False
+        self._is_stopping = False
         self.dropped = 0
 
     def keep_votes(self, records: list[tuple[int, bytes]]) -> None:
@@ -105,20 +111,35 @@ class Driver:
         self._unread[sender] += 1
         self._queue.put_nowait(MessageReceived(sender, data))
 
+    def work_came(self) -> None:
+        """The mempool got something. Whether it is still there is looked at when its turn has come: a replica that is
+        told of work which was executed meanwhile would wait for a block that nobody can make."""
+        if not self._is_work_queued:
+            self._is_work_queued = True
+            self._queue.put_nowait(self._look_for_work)
+
+    async def _look_for_work(self) -> Event | None:
+        self._is_work_queued = False
+        return WorkAvailable() if self._host.has_work() else None
+
     async def perform(self, job: Job) -> None:
-        """Runs `job` between two steps and returns when it is done; its event, if any, is stepped at once."""
+        """Runs `job` between two steps and returns when it is done; its event, if any, is stepped at once.
+
+        Bad data (a KehuError) is the caller's to deal with. Anything else ends `run`, and the caller is cancelled.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def run() -> Event | None:
             try:
                 event = await job()
             except BaseException as error:
-                if not done.cancelled():
-                    done.set_exception(error)
-                if isinstance(error, Exception):
+                if isinstance(error, KehuError) and not isinstance(error, StorageFailure):
+                    if not done.done():
+                        done.set_exception(error)
                     return None
+                done.cancel()
                 raise
-            if not done.cancelled():
+            if not done.done():
                 done.set_result(None)
             return event
 
@@ -126,9 +147,9 @@ class Driver:
         await done
 
     async def run(self) -> None:
-        """Until cancelled, or until something happens that the node must not survive."""
+        """Until stopped, or until something happens that the node must not survive."""
         try:
-            while True:
+            while not self._is_stopping:
                 item = await self._queue.get()
                 await self._handle(item)
         finally:
@@ -136,6 +157,11 @@ class Driver:
                 handle.cancel()
             for task in self._builds:
                 task.cancel()
+
+    def stop(self) -> None:
+        """`run` returns after what it has in hand, so that a block is appended wholly or not at all."""
+        self._is_stopping = True
+        self._queue.put_nowait(_nothing)
 
     async def _handle(self, item: Event | Job) -> None:
         if callable(item):
@@ -195,14 +221,17 @@ class Driver:
             self._unsynced = False
 
     async def _forget_votes(self, height: int) -> None:
-        """Rewrites the log once most of it is obsolete; until then the records only take room."""
-        if len(self._kept_votes) < FORGET_RECORDS_MIN:
-            return
+        """Obsolete records leave memory at once and the log when it has grown.
+
+        The newest record stays: a chain that does not reach up to it is not the one this node voted on.
+        """
         needed = [kept for kept in self._kept_votes if kept[0] > height]
-        if len(needed) <= len(self._kept_votes) // 2:
+        self._kept_votes = needed or self._kept_votes[-1:]
+        if self._votes is not None and self._votes.size_bytes > LOG_BYTES_MAX + 2 * sum(
+            len(kept[1]) for kept in needed
+        ):
             await self._flush()
-            self._kept_votes = needed
-            await asyncio.to_thread(self._log().rewrite, [record for _, record in self._kept_votes])
+            await asyncio.to_thread(self._votes.rewrite, [record for _, record in self._kept_votes])
 
     def _set_timer(self, timer: str, token: int, delay_ms: int) -> None:
         self._cancel_timer(timer)
@@ -237,3 +266,7 @@ class Driver:
                 raise error  # type: ignore[misc]
 
             self._queue.put_nowait(fail)
+
+
+async def _nothing() -> Event | None:
+    return None

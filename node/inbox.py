@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from chain.batch import Batch
+from chain.batch import Batch, batch_id
 from chain.errors import KehuError
 from chain.ledger import Ledger
-from node.mempool import Mempool, executable
+from node.mempool import Mempool, next_window
 from node.verification import BatchVerifier
 
 UNREAD_PER_PEER_MAX: Final = 200
@@ -55,13 +55,14 @@ class BatchInbox:
                 log.warning("batch from %s refused: %s", sender, error)
 
     async def _take(self, raw: bytes) -> None:
+        if self._mempool.holds(batch_id(raw)):
+            return
         batch = Batch.from_bytes(raw)
-        if self._mempool.holds(batch.id) or not self._has_new(batch):
+        if not self._has_new(batch):
             return
         await self._verifier.verify_aside(batch, self._ledger.validators(self._ledger.height + 1))
-        if self._mempool.add(batch):
+        if self._has_new(batch) and self._mempool.add(batch):  # it may have been executed meanwhile
             self._work_came()
 
     def _has_new(self, batch: Batch) -> bool:
-        ledger = self._ledger
-        return bool(executable(batch, ledger.height + 1, ledger.recent, ledger.genesis.expiry_heights_max))
+        return bool(next_window(self._ledger).executable(batch))

@@ -1,19 +1,25 @@
 """What waits for a block: batches this node signed and batches other departments gossiped.
 
-Pure bookkeeping; admission checks, signatures and sockets are others' business. Everything is bounded: per
-sender at the node that admits, per department for what others send. A batch leaves when its last transaction is
-executed or expired.
+Pure bookkeeping; admission checks, signatures and sockets are others' business. Everything is bounded: per sender
+at the node that admits, per department for what others send, in number and in bytes. Nothing stays that the next
+block could not execute, so a mempool with batches is work that the primary can be asked for.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Container
+from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from chain.batch import Batch
 from chain.errors import KehuError, define
+from chain.ledger import Ledger
 from chain.transaction import Transaction
+
+BYTES_MAX: Final = 64 << 20
+"""Of one department's waiting transactions."""
 
 MEMPOOL_FULL = define(
     "mempool.full",
@@ -27,29 +33,53 @@ MEMPOOL_SENDER_LIMIT = define(
 )
 
 
-def executable(batch: Batch, height: int, recent: Container[bytes], expiry_heights_max: int) -> set[bytes]:
-    """The ids of the batch's transactions that block `height` would really run."""
-    return {
-        transaction.id
-        for transaction in batch.transactions
-        if height <= transaction.expires_height <= height + expiry_heights_max and transaction.id not in recent
-    }
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the next block may execute. `recent` holds the ids that were executed before."""
+
+    height: int
+    recent: Container[bytes]
+    expiry_heights_max: int
+
+    def admits(self, transaction: Transaction) -> bool:
+        is_timely = self.height <= transaction.expires_height <= self.height + self.expiry_heights_max
+        return is_timely and transaction.id not in self.recent
+
+    def executable(self, batch: Batch) -> set[bytes]:
+        """The ids of the batch's transactions that the block would really run."""
+        return {transaction.id for transaction in batch.transactions if self.admits(transaction)}
+
+
+def next_window(ledger: Ledger) -> Window:
+    """For the block after the ledger's head."""
+    return Window(ledger.height + 1, ledger.recent, ledger.genesis.expiry_heights_max)
+
+
+@dataclass(slots=True)
+class _Share:
+    """How much of one department's waits."""
+
+    transactions: int = 0
+    size: int = 0
 
 
 class Mempool:
     """`transactions_max` bounds this node's own, and each other department's share, separately."""
 
-    def __init__(self, department: str, transactions_max: int, sender_max: int) -> None:
+    def __init__(self, department: str, transactions_max: int, sender_max: int, bytes_max: int = BYTES_MAX) -> None:
         self._department = department
         self._transactions_max = transactions_max
         self._sender_max = sender_max
+        self._bytes_max = bytes_max
+        self._reserved: dict[bytes, Transaction] = {}
         self._queued: dict[bytes, Transaction] = {}
+        self._own: dict[bytes, Transaction] = {}
         self._batches: dict[bytes, Batch] = {}
-        self._held: Counter[str] = Counter()
+        self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
-        self._own: dict[bytes, bytes] = {}
 
     def __contains__(self, transaction_id: object) -> bool:
+        """Whether this node let it in and it still waits."""
         return transaction_id in self._own
 
     @property
@@ -58,44 +88,85 @@ class Mempool:
 
     @property
     def transactions(self) -> int:
-        """How many transactions wait here, in batches or still to be put into one."""
-        return sum(self._held.values())
+        """How many wait, reserved places included."""
+        return sum(share.transactions for share in self._shares.values())
 
-    def require_room(self, transactions: Iterable[Transaction]) -> None:
-        """Raises when this node may not take these in."""
-        new = [transaction for transaction in transactions if transaction.id not in self._own]
-        if self._held[self._department] + len(new) > self._transactions_max:
-            raise KehuError(MEMPOOL_FULL, held=self._held[self._department], limit=self._transactions_max)
-        for key, count in Counter(transaction.key for transaction in new).items():
-            if self._by_sender[key] + count > self._sender_max:
-                raise KehuError(MEMPOOL_SENDER_LIMIT, held=self._by_sender[key], limit=self._sender_max)
+    # --- this node's own
+
+    def reserve(self, transaction: Transaction) -> None:
+        """Keeps a place for a transaction that is to be admitted; raises when this node may not take it in."""
+        if transaction.id in self._reserved or transaction.id in self._own:
+            return
+        share, held = self._shares[self._department], self._by_sender[transaction.key]
+        if share.transactions >= self._transactions_max:
+            raise KehuError(MEMPOOL_FULL, held=share.transactions, limit=self._transactions_max)
+        if share.size + len(transaction.raw) > self._bytes_max:
+            raise KehuError(MEMPOOL_FULL, held_bytes=share.size, limit_bytes=self._bytes_max)
+        if held >= self._sender_max:
+            raise KehuError(MEMPOOL_SENDER_LIMIT, held=held, limit=self._sender_max)
+        self._reserved[transaction.id] = transaction
+        self._count(transaction)
+
+    def release(self, transaction: Transaction) -> None:
+        """Gives up a reserved place."""
+        if self._reserved.pop(transaction.id, None) is not None:
+            self._uncount(transaction)
 
     def admit(self, transaction: Transaction) -> bool:
-        """Queues a checked transaction for the next own batch; False if it is here already."""
-        if transaction.id in self._own:
+        """Queues a transaction with a reserved place for the next own batch; False if it is here already."""
+        if self._reserved.pop(transaction.id, None) is None:
             return False
-        self._own[transaction.id] = transaction.key
-        self._queued[transaction.id] = transaction
-        self._held[self._department] += 1
-        self._by_sender[transaction.key] += 1
+        self._own[transaction.id] = self._queued[transaction.id] = transaction
         return True
 
     def take_queued(self, transactions_max: int) -> list[Transaction]:
         """The next transactions to be signed into a batch, oldest first."""
-        taken = list(self._queued.values())[:transactions_max]
+        taken = list(islice(self._queued.values(), transactions_max))
         for transaction in taken:
             del self._queued[transaction.id]
         return taken
+
+    def _count(self, transaction: Transaction) -> None:
+        share = self._shares[self._department]
+        share.transactions += 1
+        share.size += len(transaction.raw)
+        self._by_sender[transaction.key] += 1
+
+    def _uncount(self, transaction: Transaction) -> None:
+        share = self._shares[self._department]
+        share.transactions -= 1
+        share.size -= len(transaction.raw)
+        self._by_sender[transaction.key] -= 1
+        if not self._by_sender[transaction.key]:
+            del self._by_sender[transaction.key]
+
+    # --- batches
 
     def add(self, batch: Batch) -> bool:
         """Takes a verified batch; False if it is here already or its department's share is full."""
         if batch.id in self._batches:
             return False
-        if batch.department != self._department:
-            if self._held[batch.department] + len(batch.transactions) > self._transactions_max:
-                return False
-            self._held[batch.department] += len(batch.transactions)
+        if batch.department == self._department:
+            self._adopt(batch)
+        elif not self._take_share(batch):
+            return False
         self._batches[batch.id] = batch
+        return True
+
+    def _adopt(self, batch: Batch) -> None:
+        """An own batch; one that was signed before a restart comes back by gossip and is counted then."""
+        for transaction in batch.transactions:
+            if transaction.id not in self._own:
+                self.release(transaction)
+                self._own[transaction.id] = transaction
+                self._count(transaction)
+
+    def _take_share(self, batch: Batch) -> bool:
+        share, count = self._shares[batch.department], len(batch.transactions)
+        if share.transactions + count > self._transactions_max or share.size + len(batch.raw) > self._bytes_max:
+            return False
+        share.transactions += count
+        share.size += len(batch.raw)
         return True
 
     def holds(self, batch_id: bytes) -> bool:
@@ -105,42 +176,41 @@ class Mempool:
         """Up to `count` waiting batches, longest waiting first."""
         return list(islice(self._batches.values(), count))
 
-    def candidates(self, height: int, recent: Container[bytes], expiry_heights_max: int, bytes_max: int) -> list[Batch]:
-        """Batches for block `height`, oldest first, each with something new in it, up to `bytes_max` in all."""
+    def candidates(self, window: Window, bytes_max: int) -> list[Batch]:
+        """Batches for the next block, oldest first, each with something new in it, up to `bytes_max` in all."""
         chosen: list[Batch] = []
         taken: set[bytes] = set()
         size = 0
         for batch in self._batches.values():
-            new = {
-                transaction.id
-                for transaction in batch.transactions
-                if height <= transaction.expires_height <= height + expiry_heights_max and transaction.id not in recent
-            }
             if size + len(batch.raw) > bytes_max:
                 break
+            new = window.executable(batch)
             if not new <= taken:
                 chosen.append(batch)
                 taken |= new
                 size += len(batch.raw)
         return chosen
 
-    def settle(self, height: int, recent: Container[bytes]) -> None:
-        """Forgets the batches of which block `height` or an earlier one executed, or outlived, everything."""
+    def settle(self, window: Window) -> None:
+        """Forgets whatever the next block can't execute any more, or not yet; that comes again by gossip."""
+        for transaction in list(self._queued.values()):
+            if not window.admits(transaction):
+                del self._queued[transaction.id]
+                self._forget_own(transaction)
         for batch in list(self._batches.values()):
-            if not any(
-                transaction.expires_height > height and transaction.id not in recent
-                for transaction in batch.transactions
-            ):
+            if not any(map(window.admits, batch.transactions)):
                 self._drop(batch)
 
     def _drop(self, batch: Batch) -> None:
         del self._batches[batch.id]
-        if batch.department != self._department:
-            self._held[batch.department] -= len(batch.transactions)
+        if batch.department == self._department:
+            for transaction in batch.transactions:
+                self._forget_own(transaction)
             return
-        for transaction in batch.transactions:
-            if self._own.pop(transaction.id, None) is not None:
-                self._held[self._department] -= 1
-                self._by_sender[transaction.key] -= 1
-                if not self._by_sender[transaction.key]:
-                    del self._by_sender[transaction.key]
+        share = self._shares[batch.department]
+        share.transactions -= len(batch.transactions)
+        share.size -= len(batch.raw)
+
+    def _forget_own(self, transaction: Transaction) -> None:
+        if self._own.pop(transaction.id, None) is not None:
+            self._uncount(transaction)

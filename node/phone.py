@@ -17,9 +17,10 @@ from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.state import View
 from chain.transaction import Call
+from contracts.errors import KEYS_REVOKED, KEYS_UNKNOWN, KEYS_WRONG_KIND
 from contracts.permissions import require_may
 from contracts.records import Record, load_record
-from contracts.subjects import Subject, subject_of_person
+from contracts.subjects import ACTIVE, Subject, subject_of_person
 from node.carrier.gateway import Attested, Gateway
 from node.carrier.numbers import parse_number
 from node.own_transactions import OwnTransactions
@@ -137,8 +138,15 @@ class PhoneDesk:
 
 
 def _person_of(view: View, key: bytes) -> Subject:
+    """The person whose key signed the request. Errors: keys.unknown, keys.wrong_kind, keys.revoked."""
     row = view.get("keys", key.hex())
-    return subject_of_person(view, "" if row is None else row["id"])
+    if row is None:
+        raise KehuError(KEYS_UNKNOWN, key=key)
+    if row["kind"] != "person":
+        raise KehuError(KEYS_WRONG_KIND, expected="person", actual=row["kind"])
+    if row["status"] != ACTIVE:
+        raise KehuError(KEYS_REVOKED, key=key)
+    return subject_of_person(view, row["id"])
 
 
 def _facts(customer: str, record: Record, *, was_asked: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Final
 from chain.errors import InvariantError, KehuError
 from node.api.app import make_app
 from node.api.server import serve
-from node.config import Home, split_address
+from node.config import Home, listening_on, split_address
 from node.durable import StorageFailure
 from node.opening import open_home
 from node.service import Node, wall_ms
@@ -56,15 +56,20 @@ async def _run(home: Home) -> None:
     # What was loaded stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    node = Node(opened)
-    try:
-        await node.start()
-        host, port = split_address(opened.config.listen.api)
-        api = await serve(make_app(node, wall_ms), host, port)
-        log.info("API listens on http://%s:%d", host, api.port)
+    with opened.closing:
+        node = Node(opened)
         try:
-            await node.run(stop)
+            await _serve(node, opened.config.listen.api, stop)
         finally:
-            await api.close()
+            await node.stop()
+
+
+async def _serve(node: Node, address: str, stop: asyncio.Event) -> None:
+    await node.start()
+    with listening_on(address):
+        api = await serve(make_app(node, wall_ms), *split_address(address))
+    log.info("API listens on http://%s", address)
+    try:
+        await node.run(stop)
     finally:
-        await node.stop()
+        await api.close()

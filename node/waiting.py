@@ -92,8 +92,9 @@ class Waiting:
     def close(self) -> None:
         """Ends all subscriptions; who waits for a transaction is told that the time is up."""
         for queue in self._subscribers:
-            if not queue.full():
-                queue.put_nowait(None)
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
         for waiting in self._futures.values():
             for future in waiting:
                 if not future.done():
