@@ -43,12 +43,6 @@ PROPOSAL_OTHER_BODY = define(
     "don't accept it; the primary is faulty, or the content was altered on its way",
 )
 
-PROPOSAL_OTHER_BODY = define(
-    "proposal.other_body",
-    "a proposal came with the body of another block than it names",
-    "nothing: the proposal is refused; the primary that sent it is faulty",
-)
-
 log = logging.getLogger("kehu.agreement")
 
 

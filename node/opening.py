@@ -15,7 +15,6 @@ from chain.errors import KehuError, define
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from consensus.votes import decode_record
-from consensus.votes import decode_record
 from contracts.registry import contract_table
 from node.config import CONFIG_INVALID, Config, Home, split_address
 from node.keys import load_key
