@@ -1,0 +1,412 @@
+"""The driver performs effects in order, votes on the disk before anything leaves, one step at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from chain.errors import InvariantError, KehuError, define
+from consensus.effects import (
+    Accuse,
+    Broadcast,
+    BuildProposal,
+    CancelTimer,
+    Decide,
+    Effect,
+    FetchBlocks,
+    ForgetVotes,
+    ObserverChanged,
+    Persist,
+    Send,
+    SetTimer,
+    ValidateProposal,
+    ViewEntered,
+)
+from consensus.events import (
+    Event,
+    MessageReceived,
+    NothingToPropose,
+    PeerConnected,
+    ProposalBuilt,
+    ProposalValidated,
+    Started,
+    TimerFired,
+    WorkAvailable,
+    WorkDone,
+)
+from node import driver as driver_module
+from node.driver import MESSAGES_PER_PEER_MAX, Driver
+from node.durable import STORAGE_IO, StorageFailure
+from tests.node.cluster import eventually
+
+BAD_BLOCK = define("test.bad_block", "a block for these tests is bad", "don't")
+INTERVAL_MS = 100
+
+
+class Message:
+    """Stands for a protocol message: the driver only asks for its bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def to_bytes(self) -> bytes:
+        return self._data
+
+
+def send(data: bytes = b"vote") -> Any:
+    return Send("finance", Message(data))
+
+
+def broadcast(data: bytes = b"vote") -> Any:
+    return Broadcast(Message(data))
+
+
+@dataclass
+class Votes:
+    """A vote log that writes down in `trace` what is asked of it."""
+
+    trace: list[str]
+    size_bytes: int = 0
+    is_failing: bool = False
+
+    def append(self, records: Iterable[bytes]) -> None:
+        for record in records:
+            self.size_bytes += len(record)
+            self.trace.append(f"append {record.decode()}")
+
+    def sync(self) -> None:
+        if self.is_failing:
+            raise StorageFailure(STORAGE_IO, path="votes.log")
+        self.trace.append("sync")
+
+    def rewrite(self, records: list[bytes]) -> None:
+        self.size_bytes = sum(map(len, records))
+        self.trace.append("rewrite " + " ".join(record.decode() for record in records))
+
+
+@dataclass
+class World:
+    """A replica that does what it is told (`answers`: event type -> effects) and a host that writes all down."""
+
+    answers: dict[type, list[Effect]] = field(default_factory=dict)
+    trace: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    now_ms: int = 0
+    has_mempool: bool = True
+    is_stepping: bool = False
+    fault: Exception | None = None
+
+    def step(self, event: Event, now_ms: int) -> tuple[Effect, ...]:
+        assert not self.is_stepping
+        self.events.append(event)
+        return tuple(self.answers.pop(type(event), ()))
+
+    def send(self, department: str, message: bytes) -> None:
+        self.trace.append(f"send {department} {message.decode()}")
+
+    def broadcast(self, message: bytes) -> None:
+        self.trace.append(f"broadcast {message.decode()}")
+
+    async def build(self, effect: BuildProposal) -> ProposalBuilt | NothingToPropose:
+        if self.fault is not None:
+            raise self.fault
+        self.trace.append(f"build {effect.height}")
+        return ProposalBuilt(effect.height, effect.view, b"id", b"body")
+
+    async def validate(self, effect: ValidateProposal) -> Event:
+        if self.fault is not None:
+            raise self.fault
+        self.is_stepping = True
+        await asyncio.sleep(0)
+        self.is_stepping = False
+        self.trace.append(f"validate {effect.height}")
+        return ProposalValidated(effect.height, effect.view, effect.block_id, True)
+
+    async def decide(self, effect: Decide) -> Event:
+        self.trace.append(f"decide {effect.height}")
+        return WorkDone()
+
+    def has_work(self) -> bool:
+        return self.has_mempool
+
+    def fetch_blocks(self, effect: FetchBlocks) -> None:
+        self.trace.append(f"fetch {effect.to_height}")
+
+    def accuse(self, effect: Accuse) -> None:
+        self.trace.append(f"accuse {effect.department}")
+
+    def note(self, effect: ViewEntered | ObserverChanged) -> None:
+        self.trace.append(f"note {type(effect).__name__}")
+
+
+@asynccontextmanager
+async def driving(
+    world: World, votes: Votes | None = None, create: Callable[[], Votes] | None = None
+) -> AsyncIterator[tuple[Driver, asyncio.Task[None]]]:
+    maker: Any = create or (lambda: Votes(world.trace))
+    driver = Driver(world, world, votes, maker, lambda: world.now_ms, INTERVAL_MS)  # type: ignore[arg-type]
+    task = asyncio.create_task(driver.run())
+    try:
+        yield driver, task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def decide(height: int = 1) -> Any:
+    return Decide(height, b"id", b"body", None)  # type: ignore[arg-type]
+
+
+async def test_effects_are_performed_in_their_order() -> None:
+    effects = [
+        ViewEntered(1, 0, "finance", True),
+        send(b"one"),
+        broadcast(b"two"),
+        FetchBlocks(1, 9, ("finance",)),
+        Accuse("sales", "lie", "", ()),
+        decide(),
+        ObserverChanged(False, 0),
+    ]
+    world = World({Started: effects})
+    async with driving(world, Votes([])) as (driver, _):
+        driver.post(Started())
+        await eventually(lambda: WorkDone() in world.events)
+    assert world.trace == [
+        "note ViewEntered", "send finance one", "broadcast two", "fetch 9", "accuse sales", "decide 1",
+        "note ObserverChanged",
+    ]  # fmt: skip
+
+
+async def test_votes_are_on_the_disk_before_the_first_message_that_follows_them() -> None:
+    effects = [send(b"before"), Persist(1, b"p"), Persist(1, b"c"), broadcast(b"after"), Persist(1, b"v"), send(b"end")]
+    world = World({Started: effects, WorkAvailable: [Persist(2, b"d"), decide(2)], WorkDone: [Persist(3, b"last")]})
+    async with driving(world, Votes(world.trace)) as (driver, _):
+        driver.post(Started())
+        driver.post(WorkAvailable())
+        await eventually(lambda: world.trace[-1:] == ["sync"])
+    assert world.trace == [
+        "send finance before", "append p", "append c", "sync", "broadcast after", "append v", "sync",
+        "send finance end", "append d", "sync", "decide 2", "append last", "sync",
+    ]  # fmt: skip
+
+
+async def test_nothing_leaves_and_the_driver_ends_when_the_vote_log_fails() -> None:
+    world = World({Started: [Persist(1, b"p"), broadcast()]})
+    async with driving(world, Votes(world.trace, is_failing=True)) as (driver, task):
+        driver.post(Started())
+        with pytest.raises(StorageFailure):
+            await task
+    assert world.trace == ["append p"]
+
+
+async def test_a_missing_vote_log_is_made_at_the_first_vote_and_not_before() -> None:
+    world = World({Started: [broadcast(), ForgetVotes(1)], WorkAvailable: [Persist(5, b"p"), broadcast()]})
+
+    def create() -> Votes:
+        world.trace.append("create")
+        return Votes(world.trace)
+
+    async with driving(world, None, create) as (driver, _):
+        driver.post(Started())
+        driver.post(PeerConnected("finance"))
+        await eventually(lambda: len(world.events) == 2)
+        assert world.trace == ["broadcast vote"]
+        driver.post(WorkAvailable())
+        await eventually(lambda: len(world.trace) == 5)
+    assert world.trace[1:] == ["create", "append p", "sync", "broadcast vote"]
+
+
+async def test_the_vote_log_is_rewritten_when_it_is_large_and_keeps_what_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver_module, "LOG_BYTES_MAX", 50)
+    effects = [Persist(1, b"a" * 20), ForgetVotes(1), Persist(2, b"b" * 20), ForgetVotes(2), Persist(3, b"c" * 20)]
+    world = World({Started: [*effects, ForgetVotes(2)], WorkAvailable: [ForgetVotes(3)]})
+    votes = Votes(world.trace)
+    async with driving(world, votes) as (driver, _):
+        driver.keep_votes([(0, b"old")])
+        driver.post(Started())
+        await eventually(lambda: world.trace[-1:] == ["sync"])
+        assert not any(line.startswith("rewrite") for line in world.trace)  # the newest vote is still needed
+        driver.post(WorkAvailable())
+        await eventually(lambda: any(line.startswith("rewrite") for line in world.trace))
+    # The newest record stays though it is obsolete: it says how far the chain in this folder must reach.
+    assert world.trace[-1] == "rewrite " + "c" * 20
+
+
+async def test_answers_are_stepped_before_whatever_waits_in_the_queue() -> None:
+    world = World({Started: [ValidateProposal(1, 0, b"id", b"body", False)]})
+    async with driving(world, Votes([])) as (driver, _):
+        driver.post(Started())
+        driver.post(WorkAvailable())
+        await eventually(lambda: len(world.events) == 3)
+    assert [type(event) for event in world.events] == [Started, ProposalValidated, WorkAvailable]
+
+
+async def test_a_job_runs_between_steps_and_its_event_is_stepped_at_once() -> None:
+    world = World({Started: [ValidateProposal(1, 0, b"id", b"body", False)]})
+
+    async def job() -> Event | None:
+        assert not world.is_stepping
+        world.is_stepping = True
+        await asyncio.sleep(0)
+        world.is_stepping = False
+        return WorkDone()
+
+    async with driving(world, Votes([])) as (driver, _):
+        driver.post(Started())
+        performed = asyncio.create_task(driver.perform(job))
+        await asyncio.sleep(0)
+        driver.post(WorkAvailable())
+        await performed
+        await eventually(lambda: len(world.events) == 4)
+    assert [type(event) for event in world.events] == [Started, ProposalValidated, WorkDone, WorkAvailable]
+
+
+async def test_a_job_with_bad_data_tells_its_caller_and_the_driver_goes_on() -> None:
+    world = World()
+
+    async def job() -> Event | None:
+        raise KehuError(BAD_BLOCK)
+
+    async with driving(world, Votes([])) as (driver, task):
+        with pytest.raises(KehuError, match=r"test\.bad_block"):
+            await driver.perform(job)
+        driver.post(Started())
+        await eventually(lambda: world.events == [Started()])
+        assert not task.done()
+
+
+@pytest.mark.parametrize("error", [StorageFailure(STORAGE_IO), InvariantError("no"), ZeroDivisionError()], ids=str)
+async def test_a_job_that_the_node_must_not_survive_ends_the_driver_with_its_error(error: Exception) -> None:
+    async def job() -> Event | None:
+        raise error
+
+    async with driving(World(), Votes([])) as (driver, task):
+        caller = asyncio.create_task(driver.perform(job))
+        await asyncio.wait([task, caller])
+        assert task.exception() is error
+        assert caller.cancelled()
+
+
+@pytest.mark.parametrize("effect", [ValidateProposal(1, 0, b"id", b"body", False), BuildProposal(1, 0, b"parent")])
+async def test_a_failing_host_ends_the_driver_with_its_error(effect: Effect) -> None:
+    world = World({Started: [effect]}, fault=InvariantError("can't be"), now_ms=INTERVAL_MS)
+    async with driving(world, Votes([])) as (driver, task):
+        driver.post(Started())
+        with pytest.raises(InvariantError, match="can't be"):
+            await asyncio.wait_for(task, 20)
+
+
+async def test_a_caller_that_goes_away_does_not_disturb_its_job() -> None:
+    world, ran = World(), asyncio.Event()
+
+    async def job() -> Event | None:
+        ran.set()
+        return WorkDone()
+
+    async with driving(world, Votes([])) as (driver, task):
+        caller = asyncio.create_task(driver.perform(job))
+        await asyncio.sleep(0)
+        caller.cancel()
+        await ran.wait()
+        await eventually(lambda: world.events == [WorkDone()])
+        assert not task.done()
+
+
+async def test_timers_come_back_as_events_unless_cancelled_or_set_anew() -> None:
+    timers = [SetTimer("view", 1, 0), SetTimer("view", 2, 1), SetTimer("gone", 3, 0), CancelTimer("gone")]
+    world = World({Started: [*timers, CancelTimer("never set")], WorkDone: [SetTimer("late", 4, 0)]})
+    async with driving(world, Votes([])) as (driver, _):
+        driver.post(Started())
+        await eventually(lambda: TimerFired("view", 2) in world.events)
+        driver.post(WorkDone())
+        await eventually(lambda: TimerFired("late", 4) in world.events)
+    fired = [event for event in world.events if isinstance(event, TimerFired)]
+    assert fired == [TimerFired("view", 2), TimerFired("late", 4)]
+
+
+async def test_no_timer_fires_after_the_driver_has_ended() -> None:
+    world = World({Started: [SetTimer("view", 1, 5)]})
+    async with driving(world, Votes([])) as (driver, task):
+        driver.post(Started())
+        await eventually(lambda: world.events)
+        (handle,) = driver._timers.values()
+        driver.stop()
+        await task
+        assert handle.cancelled()
+
+
+async def test_one_peer_gets_its_share_of_the_queue_and_takes_none_of_the_others() -> None:
+    world = World()
+    driver = Driver(world, world, Votes([]), lambda: Votes([]), lambda: 0, 0)  # type: ignore[arg-type]
+    for _ in range(MESSAGES_PER_PEER_MAX + 7):
+        driver.receive("sales", b"flood")
+    driver.receive("finance", b"vote")
+    assert driver.dropped == 7
+    task = asyncio.create_task(driver.run())
+    await eventually(lambda: MessageReceived("finance", b"vote") in world.events)
+    driver.receive("sales", b"again")
+    await eventually(lambda: MessageReceived("sales", b"again") in world.events)
+    assert driver.dropped == 7
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_proposals_keep_their_interval_and_an_idle_primary_builds_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, pauses = World(), []
+    real_sleep = asyncio.sleep
+
+    async def sleep(delay_s: float) -> None:
+        pauses.append(round(delay_s * 1000))
+        world.now_ms += round(delay_s * 1000)
+        await real_sleep(0)
+
+    monkeypatch.setattr(driver_module.asyncio, "sleep", sleep)
+    driver = Driver(world, world, Votes([]), lambda: Votes([]), lambda: world.now_ms, INTERVAL_MS)  # type: ignore[arg-type]
+    for later_ms in (0, 30, INTERVAL_MS):  # a first proposal, one 30 ms after it, one a whole interval after that
+        world.now_ms += later_ms
+        await driver._build(BuildProposal(1, 0, b"parent"))
+    assert pauses == [INTERVAL_MS - 30]
+
+
+async def test_work_that_was_done_meanwhile_is_not_reported() -> None:
+    world = World(has_mempool=False)
+    async with driving(world, Votes([])) as (driver, _):
+        driver.work_came()
+        driver.post(Started())
+        await eventually(lambda: world.events)
+        assert world.events == [Started()]
+        world.has_mempool = True
+        for _ in range(100):
+            driver.work_came()
+        driver.post(WorkDone())
+        await eventually(lambda: WorkDone() in world.events)
+    assert world.events == [Started(), WorkAvailable(), WorkDone()]
+
+
+async def test_stopping_finishes_what_is_in_hand_and_nothing_else() -> None:
+    release = asyncio.Event()
+    world = World()
+
+    async def job() -> Event | None:
+        await release.wait()
+        return WorkDone()
+
+    async with driving(world, Votes([])) as (driver, task):
+        performed = asyncio.create_task(driver.perform(job))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        driver.post(Started())
+        driver.stop()
+        release.set()
+        await task
+        await performed
+    assert world.events == [WorkDone()]
