@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import secrets
 import shutil
@@ -12,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tools.demo.chapters import CHAPTERS
+from tools.demo.chapters import CHAPTERS, Chapter
 from tools.demo.guide import show_failure, show_guide, show_times
 from tools.demo.kehu import Kehu
 from tools.demo.narrator import Narrator
@@ -35,7 +36,10 @@ def main() -> int:
     story = make_story(folder, Narrator(sys.stdout), given.seed)
     is_kept = given.keep
     try:
-        return _play(story, given.seed, is_kept=given.keep)
+        _play(story, given.seed, is_kept=given.keep)
+        if given.facts is not None:
+            given.facts.write_text(json.dumps(story.facts, ensure_ascii=False, indent=2), encoding="utf-8")
+        return 0
     except StepFailedError as error:
         show_failure(story, error)
         is_kept = True
@@ -57,7 +61,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the network up and say how to use it")
     parser.add_argument("--folder", type=Path, help="a new or empty folder (default: a temporary one)")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 32), help="chooses customers, victims and the changed byte")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(1 << 32), help="chooses customers, victims and the changed byte"
+    )
+    parser.add_argument("--facts", type=Path, help="write what came out to this file, as JSON")
     return parser.parse_args()
 
 
@@ -67,20 +74,25 @@ def make_story(folder: Path, narrator: Narrator, seed: int) -> Story:
     return Story(folder, kehu, narrator, random.Random(seed), read_sheet(HERE / "customers.csv"))
 
 
-def _play(story: Story, seed: int, *, is_kept: bool) -> int:
+def _play(story: Story, seed: int, *, is_kept: bool) -> None:
     begun = time.monotonic()
-    story.narrator.line("Kehu 客户: six departments keep customer records together, and can prove who saw and changed what.", "bold")
+    story.narrator.line(
+        "Kehu 客户: six departments keep customer records together, and can prove who saw and changed what.", "bold"
+    )
     story.narrator.line(f"Folder {story.folder}, seed {seed}")
     for chapter in CHAPTERS:
-        story.open_chapter(chapter.title)
-        chapter.tell(story)
+        tell_chapter(story, chapter)
     seconds = time.monotonic() - begun
     if not is_kept:
         stop_network(story)
     show_times(story, seconds)
     if is_kept:
         show_guide(story)
-    return 0
+
+
+def tell_chapter(story: Story, chapter: Chapter) -> None:
+    story.open_chapter(chapter.title)
+    chapter.tell(story)
 
 
 def _stopped(story: Story, exit_: int) -> int:

@@ -23,21 +23,27 @@ def show_guide(story: Story) -> None:
     customer = story.customers[0].id
     say = story.narrator.line
     say("\nThe network is up. Copy these two lines first:", "bold")
-    say(f"  export KEHU_NETWORK={shlex.quote(str(story.network))} P={shlex.quote(str(story.kehu.passphrases))}")
-    say(f"  alias kehu={kehu}")
+    say(f"    export KEHU_NETWORK={shlex.quote(str(story.network))} P={shlex.quote(str(story.kehu.passphrases))}")
+    say(f"    alias kehu={kehu}")
     for what, line in (
         ("the nodes", "kehu network status"),
         ("what sales sees", f"kehu customer list --as {sales} --passphrase-file $P/{sales}.pass"),
         ("one customer", f"kehu customer show {customer} --as {sales} --passphrase-file $P/{sales}.pass"),
-        ("who looked at it", f"kehu customer history {customer} --kind accesses --as {auditor} --passphrase-file $P/{auditor}.pass"),
+        (
+            "who looked at it",
+            f"kehu customer history {customer} --kind accesses --as {auditor} --passphrase-file $P/{auditor}.pass",
+        ),
         ("as administrator", f"kehu grants --as {ADMINISTRATOR} --passphrase-file $P/{ADMINISTRATOR}.pass"),
         ("a number changes hands", f"kehu carrier set reassign {story.customers[0].fields['phone']}"),
         ("check everything", "kehu audit --node finance"),
         ("kill a node, start it", "kehu network down finance --kill; kehu network up finance"),
     ):  # fmt: skip
-        say(f"  {line}    # {what}")
+        say(f"  {what}:", "dim")
+        say(f"    {line}")
     say("\nStop it and remove its folder:", "bold")
-    say(f"  {kehu} network down --network {shlex.quote(str(story.network))} && rm -r {shlex.quote(str(story.folder))}")
+    say(
+        f"    {kehu} network down --network {shlex.quote(str(story.network))} && rm -r {shlex.quote(str(story.folder))}"
+    )
 
 
 def show_failure(story: Story, error: StepFailedError) -> None:

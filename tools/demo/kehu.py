@@ -53,7 +53,9 @@ class Ran:
         """The JSON, if the exit code is one of `exits`."""
         if self.exit not in exits:
             expected = " or ".join(map(str, exits))
-            raise UnexpectedError(f"exit code of `{self.shown}`", expected, f"{self.exit}\n{self.err or self.out}".strip())
+            raise UnexpectedError(
+                f"exit code of `{self.shown}`", expected, f"{self.exit}\n{self.err or self.out}".strip()
+            )
         return self.json
 
 
@@ -111,7 +113,7 @@ class Kehu:
     def start(self, wanted: Order) -> Ran:
         command = [str(kehu_command()), *wanted.arguments, "--json", *self._signer(wanted)]
         begun = time.monotonic()
-        done = subprocess.run(  # noqa: S603 - our own command, no shell
+        done = subprocess.run(
             command,
             input=None if wanted.stdin is None else json.dumps(wanted.stdin, ensure_ascii=False),
             stdin=subprocess.DEVNULL if wanted.stdin is None else None,

@@ -1,10 +1,14 @@
-"""Makes customers.csv: invented people with Chinese names, some rows at fault. `python -m tools.demo.make_customers`."""
+"""Makes customers.csv: invented people with Chinese names, and rows at fault.
+
+python -m tools.demo.make_customers
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,15 +17,88 @@ from node.carrier.numbers import parse_number
 HEADER: Final = ("姓名", "手机", "单位", "部门", "职务", "备注")
 GOOD_ROWS: Final = 208
 SEED: Final = 20_26
-SURNAMES: Final = tuple("王李张刘陈杨黄赵周吴徐孙马朱胡郭何林罗高郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤") + ("欧阳", "司马", "诸葛", "上官", "夏侯")
-GIVEN: Final = tuple("伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红波辉峰宇浩然子涵梓轩雨欣怡博文俊熙思远嘉诚晓彤志远建国海燕春梅雪莹若曦景行知秋云舒")
-CITIES: Final = ("北京", "上海", "广州", "深圳", "杭州", "成都", "武汉", "南京", "西安", "苏州", "青岛", "长沙", "郑州", "合肥", "昆明", "呼和浩特")
+SURNAMES: Final = (
+    *"王李张刘陈杨黄赵周吴徐孙马朱胡郭何林罗高郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟",
+    *"谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤",
+    *("欧阳", "司马", "诸葛", "上官", "夏侯"),
+)
+GIVEN: Final = (
+    *"伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰红波辉峰宇浩然子涵梓轩雨欣怡博文俊熙思远嘉诚晓彤志建国海燕",
+    *"春梅雪莹若曦景行知秋云舒",
+)
+CITIES: Final = (
+    "北京",
+    "上海",
+    "广州",
+    "深圳",
+    "杭州",
+    "成都",
+    "武汉",
+    "南京",
+    "西安",
+    "苏州",
+    "青岛",
+    "长沙",
+    "郑州",
+    "合肥",
+    "昆明",
+    "呼和浩特",
+)
 TRADES: Final = ("东方", "华信", "远航", "盛世", "中科", "天元", "恒通", "金桥", "联创", "博雅", "启明", "瑞丰")
-KINDS: Final = ("科技有限公司", "机械制造股份有限公司", "设计院", "人民医院", "第一中学", "农业合作社", "物流集团", "银行", "环保工程有限公司", "水务局")
-DEPARTMENTS: Final = ("采购部", "信息中心", "财务部", "总经理办公室", "生产技术部", "市场部", "设备科", "教务处", "法务部")
-POSITIONS: Final = ("总经理", "副总经理", "部门主管", "工程师", "采购经理", "主任", "科长", "会计", "项目经理", "院长助理")
+KINDS: Final = (
+    "科技有限公司",
+    "机械制造股份有限公司",
+    "设计院",
+    "人民医院",
+    "第一中学",
+    "农业合作社",
+    "物流集团",
+    "银行",
+    "环保工程有限公司",
+    "水务局",
+)
+DEPARTMENTS: Final = (
+    "采购部",
+    "信息中心",
+    "财务部",
+    "总经理办公室",
+    "生产技术部",
+    "市场部",
+    "设备科",
+    "教务处",
+    "法务部",
+)
+POSITIONS: Final = (
+    "总经理",
+    "副总经理",
+    "部门主管",
+    "工程师",
+    "采购经理",
+    "主任",
+    "科长",
+    "会计",
+    "项目经理",
+    "院长助理",
+)
 NOTES: Final = ("", "", "", "", "老客户", "上午联系", "请先发短信", "经朋友介绍,尚未见面", "合同十月到期", "“重点”项目")
-PREFIXES: Final = ("133", "135", "136", "137", "138", "139", "150", "151", "152", "158", "159", "180", "186", "187", "188", "189")
+PREFIXES: Final = (
+    "133",
+    "135",
+    "136",
+    "137",
+    "138",
+    "139",
+    "150",
+    "151",
+    "152",
+    "158",
+    "159",
+    "180",
+    "186",
+    "187",
+    "188",
+    "189",
+)
 
 
 def main() -> None:
@@ -57,8 +134,18 @@ def make_row(chance: random.Random, seen: set[str]) -> list[str]:
 def _number(chance: random.Random, seen: set[str]) -> str:
     """A number that nobody in the file has yet, in one of the forms that people write."""
     while True:
-        first, middle, last = chance.choice(PREFIXES), f"{chance.randrange(10_000):04}", f"{chance.randrange(10_000):04}"
-        mobile = (f"+86{first}{middle}{last}", f"{first}{middle}{last}", f"{first} {middle} {last}", f"{first}-{middle}-{last}", f"+86 {first} {middle} {last}")
+        first, middle, last = (
+            chance.choice(PREFIXES),
+            f"{chance.randrange(10_000):04}",
+            f"{chance.randrange(10_000):04}",
+        )
+        mobile = (
+            f"+86{first}{middle}{last}",
+            f"{first}{middle}{last}",
+            f"{first} {middle} {last}",
+            f"{first}-{middle}-{last}",
+            f"+86 {first} {middle} {last}",
+        )
         others = (
             f"010-6{middle[:3]}{last}", f"(021) 6{middle[:3]} {last}", f"+852 9{middle[:3]} {last}",
             f"{first}{middle}{last}".translate(_FULL_WIDTH),
@@ -73,11 +160,15 @@ def _number(chance: random.Random, seen: set[str]) -> str:
 _FULL_WIDTH: Final = {ord("0") + digit: ord("\uff10") + digit for digit in range(10)}  # fmt: skip
 
 
-def _with(place: int, text: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+Spoil = Callable[[list[str], list[str]], list[str]]
+"""From a row and the one before it to what is written in its place."""
+
+
+def _with(place: int, text: str) -> Spoil:
     return lambda row, _before: [*row[:place], text, *row[place + 1 :]]
 
 
-TROUBLES: Final = (
+TROUBLES: Final[tuple[tuple[str, Spoil], ...]] = (
     ("phone.malformed", _with(1, "见名片")),
     ("import.value_missing", _with(0, "")),
     ("phone.unassigned", _with(1, "1380013800")),

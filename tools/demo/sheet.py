@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-FIELDS: Final = {"姓名": "name", "手机": "phone", "单位": "organisation", "部门": "department", "职务": "position", "备注": "note"}
+FIELDS: Final = {
+    "姓名": "name",
+    "手机": "phone",
+    "单位": "organisation",
+    "部门": "department",
+    "职务": "position",
+    "备注": "note",
+}
 NOT_KNOWN: Final = "phone.no_identifier"
 
 

@@ -30,7 +30,9 @@ def _export(story: Story, export: Path) -> int:
         # A name of two characters is six bytes: in a file of this size it does not turn up by chance.
         leaked = sum(text.encode() in content for text in texts)
         step.equal("names and numbers found in the file", 0, leaked)
-        step.says(f"{made['bytes']:,} bytes, {made['last']} blocks; looked for {len(texts):,} names and numbers, found none")
+        step.says(
+            f"{made['bytes']:,} bytes, {made['last']} blocks; looked for {len(texts):,} names and numbers, found none"
+        )
     return int(made["last"])
 
 
@@ -81,7 +83,10 @@ def _find_changed_byte(story: Story, export: Path) -> None:
         finding = report["finding"]
         step.holds("the audit has a finding", finding is not None, report)
         step.equal("height of the finding", height, finding["height"])
-        step.says(f"byte {place:,} of {len(content):,}, in what belongs to height {height}: {before:#04x} became {content[place]:#04x}")
+        step.says(
+            f"byte {place:,} of {len(content):,}, in what belongs to height {height}: "
+            f"{before:#04x} became {content[place]:#04x}"
+        )
         step.says(f"found at height {finding['height']}: {finding['code']} ({finding['cause']})")
         copy.unlink()
 

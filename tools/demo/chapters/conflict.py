@@ -27,7 +27,7 @@ def _change(person: Person, customer: Customer, version: int, exits: tuple[int, 
 
 def _race(story: Story, customer: Customer, one: Person, other: Person) -> tuple[Person, Person]:
     with story.step(
-        f"{one.name} of sales and {other.name} of finance change the position of one customer at once, both from version 1",
+        f"{one.name} of sales and {other.name} of finance change a customer's position at once, both from version 1",
         "one of them wins everywhere; the other is told of the conflict with both versions, and nothing is overwritten",
     ) as step:
         people = (one, other)

@@ -25,7 +25,10 @@ def _found(story: Story) -> None:
         )  # fmt: skip
         step.equal("number of departments", 6, len(made["departments"]))
         step.says(f"chain id {made['chain_id']}")
-        step.shows(("department", "name", "node"), [(id_, name, made["nodes"][id_]) for id_, name in made["departments"].items()])
+        step.shows(
+            ("department", "name", "node"),
+            [(id_, name, made["nodes"][id_]) for id_, name in made["departments"].items()],
+        )
 
 
 def _start(story: Story) -> None:

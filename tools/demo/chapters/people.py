@@ -9,13 +9,11 @@ from tools.demo.chapters.founding import write_passphrase
 from tools.demo.kehu import Json, Order, order
 from tools.demo.story import Story
 
-GUEST = "guest"
-
 
 def tell(story: Story) -> None:
     requests = _make_keys(story)
     _enrol(story, requests)
-    _refuse_stranger(story)
+    _refuse(story)
     _log_in(story)
 
 
@@ -70,21 +68,18 @@ def _enrolment(person: Person, request: str) -> Order:
     )  # fmt: skip
 
 
-def _refuse_stranger(story: Story) -> None:
-    sales = story.person("sales")
+def _refuse(story: Story) -> None:
+    sales, finance = story.person("sales"), story.person("finance")
     with story.step(
-        f"{sales.id}, who is no administrator, tries to let somebody in",
+        f"{sales.id}, who is no administrator, tries to end {finance.id}'s part in the network",
         "the contract refuses, in every department alike, and nothing is changed",
     ) as step:
-        passphrase = str(story.kehu.passphrase_file(sales.id))
-        made = story.kehu("key", "new", GUEST, "--department", "sales", "--passphrase-file", passphrase)
-        request = _write_request(story, GUEST, made)
-        fields = {"name": "某人"}
-        problem = story.kehu(
-            "people", "enrol", GUEST, "--request", request, "--fields", "-", as_=sales.id, stdin=fields, exits=(1,)
-        )
+        problem = story.kehu("people", "revoke", finance.id, as_=sales.id, exits=(1,))
+        step.equal("code", "permission.administrator_only", problem["code"])
+        people = {row["person"]: row["status"] for row in story.kehu("people", "list", as_=ADMINISTRATOR)["people"]}
+        step.equal(f"status of {finance.id}", "active", people[finance.id])
         step.says(f"{problem['code']}: {problem['cause']}")
-        story.facts["enrolment by an operator"] = problem["code"]
+        story.facts["refused revocation"] = problem["code"]
 
 
 def _log_in(story: Story) -> None:
@@ -94,6 +89,8 @@ def _log_in(story: Story) -> None:
     ) as step:
         logins = story.kehu.together([order("login", as_=person.id) for person in story.people])
         for person, login in zip(story.people, logins, strict=True):
-            step.equal(f"who logged in as {person.id}", [person.id, person.department], [login["person"], login["department"]])
+            step.equal(
+                f"who logged in as {person.id}", [person.id, person.department], [login["person"], login["department"]]
+            )
         heights = [login["height"] for login in logins]
         step.says(f"blocks {min(heights)} to {max(heights)}")

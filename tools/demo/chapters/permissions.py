@@ -74,8 +74,12 @@ def _read_granted(story: Story, customer: Customer) -> None:
         step.equal("fields shown", {GRANTED: customer.fields[GRANTED]}, visible)
         others = {item["state"] for name, item in shown.items() if name != GRANTED}
         step.equal("states of the other fields", {"refused"}, others)
-        step.shows(("field", "value"), [(name, item["value"] or f"refused ({item['code']})") for name, item in shown.items()])
-        other_purpose = story.kehu("customer", "show", customer.id, "--purpose", "curiosity", as_=technical.id, exits=(1,))
+        step.shows(
+            ("field", "value"), [(name, item["value"] or f"refused ({item['code']})") for name, item in shown.items()]
+        )
+        other_purpose = story.kehu(
+            "customer", "show", customer.id, "--purpose", "curiosity", as_=technical.id, exits=(1,)
+        )
         _require_refused(step, other_purpose)
         step.says("for another purpose the same field is refused")
 
@@ -105,7 +109,14 @@ def _auditor_sees(story: Story, customer: Customer, refused: list[str]) -> None:
         step.shows(
             ("height", "by", "action", "purpose", "allowed", "refused"),
             [
-                (row["height"], row["by"], row["action"], row["purpose"], ", ".join(row["allowed"]), len(row["refused"]))
+                (
+                    row["height"],
+                    row["by"],
+                    row["action"],
+                    row["purpose"],
+                    ", ".join(row["allowed"]),
+                    len(row["refused"]),
+                )
                 for row in rows
             ],
         )
