@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chain import codec
 from chain.attestation import Attestation
 from chain.errors import KehuError
 from chain.execution import CallContext
@@ -17,12 +18,26 @@ from contracts.errors import (
     ATTESTATION_REVOKED_GATEWAY,
     ATTESTATION_UNKNOWN_GATEWAY,
     ATTESTATION_UNSIGNED,
+    CALL_ARGUMENTS,
 )
 from contracts.subjects import ACTIVE
 
 Heard = dict[str, list[Any]]
 """gateway -> [time_ms, outcome, identifier digest | nil] of its last answer about a customer. After a change of
 the number outcome is nil: the time still guards against reuse, the answer no longer counts."""
+
+
+ATTESTATIONS_MAX = 16
+"""In one call; a policy can't ask for more gateways."""
+
+
+def attestations_of(value: codec.Value) -> list[Attestation]:
+    """An argument that is one attestation, or a list of several. Errors: codec.shape, call.arguments."""
+    if type(value) is not list or not value or type(value[0]) is not list:
+        return [Attestation.from_value(value)]
+    if len(value) > ATTESTATIONS_MAX:
+        raise KehuError(CALL_ARGUMENTS, argument="attestation", limit=ATTESTATIONS_MAX, actual=len(value))
+    return [Attestation.from_value(item) for item in value]
 
 
 def require_about(attestation: Attestation, customer: str) -> None:

@@ -141,7 +141,7 @@ VERSION: Final = Argument("a version, from 1", is_within(1, 1 << 62))
 FLAG: Final = Argument("true or false", lambda value: type(value) is bool)
 AFTER: Final = Argument("the number to go on after, from 0", is_within(0, 1 << 62))
 LIMIT: Final = Argument("a number of rows, 1 to 100", is_within(1, 100))
-ATTESTATION: Final = Argument("an attestation (docs/spec/attestation.md)", codec.is_list)
+ATTESTATIONS: Final = Argument("an attestation (docs/spec/attestation.md) or a list of up to 16", codec.is_list)
 
 
 def next_number(view: View, counter: str) -> int:

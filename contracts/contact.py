@@ -11,7 +11,7 @@ from contracts.accesses import answer_fields, record_access
 from contracts.base import PURPOSE, RECORD, Args, methods
 from contracts.errors import PHONE_INVALID, PHONE_RECHECK_NEEDED, PHONE_TEMPORARY
 from contracts.permissions import ALLOWED, Resource, may
-from contracts.phone_identity import INVALID, REASSIGNED, TEMPORARY
+from contracts.phone_status import INVALID, REASSIGNED, TEMPORARY
 from contracts.policy import load_policy
 from contracts.records import Record, load_record
 from contracts.subjects import require_person

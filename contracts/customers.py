@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from chain import codec
-from chain.attestation import NO_ANSWER, Attestation
+from chain.attestation import NO_ANSWER
 from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
-from contracts.base import ATTESTATION, DIGESTS, FLAG, RECORD, VERSION, Args, methods, next_number, nullable, stamp
+from contracts.attestations import attestations_of
+from contracts.base import ATTESTATIONS, DIGESTS, FLAG, RECORD, VERSION, Args, methods, next_number, nullable, stamp
 from contracts.entitlements import add_assignment
 from contracts.errors import (
     FIELD_MISSING,
@@ -21,7 +22,8 @@ from contracts.errors import (
     RECORD_EXISTS,
 )
 from contracts.permissions import require_may
-from contracts.phone_identity import REASSIGNED, forget_answers, new_phone_facts, take_number
+from contracts.phone_identity import forget_answers, new_phone_facts, take_number
+from contracts.phone_status import REASSIGNED
 from contracts.policy import load_policy, require_fields
 from contracts.records import Record, load_record, require_version, write_fields
 from contracts.subjects import Subject, require_person
@@ -41,7 +43,7 @@ def register(context: CallContext, view: View, args: Args) -> codec.Value:
     if view.has(TABLE, customer):
         raise KehuError(RECORD_EXISTS, table=TABLE, record=customer)
     record = _new_record(context, view, sender)
-    stored = take_number(context, view, record, customer, digests, args)
+    stored = take_number(context, view, sender, record, customer, args)
     write_fields(context, view, sender, TABLE, customer, record, stored)
     view.put("customer_sequence", str(record["sequence"]), {"record": customer})
     add_assignment(context, view, TABLE, customer, sender.text, sender.department, sender)
@@ -79,14 +81,14 @@ def change_phone(context: CallContext, view: View, args: Args) -> codec.Value:
     if record["reason"] == REASSIGNED and not _is_answered(args["attestation"]):
         raise KehuError(PHONE_ANSWER_NEEDED, customer=customer)
     forget_answers(record)
-    stored = take_number(context, view, record, customer, digests, args)
+    stored = take_number(context, view, sender, record, customer, args)
     removed = [field for field in _NUMBER_FIELDS if field not in stored]
     write_fields(context, view, sender, TABLE, customer, record, stored, removed)
     return _outcome(customer, record)
 
 
 def _is_answered(attestation: codec.Value) -> bool:
-    return attestation is not None and Attestation.from_value(attestation).outcome != NO_ANSWER
+    return attestation is not None and any(one.outcome != NO_ANSWER for one in attestations_of(attestation))
 
 
 def _require_present(digests: Mapping[str, bytes], names: tuple[str, ...]) -> None:
@@ -115,7 +117,7 @@ METHODS: Final = methods(
     (
         "customers.register",
         register,
-        {"customer": RECORD, "fields": DIGESTS, "attestation": nullable(ATTESTATION), "temporary": FLAG},
+        {"customer": RECORD, "fields": DIGESTS, "attestation": nullable(ATTESTATIONS), "temporary": FLAG},
     ),
     ("customers.update", update, {"customer": RECORD, "version": VERSION, "fields": DIGESTS}),
     (
@@ -125,7 +127,7 @@ METHODS: Final = methods(
             "customer": RECORD,
             "version": VERSION,
             "fields": DIGESTS,
-            "attestation": nullable(ATTESTATION),
+            "attestation": nullable(ATTESTATIONS),
             "temporary": FLAG,
         },
     ),

@@ -80,6 +80,36 @@ GATEWAY_UNKNOWN = define("gateway.unknown", "no gateway has this id", "list the 
 GATEWAY_EXISTS = define("gateway.exists", "this gateway id was given out before", "choose another gateway id")
 GATEWAY_REVOKED = define("gateway.revoked", "this gateway has been revoked already", "nothing is left to do")
 
+# Invitations of customers
+INVITATION_UNKNOWN = define(
+    "invitation.unknown",
+    "this customer was never invited to enrol a key",
+    "have an administrator invite them: `kehu invite CUSTOMER`",
+)
+INVITATION_OVER = define(
+    "invitation.over",
+    "the invitation was redeemed or withdrawn; each counts once",
+    "have an administrator invite the customer again",
+)
+INVITATION_EXPIRED = define(
+    "invitation.expired", "the invitation has expired", "have an administrator invite the customer again"
+)
+INVITATION_WRONG = define(
+    "invitation.wrong",
+    "the code is not that of the customer's open invitation, or it was not used for this key",
+    "type the code as it was given; a newer invitation makes older ones void",
+)
+INVITATION_PERIOD = define(
+    "invitation.period",
+    "an invitation expires after now and within 90 days",
+    "choose another expiry",
+)
+PERMISSION_CUSTOMER = define(
+    "permission.customer",
+    "a customer's key reads what is the customer's own and sends feedback; this call is for people who work here",
+    "ask the department that you work with",
+)
+
 # Permissions
 PERMISSION_DENIED = define(
     "permission.denied",
@@ -145,7 +175,7 @@ NOT_LISTABLE = define(
 # Phone identity
 PHONE_NO_IDENTIFIER = define(
     "phone.no_identifier",
-    "no carrier's answer brings an identifier for the number, and the caller did not choose a temporary customer",
+    "no carrier's answer confirms a subscriber of the number, and the caller did not choose a temporary customer",
     "ask the carrier again, or record the customer as temporary",
 )
 PHONE_IDENTIFIER = define(
@@ -174,7 +204,7 @@ PHONE_INVALID = define(
 )
 PHONE_TEMPORARY = define(
     "phone.temporary",
-    "the customer is temporary: no carrier has named an identifier for the number yet",
+    "the customer is temporary: no carrier has confirmed a subscriber of the number yet",
     "have the number checked again later",
 )
 
@@ -209,6 +239,11 @@ ATTESTATION_OTHER_NUMBER = define(
     "attestation.other_number",
     "the attestation is about another number than the record's present one (or under another salt)",
     "ask the gateway about the present number with the present salt",
+)
+ATTESTATION_OTHER_DAY = define(
+    "attestation.other_day",
+    "the carrier was asked about another day than the one since which the number is known to be the customer's",
+    "ask the gateway again: it takes the day from the customer's record (trusted_ms)",
 )
 
 # Vault

@@ -1,15 +1,11 @@
 """The phone-identity rule: a customer counts as reachable only while the number is still the same subscriber's.
 
-What a carrier answered changes the status so (status now, answer -> status then):
+Carriers' answers come in as attestations. Each is checked and becomes a row of `answers`; it counts once
+`gateways_required` gateways agree on it, and then changes the status as `contracts.phone_status` says.
 
-  (recorded)             found -> valid; else refused, or temporary as the caller chose
-  temporary              found -> valid, the identifier is set; none -> temporary
-  valid                  the same identifier -> valid; another -> invalid reassigned; none -> invalid unavailable
-  invalid (unavailable)  as valid
-  invalid (reassigned)   stays; only the customer's new number with its own answer ends it
-  any                    no_answer -> unchanged, but recorded
-
-An answer counts once `gateways_required` gateways agree on it.
+trusted_ms of a record is since when the number is known to be this customer's: when it was recorded, later when the
+last answer that confirmed the subscriber came. A platform that says whether the subscriber changed "since" is believed
+for that day only: for an earlier one it could name the change to this customer, for a later one it could miss a change.
 """
 
 from __future__ import annotations
@@ -19,52 +15,35 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chain import codec
-from chain.attestation import NO_ANSWER, NONE, Attestation
+from chain.attestation import DATED, DAY_MS, FOUND, NO_ANSWER, Attestation
 from chain.crypto import digest
 from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
-from contracts.attestations import Heard, require_about, require_attestation
-from contracts.base import ATTESTATION, Args, is_record_id, methods, stamp
-from contracts.errors import CALL_ARGUMENTS, PHONE_IDENTIFIER, PHONE_NO_IDENTIFIER
+from contracts.attestations import Heard, attestations_of, require_about, require_attestation
+from contracts.base import ATTESTATIONS, RECORD, Args, is_record_id, methods, optional, stamp
+from contracts.errors import (
+    ATTESTATION_OTHER_DAY,
+    CALL_ARGUMENTS,
+    PEOPLE_WRONG_NODE,
+    PHONE_IDENTIFIER,
+    PHONE_NO_IDENTIFIER,
+)
 from contracts.permissions import require_may
+from contracts.phone_status import TEMPORARY, UNASKED, VALID, Standing, judge
 from contracts.policy import load_policy
 from contracts.records import Record, load_record, write_fields
-from contracts.subjects import ACTIVE, Subject, resolve_sender
+from contracts.subjects import ACTIVE, Subject, resolve_sender, subject_of_person
 
-VALID: Final = "valid"
-TEMPORARY: Final = "temporary"
-INVALID: Final = "invalid"
-REASSIGNED: Final = "reassigned"
-UNAVAILABLE: Final = "unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A customer's phone status: reason is None unless invalid; identifier is a digest or None."""
-
-    status: str
-    reason: str | None
-    identifier: bytes | None
-
-
-def judge(now: Standing, outcome: str, identifier: bytes | None) -> Standing:
-    """What an agreed answer makes of a status; the table above."""
-    if outcome == NO_ANSWER or now.reason == REASSIGNED:
-        return now
-    if outcome == NONE:
-        return now if now.status == TEMPORARY else Standing(INVALID, UNAVAILABLE, now.identifier)
-    if now.identifier is None or now.identifier == identifier:
-        return Standing(VALID, None, identifier)
-    return Standing(INVALID, REASSIGNED, now.identifier)
-
-
-_UNASKED: Final = Standing(TEMPORARY, None, None)
+_EAST_MS: Final = 14 * 3_600_000
+_WEST_MS: Final = 12 * 3_600_000
+"""How far time zones are from UTC. A platform counts days in its own; the contract takes any that there is."""
 
 
 def new_phone_facts() -> dict[str, Any]:
     """The phone's public facts of a record that no carrier has been asked about."""
-    return {"status": TEMPORARY, "reason": None, "checked_ms": None, "answers": 0, "gateways": {}}
+    facts = {"status": TEMPORARY, "reason": None, "checked_ms": None, "trusted_ms": None}
+    return {**facts, "answers": 0, "gateways": {}}
 
 
 def standing_of(record: Record) -> Standing:
@@ -72,25 +51,84 @@ def standing_of(record: Record) -> Standing:
     return Standing(record["status"], record["reason"], None if identifier is None else identifier[0])
 
 
-def hear(
-    context: CallContext, view: View, record: Record, now: Standing, phone_digest: bytes, attestation: Attestation
-) -> Standing:
-    """Takes an attestation: checks it, notes it in `record` and in the answers, and says what follows from `now`.
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Answers about one record's number, taken one by one; who brings them, and who wanted to know (None: a schedule).
 
-    The caller stores the record, with the identifier if there is a new one. Errors: attestation.*.
+    `since_ms`: the moment since which a platform is to vouch for the subscriber; None for a number that is new, for
+    which it is the moment of the answer itself.
     """
-    policy = load_policy(view)["phone"]
-    heard: Heard = record["gateways"]
-    require_attestation(context, view, attestation, phone_digest, heard, policy)
-    heard[attestation.gateway] = [attestation.time_ms, attestation.outcome, attestation.identifier_digest]
-    is_agreed = attestation.outcome != NO_ANSWER and _is_agreed(context, view, attestation, heard, policy)
-    then = judge(now, attestation.outcome, attestation.identifier_digest) if is_agreed else now
-    if is_agreed:
-        record["checked_ms"] = attestation.time_ms
-    record["status"], record["reason"] = then.status, then.reason
-    record["answers"] += 1
-    _write_answer(context, view, record, attestation, is_agreed)
-    return then
+
+    context: CallContext
+    view: View
+    record: Record
+    phone_digest: bytes
+    since_ms: int | None
+    by: Subject
+    asked_by: str | None
+
+    def take(self, now: Standing, attestation: Attestation) -> Standing:
+        """Checks an attestation, notes it in `record` and in the answers, and says what follows from `now`.
+
+        The caller stores the record, with the identifier if there is a new one. Errors: attestation.*.
+        """
+        context, view, record = self.context, self.view, self.record
+        policy = load_policy(view)["phone"]
+        heard: Heard = record["gateways"]
+        require_attestation(context, view, attestation, self.phone_digest, heard, policy)
+        _require_day(attestation, attestation.time_ms if self.since_ms is None else self.since_ms)
+        heard[attestation.gateway] = [attestation.time_ms, attestation.outcome, attestation.identifier_digest]
+        is_agreed = (
+            attestation.outcome != NO_ANSWER
+            and _is_agreed(context, view, attestation, heard, policy)
+            and not _is_late_identifier(now, record, attestation, policy)
+        )
+        then = judge(now, attestation.outcome, attestation.identifier_digest) if is_agreed else now
+        if is_agreed:
+            record["checked_ms"] = attestation.time_ms
+        if is_agreed and then.status == VALID:
+            record["trusted_ms"] = attestation.time_ms
+        record["status"], record["reason"] = then.status, then.reason
+        record["answers"] += 1
+        self._write_answer(attestation, is_agreed=is_agreed)
+        return then
+
+    def _write_answer(self, attestation: Attestation, *, is_agreed: bool) -> None:
+        answer = {
+            "outcome": attestation.outcome,
+            "since_day": attestation.since_day,
+            "gateway": attestation.gateway,
+            "carrier": attestation.carrier,
+            "asked_ms": attestation.time_ms,
+            "attestation": digest("attestation", codec.encode_flat(attestation.to_value())),
+            "agreed": is_agreed,
+            "status": self.record["status"],
+            "reason": self.record["reason"],
+            "by": self.by.text,
+            "asked_by": self.asked_by,
+            **stamp(self.context),
+        }
+        self.view.put("answers", f"{attestation.customer}.{self.record['answers']}", answer)
+
+
+def _require_day(attestation: Attestation, since_ms: int) -> None:
+    """Errors: attestation.other_day."""
+    if attestation.outcome not in DATED or attestation.since_day is None:
+        return
+    first, last = (since_ms - _WEST_MS) // DAY_MS, (since_ms + _EAST_MS) // DAY_MS
+    if not first <= attestation.since_day <= last:
+        raise KehuError(ATTESTATION_OTHER_DAY, first=first, last=last, actual=attestation.since_day)
+
+
+def _is_late_identifier(now: Standing, record: Record, attestation: Attestation, policy: Mapping[str, int]) -> bool:
+    """Whether a first identifier comes too late to be this customer's for certain.
+
+    A customer whom Number Recycling confirmed has no identifier. One that a look-up finds is taken as theirs while
+    that confirmation would still do for contact; later it could be a new subscriber's.
+    """
+    if attestation.outcome != FOUND or now.identifier is not None or now.status == TEMPORARY:
+        return False
+    return bool(attestation.time_ms - record["trusted_ms"] > policy["contact_age_ms_max"])
 
 
 def _is_agreed(
@@ -110,39 +148,26 @@ def _is_agreed(
     return agreeing >= required
 
 
-def _write_answer(context: CallContext, view: View, record: Record, attestation: Attestation, is_agreed: bool) -> None:
-    answer = {
-        "outcome": attestation.outcome,
-        "gateway": attestation.gateway,
-        "carrier": attestation.carrier,
-        "asked_ms": attestation.time_ms,
-        "attestation": digest("attestation", codec.encode_flat(attestation.to_value())),
-        "agreed": is_agreed,
-        "status": record["status"],
-        "reason": record["reason"],
-        **stamp(context),
-    }
-    view.put("answers", f"{attestation.customer}.{record['answers']}", answer)
-
-
 def take_number(
-    context: CallContext, view: View, record: Record, customer: str, digests: Mapping[str, bytes], args: Args
+    context: CallContext, view: View, sender: Subject, record: Record, customer: str, args: Args
 ) -> dict[str, bytes]:
-    """A number that is new to `record` (a fresh one or a changed phone), with its own answer if there is one.
+    """A number that is new to `record` (a fresh one or a changed phone), with its own answers if there are any.
 
     Gives the field digests to store. Errors: phone.no_identifier, phone.identifier_unattested, attestation.*.
     """
-    then = _UNASKED
+    digests: dict[str, bytes] = args["fields"]
+    then = UNASKED
     record["status"], record["reason"], record["checked_ms"] = then.status, then.reason, None
-    if args["attestation"] is not None:
-        attestation = Attestation.from_value(args["attestation"])
+    record["trusted_ms"] = context.time_ms
+    hearing = Hearing(context, view, record, digests["phone"], None, sender, sender.text)
+    for attestation in [] if args["attestation"] is None else attestations_of(args["attestation"]):
         require_about(attestation, customer)
-        then = hear(context, view, record, then, digests["phone"], attestation)
+        then = hearing.take(then, attestation)
     if digests.get("identifier", then.identifier) != then.identifier:
         raise KehuError(PHONE_IDENTIFIER, customer=customer)
     if then.identifier is not None:
         return {**digests, "identifier": then.identifier}
-    if not args["temporary"]:
+    if then.status != VALID and not args["temporary"]:
         raise KehuError(PHONE_NO_IDENTIFIER, customer=customer)
     return dict(digests)
 
@@ -153,17 +178,22 @@ def forget_answers(record: Record) -> None:
 
 
 def record_answer(context: CallContext, view: View, args: Args) -> codec.Value:
-    """An answer about a recorded customer, brought by a gateway, a node, or somebody who may change the number."""
+    """Answers about a recorded customer, brought by a gateway, a node, or somebody who may change the number."""
     sender = resolve_sender(context, view)
-    attestation = Attestation.from_value(args["attestation"])
-    customer = attestation.customer
+    attestations = attestations_of(args["attestation"])
+    customer = attestations[0].customer
     if not is_record_id(customer):
         raise KehuError(CALL_ARGUMENTS, call="phone.record", argument="attestation", expected="a customer's id in it")
     record = load_record(view, "customers", customer)
     if sender.kind == "person":
         require_may(view, sender, "change", "customers", customer, ["phone"], context.time_ms)
-    before = standing_of(record)
-    then = hear(context, view, record, before, record["fields"]["phone"][0], attestation)
+    before = then = standing_of(record)
+    asked_by = _asked_by(view, sender, args.get("asked_by"))
+    phone_digest, since_ms = record["fields"]["phone"][0], record["trusted_ms"]
+    hearing = Hearing(context, view, record, phone_digest, since_ms, sender, asked_by)
+    for attestation in attestations:
+        require_about(attestation, customer)
+        then = hearing.take(then, attestation)
     _store(context, view, sender, customer, record, before, then)
     return {
         "customer": customer,
@@ -172,6 +202,18 @@ def record_answer(context: CallContext, view: View, args: Args) -> codec.Value:
         "version": record["version"],
         "answer": record["answers"],
     }
+
+
+def _asked_by(view: View, sender: Subject, person: str | None) -> str | None:
+    """Who wanted to know, as the sender's node says; people who send speak for themselves."""
+    if sender.kind == "person":
+        return sender.text
+    if person is None:
+        return None
+    asker = subject_of_person(view, person)
+    if asker.department != sender.department:
+        raise KehuError(PEOPLE_WRONG_NODE, expected=asker.department, actual=sender.department)
+    return asker.text
 
 
 def _store(
@@ -185,4 +227,4 @@ def _store(
         view.put("customers", customer, record)
 
 
-METHODS: Final = methods(("phone.record", record_answer, {"attestation": ATTESTATION}))
+METHODS: Final = methods(("phone.record", record_answer, {"attestation": ATTESTATIONS, "asked_by": optional(RECORD)}))

@@ -4,7 +4,8 @@
   rules             [{department, table | "*", actions, fields | ["*"], scope}, ...]; deny unless one matches
   tables            table -> its personal fields
   vault_holders_min departments that must hold a transaction's values before it is proposed
-  phone             {attestation_age_ms_max, attestation_ahead_ms_max, contact_age_ms_max, gateways_required}
+  phone             {attestation_age_ms_max, attestation_ahead_ms_max, contact_age_ms_max, gateways_required,
+                    sweep_age_ms: how old an answer may get before a sweep asks again}
 
 Scopes: "all" records; "assigned": those assigned to the person; "department": those assigned to the person's
 department or to the person. A rule applies to a department's administrators and operators.
@@ -70,6 +71,7 @@ def default_policy(departments: Sequence[str] = DEPARTMENTS) -> dict[str, Any]:
             "attestation_ahead_ms_max": 60_000,
             "contact_age_ms_max": DAYS_MS,
             "gateways_required": 1,
+            "sweep_age_ms": 7 * DAYS_MS,
         },
     }
 
@@ -175,6 +177,7 @@ _PHONE: Final[dict[str, codec.Check]] = {
     "attestation_ahead_ms_max": is_within(0, DAYS_MS),
     "contact_age_ms_max": is_within(1_000, 3_650 * DAYS_MS),
     "gateways_required": is_within(1, 16),
+    "sweep_age_ms": is_within(1_000, 3_650 * DAYS_MS),
 }
 _PARTS: Final[dict[str, codec.Check]] = {
     "neighbours": _is_order,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chain import codec
-from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD, Attestation
+from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
 from chain.batch import Batch
 from chain.errors import CATALOGUE, KehuError
 from chain.execution import CONTRACT_FAULT, BlockFacts, execute
@@ -21,6 +21,7 @@ from chain.ledger import Ledger
 from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Call, Transaction
+from contracts.attestations import attestations_of
 from contracts.base import EVERY, count_of
 from contracts.permissions import holders
 from contracts.policy import load_policy
@@ -59,10 +60,11 @@ def _named(call: Call) -> Iterator[Wanted]:
 
 def _attested(call: Call) -> Iterator[Wanted]:
     try:
-        attestation = Attestation.from_value(call.args.get("attestation"))
+        attestations = attestations_of(call.args.get("attestation"))
     except KehuError:
         return
-    yield from _wanted(CUSTOMER_TABLE, attestation.customer, IDENTIFIER_FIELD, attestation.identifier_digest)
+    for one in attestations:
+        yield from _wanted(CUSTOMER_TABLE, one.customer, IDENTIFIER_FIELD, one.identifier_digest)
 
 
 def _wanted(table: str, record: str, field: str, digest: codec.Value) -> Iterator[Wanted]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from chain.attestation import FOUND, Attestation, Outcome, sign_attestation
+from chain.attestation import DATED, FOUND, Attestation, Outcome, sign_attestation
 from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
@@ -158,8 +158,12 @@ class Office:
         gateway: str = "g1",
         signer: str | None = None,
         age_ms: int = 0,
+        since_day: int | None = None,
     ) -> Attestation:
-        """What the gateway hears just before the next block."""
+        """What the gateway hears just before the next block; dated outcomes are about today if nothing else is said."""
+        time_ms = self.time_ms + 1_000 - age_ms
+        if outcome in DATED and since_day is None:
+            since_day = time_ms // DAY_MS
         return sign_attestation(
             key_of(signer or f"gateway {gateway}"),
             self.chain_id,
@@ -168,7 +172,8 @@ class Office:
             outcome=outcome,
             identifier_digest=self.identifier(customer, identifier or "") if outcome == FOUND else None,
             carrier="carrier-1",
-            time_ms=self.time_ms + 1_000 - age_ms,
+            time_ms=time_ms,
+            since_day=since_day,
             gateway=gateway,
             nonce=self._nonce.to_bytes(16, "big"),
         )

@@ -14,6 +14,7 @@ DIGEST = bytes(32)
 ARGUMENTS: dict[str, Any] = {
     "actions": ["read"],
     "after": 0,
+    "asked_by": None,
     "attestation": None,
     "customer": "c1",
     "department": "sales",
@@ -40,6 +41,7 @@ LISTS_FIELDS = ("permissions.grant", "access.read", "access.list", "vault.record
 BAD: dict[str, list[Any]] = {
     "actions": [[], ["delete"], ["read", "read"], "read", [1], ["read"] * 5],
     "after": [-1, True, "0", 1 << 63],
+    "asked_by": ["", "Li", "李", 1],
     "attestation": [{}, b"", "x"],
     "customer": ["", "C1", "张三", "a/b", "a.b", "-a", "a" * 65, 1, None, "a\n"],
     "department": ["", "1a", "Sales", "a" * 33, "a-b", None],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.phone_identity import Standing, judge
+from contracts.phone_status import Standing, judge
 from contracts.policy import default_policy
 from tests.contracts.office import DAY_MS, Office
 
