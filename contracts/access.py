@@ -32,7 +32,7 @@ from contracts.errors import NOT_LISTABLE
 from contracts.permissions import Case
 from contracts.policy import load_policy, require_fields, require_table
 from contracts.records import SEQUENCES, chosen_fields, load_record
-from contracts.subjects import Subject, require_person
+from contracts.subjects import Subject, require_person, require_person_or_customer
 
 LOOKED_AT_MAX: Final = 1_000
 """Records that one access.list looks at; the reader goes on from `next`."""
@@ -42,7 +42,7 @@ VALUES_MAX: Final = 1_000
 
 def login(context: CallContext, view: View, args: Args) -> codec.Value:
     """A person comes in at the own department's node."""
-    sender = require_person(context, view)
+    sender = require_person_or_customer(context, view)
     number = next_number(view, f"logins.{sender.id}")
     row = {"node": context.admitted_by, "key": context.key.hex(), "purpose": args.get("purpose"), **stamp(context)}
     view.put("logins", f"{sender.id}.{number}", row)
@@ -56,7 +56,7 @@ def login(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def read(context: CallContext, view: View, args: Args) -> codec.Value:
-    sender, table, record_id = require_person(context, view), args["table"], args["record"]
+    sender, table, record_id = require_person_or_customer(context, view), args["table"], args["record"]
     record = load_record(view, table, record_id)
     known = _require_asked(view, table, args["fields"])
     case = Case(view, sender, "read", table, args["purpose"], context.time_ms)

@@ -1,6 +1,7 @@
 """The history of a record: its changes, who accessed it, what carriers answered. Rows hold no values.
 
-For those who may read any field of the record, and for auditors. Looking at the history is an access too.
+For those who may read any field of the record, for auditors, and for customers of what is their own; customers are
+told the departments and not who works there. Looking at the history is an access too.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from contracts.base import (
     require_early,
 )
 from contracts.errors import PERMISSION_DENIED
+from contracts.own import is_customer, is_own
 from contracts.permissions import ALLOWED, Decision, Resource, may
 from contracts.policy import load_policy, require_table
 from contracts.records import Record, load_record
-from contracts.subjects import AUDITOR, Subject, require_person
+from contracts.subjects import AUDITOR, Subject, require_person_or_customer
 
 CHANGES: Final = "changes"
 ACCESSES: Final = "accesses"
@@ -38,12 +40,14 @@ ANSWERS: Final = "answers"
 
 def history(context: CallContext, view: View, args: Args) -> codec.Value:
     require_early(context)
-    sender, table, record_id = require_person(context, view), args["table"], args["record"]
+    sender, table, record_id = require_person_or_customer(context, view), args["table"], args["record"]
     record, kind = load_record(view, table, record_id), args.get("kind") or CHANGES
     require_table(load_policy(view), table)
     decision = may_see_history(view, sender, table, record_id, args["purpose"], context.time_ms)
     last = _last_row(view, kind, table, record_id, record) if decision.allowed else 0
     rows = _rows(view, kind, table, record_id, args["after"], min(last, args["after"] + args["limit"]))
+    if is_customer(sender):
+        rows = [_for_customer(row, sender) for row in rows]
     outcome: dict[str, Any] = {"kind": kind, "code": decision.code}
     record_access(context, view, sender, table, record_id, "history", args["purpose"], {}, **outcome)
     more = args["after"] + len(rows)
@@ -59,6 +63,8 @@ def history(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def may_see_history(view: View, subject: Subject, table: str, record_id: str, purpose: str, time_ms: int) -> Decision:
+    if is_customer(subject) and is_own(view, subject.id, table, record_id):
+        return Decision(True, "own", ALLOWED)
     decision = may(view, subject, "read", Resource(table, record_id, None, purpose), time_ms)
     if decision.code == PERMISSION_DENIED.code and subject.role == AUDITOR:
         return Decision(True, "role:auditor", ALLOWED)
@@ -78,6 +84,12 @@ def _rows(view: View, kind: str, table: str, record_id: str, after: int, until: 
     prefix = record_id if kind == ANSWERS else f"{table}.{record_id}"
     found = ((number, view.get(kind, f"{prefix}.{number}")) for number in range(after + 1, until + 1))
     return [{"number": number, **row} for number, row in found if row is not None]
+
+
+def _for_customer(row: dict[str, Any], customer: Subject) -> dict[str, Any]:
+    """Departments, not people; `own` marks what the customer did."""
+    shown = {name: value for name, value in row.items() if name not in ("by", "gateway")}
+    return {**shown, "own": row.get("by") == customer.text}
 
 
 METHODS: Final = methods(

@@ -48,6 +48,7 @@ from contracts.subjects import (
     require_administrator,
     require_department,
     require_person,
+    require_person_or_customer,
     require_possession,
     retire_key,
 )
@@ -90,7 +91,7 @@ def add_person(view: View, person_id: str, department: str, role: str, key_hex: 
 
 def rotate_key(context: CallContext, view: View, args: Args) -> codec.Value:
     """Gives a person a new key; the old ones are revoked. By the person, or by an administrator."""
-    sender = require_person(context, view)
+    sender = require_person_or_customer(context, view)
     _require_self_or_administrator(sender, args["person"])
     record = _active_person(view, args["person"])
     require_possession(context, args["person"], args["key"], args["possession"])
@@ -103,7 +104,7 @@ def rotate_key(context: CallContext, view: View, args: Args) -> codec.Value:
 
 def revoke_key(context: CallContext, view: View, args: Args) -> codec.Value:
     """Ends a person's key. By the person it belongs to, or by an administrator."""
-    sender = require_person(context, view)
+    sender = require_person_or_customer(context, view)
     row = view.get("keys", args["key"])
     if row is None:
         raise KehuError(KEYS_UNKNOWN, key=args["key"])

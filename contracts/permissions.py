@@ -25,8 +25,9 @@ from contracts.errors import (
     PERMISSION_DENIED,
     TABLE_UNKNOWN,
 )
+from contracts.own import is_own
 from contracts.policy import ALL, ASSIGNED, load_policy, rule_name
-from contracts.subjects import ACTIVE, WORKING_ROLES, Subject
+from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject
 
 ALLOWED: Final = "ok"
 
@@ -84,6 +85,7 @@ class Case:
         self._person = f"person:{subject.id}"
         department = "" if person is None else person["department"]
         self._department = f"department:{department}"
+        self._customer = subject.id if person is not None and person["role"] == CUSTOMER else None
         self._rules = [
             rule
             for rule in _rules_for(policy, table, (action,))
@@ -97,6 +99,8 @@ class Case:
             return Decision(False, None, self._refusal)
         if field is not None and field not in self._known_fields:
             return Decision(False, None, FIELD_UNKNOWN.code)
+        if self._customer is not None and not self._is_for_customer(self._customer, record):
+            return Decision(False, None, PERMISSION_DENIED.code)
         for rule in self._rules:
             if covers(rule["fields"], field) and self._is_in_scope(rule["scope"], record):
                 return Decision(True, rule_name(rule), ALLOWED)
@@ -107,6 +111,10 @@ class Case:
 
     def decide_fields(self, record: str | None, fields: Sequence[str]) -> dict[str, Decision]:
         return {field: self.decide(record, field) for field in fields}
+
+    def _is_for_customer(self, customer: str, record: str | None) -> bool:
+        """Customers read what is their own, whatever else they may be granted."""
+        return self._action == "read" and is_own(self._view, customer, self._table, record)
 
     def _is_in_scope(self, scope: str, record: str | None) -> bool:
         if scope == ALL or record is None:
@@ -132,10 +140,12 @@ class Case:
         return self._about
 
     def _grants(self, record: str) -> list[tuple[str, dict[str, Any]]]:
-        """Live grants of the person, then of the department, for this action and purpose."""
+        """Live grants of the person, then of the department, for this action and purpose. Customers are served by
+        the administration and no part of it."""
+        subjects = (self._person, self._department) if self._customer is None else (self._person,)
         return [
             (grant_id, terms)
-            for subject in (self._person, self._department)
+            for subject in subjects
             for grant_id, terms in grants_of(self._view, subject, self._table, record).items()
             if self._action in terms["actions"]
             and terms["purpose"] in (EVERY, self._purpose)

@@ -11,7 +11,7 @@ from chain.execution import CallContext, Contracts
 from chain.genesis import Genesis
 from chain.state import View
 from chain.transaction import Call
-from contracts import access, contact, customers, gateways, grants, history, people, phone_identity, vault
+from contracts import access, contact, customers, gateways, grants, history, invitations, people, phone_identity, vault
 from contracts.base import Method, shown_name
 from contracts.errors import CALL_UNKNOWN
 from contracts.genesis import write_genesis
@@ -20,6 +20,7 @@ METHODS: Final[Mapping[str, Method]] = {
     **people.METHODS,
     **gateways.METHODS,
     **customers.METHODS,
+    **invitations.METHODS,
     **phone_identity.METHODS,
     **grants.METHODS,
     **access.METHODS,

@@ -23,6 +23,7 @@ from contracts.errors import (
     PEOPLE_UNKNOWN,
     PEOPLE_WRONG_NODE,
     PERMISSION_ADMINISTRATOR,
+    PERMISSION_CUSTOMER,
 )
 
 ACTIVE: Final = "active"
@@ -30,7 +31,10 @@ REVOKED: Final = "revoked"
 ADMINISTRATOR: Final = "administrator"
 OPERATOR: Final = "operator"
 AUDITOR: Final = "auditor"
+CUSTOMER: Final = "customer"
+"""Somebody whose data this is, enrolled by an invitation (contracts.invitations) and served by the administration."""
 ROLES: Final = (ADMINISTRATOR, OPERATOR, AUDITOR)
+"""What people who work here are enrolled as."""
 WORKING_ROLES: Final = (ADMINISTRATOR, OPERATOR)
 """Roles to which the rules of the policy apply; an auditor has the history, and beyond it only what is granted."""
 POSSESSION_PURPOSE: Final = "key-possession"
@@ -91,7 +95,18 @@ def _resolve_person(context: CallContext, view: View, row: dict[str, Any]) -> Su
 
 
 def require_person(context: CallContext, view: View) -> Subject:
-    """The sender, who must be a person. Errors: those of `resolve_sender`, keys.wrong_kind."""
+    """The sender, who must be a person who works here.
+
+    Errors: those of `resolve_sender`, keys.wrong_kind, permission.customer.
+    """
+    subject = require_person_or_customer(context, view)
+    if subject.role == CUSTOMER:
+        raise KehuError(PERMISSION_CUSTOMER, subject=subject.text)
+    return subject
+
+
+def require_person_or_customer(context: CallContext, view: View) -> Subject:
+    """As `require_person`, for the few calls that customers may make too."""
     return require_kind(context, view, "person")
 
 

@@ -82,11 +82,13 @@ def test_the_table_of_digest_tags_is_the_codes() -> None:
 
 def test_the_table_of_purposes_is_the_codes() -> None:
     from consensus.messages import NewView, PrePrepare, ViewChange
+    from contracts.invitations import INVITATION_PURPOSE
     from contracts.subjects import POSSESSION_PURPOSE
     from node.transport import HELLO_PURPOSE
 
     consensus = (PrePrepare.kind, ViewChange.kind, NewView.kind)
-    expected = {"transaction", "batch", *PHASES, attestation.PURPOSE, POSSESSION_PURPOSE, HELLO_PURPOSE, *consensus}
+    of_people = (POSSESSION_PURPOSE, INVITATION_PURPOSE)
+    expected = {"transaction", "batch", *PHASES, attestation.PURPOSE, *of_people, HELLO_PURPOSE, *consensus}
     documented = [row[0] for row in rows("signatures", "purpose")]
     assert sorted(documented) == sorted(expected)
     assert set(calls("sign")) <= expected
