@@ -20,6 +20,8 @@ class ReplicaConfig:
     """Where the doubling ends, so that a long outage does not cost a long recovery."""
     retransmit_ms: int = 500
     """How often a replica that has work and makes no progress repeats what it said."""
+    block_interval_ms: int = 0
+    """How long the drivers of this network pause between proposals on purpose; no primary is blamed for it."""
     body_bytes_max: int = 8 << 20
     """The largest block body that is accepted or sent."""
     height_window: int = 2

@@ -305,7 +305,26 @@ class ProposalReply:
         return cls(*checked[1:])
 
 
-Message: TypeAlias = PrePrepare | VoteMessage | ViewChange | NewView | Status | ProposalRequest | ProposalReply
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """The sender finds the primary of `view` too slow, at the time of `height`. Unsigned: it counts for its sender."""
+
+    height: int
+    view: int
+
+    kind = "complaint"
+
+    def to_bytes(self) -> bytes:
+        return codec.encode_flat([self.kind, self.height, self.view])
+
+    @classmethod
+    def from_value(cls, value: codec.Value) -> Complaint:
+        return cls(*codec.fields(value, cls.kind, _any, codec.is_uint, codec.is_uint)[1:])
+
+
+Message: TypeAlias = (
+    PrePrepare | VoteMessage | ViewChange | NewView | Status | ProposalRequest | ProposalReply | Complaint
+)
 
 _PARSERS: Final[dict[str, Callable[[codec.Value], Message]]] = {
     PrePrepare.kind: PrePrepare.from_value,
@@ -315,6 +334,7 @@ _PARSERS: Final[dict[str, Callable[[codec.Value], Message]]] = {
     Status.kind: Status.from_value,
     ProposalRequest.kind: ProposalRequest.from_value,
     ProposalReply.kind: ProposalReply.from_value,
+    Complaint.kind: Complaint.from_value,
 }
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from chain.crypto import Signer, Verifier, verify
 from chain.errors import InvariantError, KehuError
-from consensus import evidence, new_view, ordering, pacing, recovery, view_change
+from consensus import evidence, new_view, ordering, pacing, recovery, slowness, view_change
 from consensus.config import ReplicaConfig
 from consensus.effects import Effect, ForgetVotes, ObserverChanged, ViewEntered
 from consensus.events import (
@@ -37,6 +37,7 @@ from consensus.events import (
 )
 from consensus.message_log import HeightMessage, coordinates
 from consensus.messages import (
+    Complaint,
     NewView,
     PrePrepare,
     ProposalReply,
@@ -51,6 +52,7 @@ from consensus.votes import records_above
 
 RULES: Final[tuple[Callable[[ReplicaState], bool], ...]] = (
     ordering.decide,
+    slowness.lose_patience,
     view_change.leave,
     view_change.join,
     new_view.open_view,
@@ -121,6 +123,7 @@ class Replica:
                 break
         else:
             raise InvariantError(f"the rules do not come to rest at height {state.at.height} view {state.at.view}")
+        slowness.observe(state)
         pacing.pace(state)
         return tuple(state.out)
 
@@ -177,7 +180,9 @@ def _on_appended(state: ReplicaState, event: Appended) -> None:
         return
     if event.certificate.height != event.height or event.certificate.block_id != event.block_id:
         raise InvariantError(f"the block appended at height {event.height} has the certificate of another one")
-    before = state.at
+    before, has_judged = state.at, event.height == state.at.height and event.certificate.view == state.at.view
+    if has_judged:
+        slowness.judge(state)
     epoch, known = event.certificate.epoch, (event.validators, state.validators)
     state.certifiers = next((validators for validators in known if validators.epoch == epoch), None)
     state.head = Head(event.height, event.block_id, event.certificate, event.validators)
@@ -189,8 +194,21 @@ def _on_appended(state: ReplicaState, event: Appended) -> None:
         state.emit(ViewEntered(at.height, at.view, state.validators.primary(at.view), at.is_active))
     state.future.forget_strangers(state.validators.departments)
     recovery.stop_observing(state)
+    _watch_primary(state, has_judged=has_judged)
     for sender, message in state.future.take(at.height):
         _on_height_message(state, sender, message)
+
+
+def _watch_primary(state: ReplicaState, *, has_judged: bool) -> None:
+    """P2: the account goes on as long as the view does; who has had enough says so at every height."""
+    at, watch = state.at, state.watch
+    if not has_judged:
+        watch.begin_view()
+        return
+    watch.begin_height()
+    if slowness.has_had_enough(state) and state.may_vote:
+        watch.complaints[state.me] = (at.height, at.view)
+        state.broadcast(Complaint(at.height, at.view))
 
 
 def _on_bytes(state: ReplicaState, sender: str, data: bytes) -> None:
@@ -209,6 +227,8 @@ def _on_bytes(state: ReplicaState, sender: str, data: bytes) -> None:
             ordering.on_proposal_request(state, sender, message)
         case ProposalReply():
             ordering.on_proposal_reply(state, sender, message)
+        case Complaint(height, view):
+            slowness.on_complaint(state, sender, height, view)
         case _:
             _sort_by_height(state, sender, message)
 

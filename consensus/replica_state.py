@@ -17,6 +17,7 @@ from consensus.config import ReplicaConfig
 from consensus.effects import Broadcast, Effect, Persist, Send, ViewEntered
 from consensus.message_log import FutureMessages, MessageLog
 from consensus.messages import Message, NewView
+from consensus.slowness import PrimaryWatch
 from consensus.votes import Record
 
 CHECKED_CERTIFICATES_MAX = 256
@@ -100,6 +101,7 @@ class ReplicaState:
     proven_height: int = 0
     """The highest height for which somebody showed a commit certificate."""
     future: FutureMessages = field(default_factory=FutureMessages)
+    watch: PrimaryWatch = field(default_factory=PrimaryWatch)
     timers: dict[str, tuple[object, ...]] = field(default_factory=dict)
     """Running timers: name -> what they were set for."""
     timer_token: int = 0
@@ -158,6 +160,7 @@ class ReplicaState:
         at.required = None if new_view is None else new_view.block_id
         at.proposal = at.prepare = at.commit = None
         at.is_build_asked = at.is_work_newer = at.is_suspect = False
+        self.watch.begin_view()
         self.emit(ViewEntered(at.height, view, self.validators.primary(view), is_active))
 
     def remember_body(self, block_id: bytes, body: bytes) -> None:

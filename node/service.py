@@ -117,6 +117,7 @@ class Node:
             self.genesis.chain_id,
             view_timeout_ms=consensus.view_timeout_ms,
             view_timeout_max_ms=consensus.view_timeout_max_ms,
+            block_interval_ms=consensus.block_interval_ms,
             retransmit_ms=consensus.retransmit_ms,
         )
         validators = ledger.validators(ledger.height + 1)

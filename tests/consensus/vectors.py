@@ -14,6 +14,7 @@ from typing import Any
 from chain.certificate import Certificate, Vote, sign_vote
 from chain.crypto import digest
 from consensus.messages import (
+    Complaint,
     Message,
     NewView,
     PrePrepare,
@@ -58,6 +59,7 @@ def messages() -> dict[str, Message]:
         "status at genesis": Status(0, 0, True, False, False, None),
         "proposal-request": ProposalRequest(7, BLOCK_ID),
         "proposal-reply": ProposalReply(7, BLOCK_ID, b"body"),
+        "complaint": Complaint(7, 1),
     }
 
 
