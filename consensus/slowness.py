@@ -62,10 +62,9 @@ def observe(state: ReplicaState) -> None:
 def judge(state: ReplicaState) -> None:
     """P2: the height under way has been appended: brings the account of its primary up to date."""
     watch, timeout_ms = state.watch, state.config.view_timeout_ms
-    if watch.waiting_since_ms is None:
-        return
     accepted_ms = state.now_ms if watch.accepted_ms is None else watch.accepted_ms
-    waited_ms, agreed_ms = accepted_ms - watch.waiting_since_ms, state.now_ms - accepted_ms
+    waited_ms = 0 if watch.waiting_since_ms is None else accepted_ms - watch.waiting_since_ms
+    agreed_ms = state.now_ms - accepted_ms
     patient_ms = max(allowance_of(state, watch.views_left), AGREEMENTS_ALLOWED * agreed_ms)
     watch.debt_ms = min(max(0, watch.debt_ms + waited_ms - patient_ms), 2 * timeout_ms)
     watch.calm_heights = watch.calm_heights + 1 if waited_ms <= allowance_of(state, 0) else 0
