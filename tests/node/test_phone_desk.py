@@ -1,0 +1,205 @@
+"""The phone desk: real contracts and a real gateway; the platform and the vault are the test's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from chain.attestation import Attestation
+from chain.crypto import Signer
+from chain.errors import CATALOGUE, KehuError
+from chain.transaction import Call
+from node.carrier.gateway import Gateway
+from node.carrier.platform import Answer, PlatformTable
+from node.phone import PhoneDesk
+from node.vault_values import VaultValue
+from node.waiting import Committed
+from tests.contracts.office import Office, key_of, salt_of
+
+PHONE = "+8613800000001"
+
+
+class Platform:
+    name = "carrier-1"
+    held_ms = 0
+
+    def __init__(self) -> None:
+        self.answer = Answer.found("subscriber-1")
+        self.asked: list[str] = []
+
+    async def look_up(self, number: str, since_ms: int) -> Answer:
+        self.asked.append(number)
+        return self.answer
+
+
+class Desk:
+    """The administration's desk. Own transactions become blocks of the office, values lie in `held`."""
+
+    def __init__(self) -> None:
+        self.office = Office()
+        self.platform = Platform()
+        self.held: dict[bytes, VaultValue] = {}
+        self.committed: list[tuple[Call, list[VaultValue]]] = []
+        chain_id, key = self.office.chain_id, key_of("gateway g1")
+        gateway = Gateway("g1", key, PlatformTable(self.platform), chain_id, self.clock, bytes)
+        self.desk = PhoneDesk(
+            gateway, key, "CN", chain_id, self, self.office.view, self, self.clock, lambda count: b"s" * count
+        )  # type: ignore[arg-type]
+
+    def clock(self) -> int:
+        """Half a second after the last block."""
+        return self.office.time_ms + 500
+
+    def get(self, table: str, record: str, field: str, digest: bytes) -> VaultValue | None:
+        return self.held.get(digest)
+
+    def hold(self, value: VaultValue) -> None:
+        self.held[value.digest(self.office.chain_id)] = value
+
+    def register(self, *, is_valid: bool, phone: str = PHONE) -> None:
+        """Customer c1, whose number lies in the vault."""
+        office = self.office
+        self.hold(VaultValue("customers", "c1", "phone", salt_of(f"c1 phone {phone}"), phone))
+        if is_valid:
+            self.hold(VaultValue("customers", "c1", "identifier", salt_of("c1"), "subscriber-1"))
+            office.register("c1", phone=phone)
+        else:
+            fields = office.fields("c1", name="张三", phone=phone)
+            office.ok("li", "customers.register", customer="c1", fields=fields, attestation=None, temporary=True)
+
+    async def commit(self, signer: Signer, calls: list[Call], values: Sequence[VaultValue] = ()) -> Committed:
+        assert signer.public == key_of("gateway g1").public
+        receipt = self.office.send("gateway g1", *calls, via="administration")
+        if not receipt.is_ok:
+            raise KehuError(CATALOGUE[receipt.code], **receipt.details)
+        self.committed.append((calls[0], list(values)))
+        for value in values:
+            self.hold(value)
+        return Committed(self.office.ledger.height, 0, receipt)
+
+    async def check(self, person: str = "boss", max_age_ms: int | None = None) -> Any:
+        return await self.desk.check(key_of(person).public, "c1", max_age_ms)
+
+    async def attest(self, person: str = "boss", phone: str = PHONE) -> Any:
+        return await self.desk.attest(key_of(person).public, "c1", phone, bytes(32), bytes(range(32)))
+
+
+async def test_a_number_in_national_form_is_asked_about_and_attested_in_e164() -> None:
+    desk = Desk()
+    answer = await desk.attest(phone="138 0000 0001")
+    assert desk.platform.asked == [PHONE]
+    attestation = Attestation.from_value(answer.attestation)
+    assert (attestation.customer, attestation.outcome, attestation.gateway) == ("c1", "found", "g1")
+    assert answer.identifier == "subscriber-1"
+    assert "subscriber-1" not in repr(answer)
+
+
+async def test_who_may_not_record_customers_may_not_ask_and_nobody_is_asked() -> None:
+    desk = Desk()
+    for person in ("rui", "nobody"):
+        with pytest.raises(KehuError):
+            await desk.attest(person)
+    assert desk.platform.asked == []
+
+
+async def test_a_malformed_number_is_refused_without_being_shown() -> None:
+    desk = Desk()
+    with pytest.raises(KehuError, match=r"phone\.malformed") as caught:
+        await desk.attest(phone="13800x00001")
+    assert "13800" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("gateway g1", "keys.wrong_kind"), ("node sales", "keys.wrong_kind"), ("nobody", "keys.unknown")]
+)
+async def test_only_a_persons_key_may_ask(key: str, code: str) -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    with pytest.raises(KehuError) as caught:
+        await desk.check(key)
+    assert caught.value.code == code
+
+
+async def test_a_revoked_key_may_not_ask() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    desk.office.ok("boss", "people.revoke_key", key=key_of("clerk").public.hex())
+    with pytest.raises(KehuError, match=r"keys\.revoked"):
+        await desk.check("clerk")
+
+
+async def test_a_first_answer_makes_a_temporary_customer_valid_and_brings_the_identifier() -> None:
+    desk = Desk()
+    desk.register(is_valid=False)
+    facts = await desk.check()
+    assert (facts["status"], facts["was_asked"], facts["outcome"]) == ("valid", True, "found")
+    ((call, values),) = desk.committed
+    assert call.name == "phone.record"
+    assert [(value.field, value.value) for value in values] == [("identifier", "subscriber-1")]
+    digest, _ = desk.office.row("customers", "c1")["fields"]["identifier"]
+    assert values[0].digest(desk.office.chain_id) == digest
+
+
+async def test_a_second_answer_uses_the_recorded_salt_and_brings_no_value() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    facts = await desk.check()
+    assert (facts["status"], facts["outcome"]) == ("valid", "found")
+    assert [values for _, values in desk.committed] == [[]]
+
+
+async def test_another_subscriber_makes_the_customer_invalid() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    desk.platform.answer = Answer.found("subscriber-2")
+    facts = await desk.check()
+    assert facts["status"] == "invalid"
+    assert all("subscriber" not in str(value) for value in facts.values())
+
+
+async def test_no_answer_is_put_on_the_record_with_its_reason() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    desk.platform.answer = Answer.no_answer("time_out")
+    facts = await desk.check()
+    assert (facts["outcome"], facts["no_answer_reason"]) == ("no_answer", "time_out")
+    assert len(desk.committed) == 1
+
+
+async def test_a_young_answer_is_not_asked_for_again() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    first = await desk.check()
+    again = await desk.check(max_age_ms=60_000)
+    assert again["was_asked"] is False
+    assert again["checked_ms"] == first["checked_ms"]
+    assert len(desk.platform.asked) == 1
+    desk.office.time_ms += 60_000
+    assert (await desk.check(max_age_ms=60_000))["was_asked"] is True
+
+
+async def test_a_number_that_is_not_in_this_vault_can_not_be_asked_about() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    identifiers = {key: value for key, value in desk.held.items() if value.field == "identifier"}
+    for held in ({}, identifiers):
+        desk.held = dict(held)
+        with pytest.raises(KehuError, match=r"phone\.not_held"):
+            await desk.check()
+    assert desk.platform.asked == []
+    assert desk.committed == []
+
+
+async def test_who_has_nothing_to_do_with_the_customer_may_not_have_it_checked() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    with pytest.raises(KehuError):
+        await desk.check("wang")  # sales, but the customer is another operator's
+    assert desk.platform.asked == []
+
+
+async def test_an_unknown_customer_is_an_error_of_its_own() -> None:
+    with pytest.raises(KehuError, match=r"record\.unknown"):
+        await Desk().check()
