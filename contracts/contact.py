@@ -32,6 +32,8 @@ def contact(context: CallContext, view: View, args: Args) -> codec.Value:
     else:
         answers = {"phone": {"allowed": False, "code": code}}
     outcome = RELEASED if code == ALLOWED else REFUSED
+    if code == ALLOWED:
+        view.put("contacts", customer, {"time_ms": context.time_ms})  # a retention period begins anew
     more: dict[str, Any] = {"outcome": outcome, "code": code}
     record_access(context, view, sender, "customers", customer, "contact", args["purpose"], answers, **more)
     return {"customer": customer, "version": record["version"], **more, "fields": answers}

@@ -172,6 +172,36 @@ NOT_LISTABLE = define(
     "access.not_listable", "records of this table can't be listed by sequence", "name the record and read it"
 )
 
+# Erasure
+RECORD_ERASED = define(
+    "record.erased",
+    "the record was erased: its values and the keys they lay under are destroyed, and only a tombstone is left",
+    "nothing can bring it back; `kehu erasure status RECORD` shows when and why. A new record needs a new id",
+)
+ERASURE_UNKNOWN = define("erasure.unknown", "no erasure of this record was ordered", "check table and record")
+ERASURE_NOT_AWAITED = define(
+    "erasure.not_awaited",
+    "this department has confirmed the erasure already, or had no node when it was ordered",
+    "nothing is left to do",
+)
+ERASURE_HELD = define(
+    "erasure.held",
+    "a legal hold lies on the record, so nothing may erase it",
+    "release the hold first, if the reason for it is gone: `kehu erasure release RECORD`",
+)
+ERASURE_HOLD_EXISTS = define("erasure.hold_exists", "a legal hold lies on the record already", "nothing is left to do")
+ERASURE_NOT_HELD = define("erasure.not_held", "no legal hold lies on the record", "nothing is left to do")
+ERASURE_NOT_DUE = define(
+    "erasure.not_due",
+    "the policy has no retention period for the table, or the record's has not ended by the block's time",
+    "wait for the time it names, or have an administrator order the erasure",
+)
+ERASURE_PERSON_ACTIVE = define(
+    "erasure.person_active",
+    "the person still works here; without the name colleagues could not tell whose work id it is",
+    "revoke the person first: `kehu people revoke PERSON`",
+)
+
 # Phone identity
 PHONE_NO_IDENTIFIER = define(
     "phone.no_identifier",

@@ -30,7 +30,7 @@ from contracts.errors import PERMISSION_DENIED
 from contracts.own import is_customer, is_own
 from contracts.permissions import ALLOWED, Decision, Resource, may
 from contracts.policy import load_policy, require_table
-from contracts.records import Record, load_record
+from contracts.records import Record, load_with_tombstone
 from contracts.subjects import AUDITOR, Subject, require_person_or_customer
 
 CHANGES: Final = "changes"
@@ -41,7 +41,7 @@ ANSWERS: Final = "answers"
 def history(context: CallContext, view: View, args: Args) -> codec.Value:
     require_early(context)
     sender, table, record_id = require_person_or_customer(context, view), args["table"], args["record"]
-    record, kind = load_record(view, table, record_id), args.get("kind") or CHANGES
+    record, kind = load_with_tombstone(view, table, record_id), args.get("kind") or CHANGES
     require_table(load_policy(view), table)
     decision = may_see_history(view, sender, table, record_id, args["purpose"], context.time_ms)
     last = _last_row(view, kind, table, record_id, record) if decision.allowed else 0

@@ -4,6 +4,8 @@
   rules             [{department, table | "*", actions, fields | ["*"], scope}, ...]; deny unless one matches
   tables            table -> its personal fields
   vault_holders_min departments that must hold a transaction's values before it is proposed
+  erasure_due_ms    how long the departments' nodes have to confirm that they destroyed what was erased
+  retention         table -> ms without a change or contact after which a record is erased by itself
   phone             {attestation_age_ms_max, attestation_ahead_ms_max, contact_age_ms_max, gateways_required,
                     sweep_age_ms: how old an answer may get before a sweep asks again}
 
@@ -69,6 +71,8 @@ def default_policy(departments: Sequence[str] = DEPARTMENTS) -> dict[str, Any]:
         "phone": {
             "attestation_age_ms_max": 600_000,
             "attestation_ahead_ms_max": 60_000,
+        "erasure_due_ms": 7 * DAYS_MS,
+        "retention": {},
             "contact_age_ms_max": DAYS_MS,
             "gateways_required": 1,
             "sweep_age_ms": 7 * DAYS_MS,
@@ -119,6 +123,9 @@ def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], boo
     for department in policy["neighbours"]:
         if not is_department(department):
             raise _invalid("neighbours", department=department)
+    for table in sorted(policy["retention"]):
+        if table not in policy["tables"]:
+            raise _invalid("retention", table=table)
     for position, rule in enumerate(policy["rules"]):
         _require_rule(position, rule, policy["tables"], is_department)
     if policy["vault_holders_min"] > departments:
@@ -156,6 +163,12 @@ def _are_fields(value: codec.Value) -> bool:
 def _is_rule(value: codec.Value) -> bool:
     return _has_exactly(value, _RULE)
 
+def _are_periods(value: codec.Value) -> bool:
+    if type(value) is not dict or len(value) > TABLES_MAX:
+        return False
+    return all(is_field_name(table) and is_within(1_000, 36_500 * DAYS_MS)(ms) for table, ms in value.items())
+
+
 
 def _has_exactly(value: codec.Value, checks: Mapping[str, codec.Check]) -> bool:
     return type(value) is dict and sorted(value) == sorted(checks) and all(checks[name](value[name]) for name in checks)
@@ -187,6 +200,8 @@ _PARTS: Final[dict[str, codec.Check]] = {
     "phone": lambda value: _has_exactly(value, _PHONE),
 }
 
+    "erasure_due_ms": is_within(1_000, 3_650 * DAYS_MS),
+    "retention": _are_periods,
 
 def write_policy(view: View, policy: dict[str, Any], version: int, height: int) -> None:
     view.put("policy", "current", {"version": version, "height": height, "policy": policy})

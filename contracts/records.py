@@ -12,7 +12,7 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import EVERY, stamp
-from contracts.errors import RECORD_UNKNOWN, TABLE_UNKNOWN, VERSION_CONFLICT
+from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN, TABLE_UNKNOWN, VERSION_CONFLICT
 from contracts.subjects import Subject
 
 SEQUENCES: Final = {"customers": "customer_sequence"}
@@ -24,7 +24,15 @@ Record = dict[str, Any]
 
 
 def load_record(view: View, table: str, record_id: str) -> Record:
-    """Errors: record.table_unknown, record.unknown."""
+    """Errors: record.table_unknown, record.unknown, record.erased."""
+    record = load_with_tombstone(view, table, record_id)
+    if "erased" in record:
+        raise KehuError(RECORD_ERASED, table=table, record=record_id, height=record["erased"]["height"])
+    return record
+
+
+def load_with_tombstone(view: View, table: str, record_id: str) -> Record:
+    """A record, or what an erasure left of it. Errors: record.table_unknown, record.unknown."""
     if table not in RECORD_TABLES:
         raise KehuError(TABLE_UNKNOWN, table=table)
     record = view.get(table, record_id)

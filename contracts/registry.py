@@ -11,7 +11,21 @@ from chain.execution import CallContext, Contracts
 from chain.genesis import Genesis
 from chain.state import View
 from chain.transaction import Call
-from contracts import access, contact, customers, gateways, grants, history, invitations, people, phone_identity, vault
+from contracts import (
+    access,
+    contact,
+    customers,
+    erasure,
+    gateways,
+    grants,
+    history,
+    holds,
+    invitations,
+    people,
+    phone_identity,
+    retention,
+    vault,
+)
 from contracts.base import Method, shown_name
 from contracts.errors import CALL_UNKNOWN
 from contracts.genesis import write_genesis
@@ -27,6 +41,9 @@ METHODS: Final[Mapping[str, Method]] = {
     **history.METHODS,
     **contact.METHODS,
     **vault.METHODS,
+    **erasure.METHODS,
+    **holds.METHODS,
+    **retention.METHODS,
 }
 
 

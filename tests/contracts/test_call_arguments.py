@@ -32,12 +32,14 @@ ARGUMENTS: dict[str, Any] = {
     "possession": bytes(64),
     "proof": bytes(64),
     "purpose": "sale",
+    "reason": "withdrawn",
     "record": "c1",
     "role": "operator",
     "subject": "person:li",
     "table": "customers",
     "temporary": True,
     "to": "sales",
+    "values": 1,
     "version": 1,
 }
 LISTS_FIELDS = ("permissions.grant", "access.read", "access.list", "vault.record_release")
@@ -61,12 +63,14 @@ BAD: dict[str, list[Any]] = {
     "possession": [bytes(63), "00" * 64, None],
     "proof": [bytes(63), "00" * 64, None],
     "purpose": ["", "A", "for sale", "卖", "a" * 65, 1],
+    "reason": ["", "W", "he left", "原因", None],
     "record": ["", "C", "**", None],
     "role": ["customer", "root", None],
     "subject": ["li", "node:sales", "gateway:g1", "person:", "person:*", "department:A", None],
     "table": ["", "Customers", "a/b", None],
     "temporary": [0, None, "yes"],
     "to": ["", "S", None],
+    "values": [-1, True, "1", None],
     "version": [0, -1, True, "1", None, 1 << 63],
 }
 BAD_DIGESTS: list[Any] = [

@@ -1,0 +1,157 @@
+"""Erasure: a record's personal fields end, a tombstone stays, and each department's node says when its copies are gone.
+
+  erasures/<table>.<record>   what was erased, why, by when the nodes have to confirm, who has and who has not
+  erasure_sequence/<n>        {table, record}: all erasures in order
+  <table>/<record>            the tombstone: version, no fields, `erased`, and the facts that identify nobody
+
+The digests of the past stay in the blocks. Without the salts, which lay only in the vaults, nobody can tie one to a
+value, and so not to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chain import codec
+from chain.errors import InvariantError, KehuError
+from chain.execution import CallContext
+from chain.state import View
+from chain.validators import ValidatorSet
+from contracts.base import COUNT, REASON, RECORD, TABLE, Args, methods, next_number, stamp
+from contracts.entitlements import assignments, granted_subjects, grants_of, remove_grant
+from contracts.errors import ERASURE_NOT_AWAITED, ERASURE_PERSON_ACTIVE, ERASURE_UNKNOWN
+from contracts.holds import require_not_held
+from contracts.invitations import OPEN, WITHDRAWN
+from contracts.policy import load_policy
+from contracts.records import Record, load_record, write_fields
+from contracts.subjects import ACTIVE, CUSTOMER, REVOKED, Subject, require_administrator, require_kind, retire_key
+
+ERASURES: Final = "erasures"
+ERASED: Final = "erased"
+CONTACTS: Final = "contacts"
+"""contacts/<customer> {time_ms}: when the number was last given out."""
+BY_ORDER: Final = "order"
+BY_RETENTION: Final = "retention"
+_CUSTOMER_KEPT: Final = ("version", "fields", "sequence", "registered", "answers")
+"""What a customer's tombstone keeps. The rest says something about the person's number."""
+
+
+def order(context: CallContext, view: View, args: Args) -> codec.Value:
+    """The administration has a record erased, at once and for good."""
+    sender = require_administrator(context, view)
+    record = load_record(view, args["table"], args["record"])
+    require_not_held(view, args["table"], args["record"])
+    require_gone_person(args["table"], args["record"], record)
+    return bury(context, view, sender, args["table"], args["record"], record, args["reason"], BY_ORDER)
+
+
+def require_gone_person(table: str, record_id: str, record: Record) -> None:
+    """Somebody who still works here keeps the name that colleagues know. Errors: erasure.person_active."""
+    if table == "people" and record["status"] == ACTIVE:
+        raise KehuError(ERASURE_PERSON_ACTIVE, person=record_id)
+
+
+def bury(
+    context: CallContext,
+    view: View,
+    sender: Subject,
+    table: str,
+    record_id: str,
+    record: Record,
+    reason: str,
+    cause: str,
+) -> dict[str, codec.Value]:
+    """Leaves the tombstone and the erasure that all departments have to confirm."""
+    fields = sorted(record["fields"])
+    tombstone = _tombstone(table, record) | {ERASED: {"reason": reason, "by": sender.text, **stamp(context)}}
+    write_fields(context, view, sender, table, record_id, tombstone, {}, removed=fields)
+    _untie(context, view, sender, table, record_id, record)
+    number = next_number(view, ERASURES)
+    row = {
+        "number": number,
+        "reason": reason,
+        "cause": cause,
+        "by": sender.text,
+        "fields": fields,
+        "due_ms": context.time_ms + load_policy(view)["erasure_due_ms"],
+        "waiting": list(_departments(view)),
+        "confirmed": {},
+        **stamp(context),
+    }
+    view.put(ERASURES, f"{table}.{record_id}", row)
+    view.put("erasure_sequence", str(number), {"table": table, "record": record_id})
+    return {"table": table, "record": record_id, **{name: row[name] for name in ("number", "due_ms", "waiting")}}
+
+
+def _tombstone(table: str, record: Record) -> Record:
+    if table != "customers":
+        return dict(record)
+    kept = {name: record[name] for name in _CUSTOMER_KEPT if name in record}
+    return kept | {"status": ERASED, "reason": None, "checked_ms": None, "gateways": {}}
+
+
+def _untie(context: CallContext, view: View, sender: Subject, table: str, record_id: str, record: Record) -> None:
+    """Nobody has anything to do with the record any more: assignments, grants on it and its place in lists end."""
+    revoked = {"by": sender.text, **stamp(context)}
+    for subject in granted_subjects(view, table, record_id):
+        for grant_id in grants_of(view, subject, table, record_id):
+            grant = view.get("grants", grant_id)
+            if grant is None:
+                raise InvariantError(f"grant {grant_id} is indexed and not there")
+            remove_grant(view, grant_id, grant)
+            view.put("grants", grant_id, {**grant, "status": REVOKED, "revoked": revoked})
+    if assignments(view, table, record_id):
+        view.delete("assignments", f"{table}.{record_id}")
+    if table == "customers":
+        view.delete("customer_sequence", str(record["sequence"]))
+        view.delete(CONTACTS, record_id)
+        _shut_out(view, record_id, revoked)
+    elif "sequence" in record:
+        view.delete("sequences", f"{table}.{record['sequence']}")
+
+
+def _shut_out(view: View, customer: str, revoked: dict[str, Any]) -> None:
+    """An erased customer comes in no more: the key is revoked, an open invitation withdrawn."""
+    person = view.get("people", customer)
+    if person is not None and person["role"] == CUSTOMER and person["status"] == ACTIVE:
+        for key in person["keys"]:
+            retire_key(view, key)
+        view.put("people", customer, {**person, "status": REVOKED, "keys": []})
+    invitation = view.get("invitations", customer)
+    if invitation is not None and invitation["status"] == OPEN:
+        view.put("invitations", customer, {**invitation, "status": WITHDRAWN, "ended": revoked})
+
+
+def _departments(view: View) -> tuple[str, ...]:
+    """All departments that run a node, whether or not they may ever have held a value."""
+    schedule = view.get("validators", "schedule")
+    if schedule is None:
+        raise InvariantError("the state has no validator schedule")
+    return ValidatorSet.from_value(schedule["sets"][-1][1]).departments
+
+
+def confirm(context: CallContext, view: View, args: Args) -> codec.Value:
+    """A node's receipt: values, salts and key are in no file of its folder. `values` counts what it destroyed."""
+    sender, table, record_id = require_kind(context, view, "node"), args["table"], args["record"]
+    row = view.get(ERASURES, f"{table}.{record_id}")
+    if row is None:
+        raise KehuError(ERASURE_UNKNOWN, table=table, record=record_id)
+    if sender.department not in row["waiting"]:
+        raise KehuError(ERASURE_NOT_AWAITED, table=table, record=record_id, department=sender.department)
+    row["waiting"].remove(sender.department)
+    is_late = context.time_ms > row["due_ms"]
+    row["confirmed"][sender.department] = {"values": args["values"], "late": is_late, **stamp(context)}
+    view.put(ERASURES, f"{table}.{record_id}", row)
+    return {"table": table, "record": record_id, "waiting": row["waiting"], "late": is_late}
+
+
+def overdue(row: Mapping[str, Any], time_ms: int) -> list[str]:
+    """The departments that should have confirmed an erasure by `time_ms` and have not."""
+    return list(row["waiting"]) if time_ms > row["due_ms"] else []
+
+
+METHODS: Final = methods(
+    ("erasure.order", order, {"table": TABLE, "record": RECORD, "reason": REASON}),
+    ("erasure.confirm", confirm, {"table": TABLE, "record": RECORD, "values": COUNT}),
+)

@@ -1,0 +1,70 @@
+"""Retention: the policy says for how long a record may lie untouched; then any department's node has it erased.
+
+The period counts from the last change of the record's fields or, for a customer, from the last time the number was
+given out, whichever is later. People are due once they have been revoked.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chain import codec
+from chain.errors import KehuError
+from chain.execution import CallContext
+from chain.state import View
+from contracts.base import RECORD, TABLE, Args, methods
+from contracts.erasure import BY_RETENTION, CONTACTS, ERASED, ERASURES, bury, require_gone_person
+from contracts.errors import ERASURE_NOT_DUE, RECORD_ERASED
+from contracts.holds import is_held, require_not_held
+from contracts.policy import load_policy
+from contracts.records import Record, load_record
+from contracts.subjects import ACTIVE, require_kind
+
+REASON_TEXT: Final = "retention"
+
+
+def expire(context: CallContext, view: View, args: Args) -> codec.Value:
+    """By any node. The first one has it erased; for those who come after there is nothing left to do."""
+    sender, table, record_id = require_kind(context, view, "node"), args["table"], args["record"]
+    try:
+        record = load_record(view, table, record_id)
+    except KehuError as error:
+        if error.spec is not RECORD_ERASED:
+            raise
+        return {"table": table, "record": record_id, "erased": False}
+    require_not_held(view, table, record_id)
+    require_gone_person(table, record_id, record)
+    due_ms = expires_ms(view, table, record_id, record)
+    if due_ms is None or due_ms > context.time_ms:
+        raise KehuError(ERASURE_NOT_DUE, table=table, record=record_id, due_ms=due_ms, time_ms=context.time_ms)
+    bury(context, view, sender, table, record_id, record, REASON_TEXT, BY_RETENTION)
+    return {"table": table, "record": record_id, "erased": True}
+
+
+def expires_ms(view: View, table: str, record_id: str, record: Record) -> int | None:
+    """When the record's retention period ends; None if the policy has none for its table."""
+    period_ms: int | None = load_policy(view)["retention"].get(table)
+    if period_ms is None:
+        return None
+    change = view.get("changes", f"{table}.{record_id}.{record['version']}")
+    contact = view.get(CONTACTS, record_id) if table == "customers" else None
+    touched_ms = max(0 if row is None else int(row["time_ms"]) for row in (change, contact))
+    return touched_ms + period_ms
+
+
+def is_due(view: View, table: str, record_id: str, time_ms: int) -> bool:
+    """Whether `expire` would erase it at this time."""
+    record = view.get(table, record_id)
+    if record is None or ERASED in record or is_held(view, table, record_id):
+        return False
+    if table == "people" and record["status"] == ACTIVE:
+        return False
+    due_ms = expires_ms(view, table, record_id, record)
+    return due_ms is not None and due_ms <= time_ms
+
+
+def is_erased(view: View, table: str, record_id: str) -> bool:
+    return view.has(ERASURES, f"{table}.{record_id}")
+
+
+METHODS: Final = methods(("erasure.expire", expire, {"table": TABLE, "record": RECORD}))
