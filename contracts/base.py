@@ -137,12 +137,12 @@ DIGESTS_OR_NONE: Final = Argument(f"a map of at most {FIELDS_MAX} field names to
 FIELDS: Final = Argument(f'1 to {FIELDS_MAX} distinct field names, or ["*"]', is_field_list)
 ACTION_LIST: Final = Argument(f"distinct actions of {', '.join(ACTIONS)}", is_action_list)
 PURPOSE: Final = Argument("a short word [a-z0-9_-]{1,64}", is_purpose)
+REASON: Final = Argument("a reason: a short word [a-z0-9_-]{1,64}", is_purpose)
+COUNT: Final = Argument("a number, from 0", is_within(0, 1 << 32))
 VERSION: Final = Argument("a version, from 1", is_within(1, 1 << 62))
 FLAG: Final = Argument("true or false", lambda value: type(value) is bool)
 AFTER: Final = Argument("the number to go on after, from 0", is_within(0, 1 << 62))
 LIMIT: Final = Argument("a number of rows, 1 to 100", is_within(1, 100))
-REASON: Final = Argument("a reason: a short word [a-z0-9_-]{1,64}", is_purpose)
-COUNT: Final = Argument("a number, from 0", is_within(0, 1 << 32))
 ATTESTATIONS: Final = Argument("an attestation (docs/spec/attestation.md) or a list of up to 16", codec.is_list)
 
 

@@ -68,11 +68,11 @@ def default_policy(departments: Sequence[str] = DEPARTMENTS) -> dict[str, Any]:
         "rules": _default_rules(departments),
         "tables": {table: list(fields) for table, fields in _TABLES.items()},
         "vault_holders_min": 2,
+        "erasure_due_ms": 7 * DAYS_MS,
+        "retention": {},
         "phone": {
             "attestation_age_ms_max": 600_000,
             "attestation_ahead_ms_max": 60_000,
-        "erasure_due_ms": 7 * DAYS_MS,
-        "retention": {},
             "contact_age_ms_max": DAYS_MS,
             "gateways_required": 1,
             "sweep_age_ms": 7 * DAYS_MS,
@@ -120,12 +120,12 @@ def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], boo
         missing = [field for field in fields if field not in policy["tables"].get(table, ())]
         if missing:
             raise _invalid(f"tables.{table}", missing=missing[0])
-    for department in policy["neighbours"]:
-        if not is_department(department):
-            raise _invalid("neighbours", department=department)
     for table in sorted(policy["retention"]):
         if table not in policy["tables"]:
             raise _invalid("retention", table=table)
+    for department in policy["neighbours"]:
+        if not is_department(department):
+            raise _invalid("neighbours", department=department)
     for position, rule in enumerate(policy["rules"]):
         _require_rule(position, rule, policy["tables"], is_department)
     if policy["vault_holders_min"] > departments:
@@ -160,14 +160,14 @@ def _are_fields(value: codec.Value) -> bool:
     return is_field_list(value) and value != [EVERY] and len(value) <= FIELDS_MAX
 
 
-def _is_rule(value: codec.Value) -> bool:
-    return _has_exactly(value, _RULE)
-
 def _are_periods(value: codec.Value) -> bool:
     if type(value) is not dict or len(value) > TABLES_MAX:
         return False
     return all(is_field_name(table) and is_within(1_000, 36_500 * DAYS_MS)(ms) for table, ms in value.items())
 
+
+def _is_rule(value: codec.Value) -> bool:
+    return _has_exactly(value, _RULE)
 
 
 def _has_exactly(value: codec.Value, checks: Mapping[str, codec.Check]) -> bool:
@@ -197,11 +197,11 @@ _PARTS: Final[dict[str, codec.Check]] = {
     "rules": codec.list_of(_is_rule, RULES_MAX),
     "tables": _are_tables,
     "vault_holders_min": is_within(1, 1_000),
+    "erasure_due_ms": is_within(1_000, 3_650 * DAYS_MS),
+    "retention": _are_periods,
     "phone": lambda value: _has_exactly(value, _PHONE),
 }
 
-    "erasure_due_ms": is_within(1_000, 3_650 * DAYS_MS),
-    "retention": _are_periods,
 
 def write_policy(view: View, policy: dict[str, Any], version: int, height: int) -> None:
     view.put("policy", "current", {"version": version, "height": height, "policy": policy})
