@@ -10,12 +10,15 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from chain.errors import InvariantError, KehuError
+from contracts.subjects import CUSTOMER
 from node.api import events, export, phone, state, status, transactions, values
 from node.api.authentication import Authenticator, Clock
 from node.api.context import CONTEXT, Context, allow, context_of
 from node.api.facade import NodeFacade
 from node.api.limits import ApiLimits
 from node.api.openapi import openapi_document
+from node.api.pace import CustomerPace
+from node.api.people import PERSON
 from node.api.policy import JSON, Handler, Policy, Route, RouteTable, authorise, route_of, route_table
 from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, SERVER_NAME, http_problem, problem_response, whence
 from node.api.signature_terms import COMPONENTS, LABEL, TAG
@@ -49,7 +52,8 @@ def make_app(node: NodeFacade, clock: Clock, limits: ApiLimits | None = None) ->
     """The API of `node`; `clock` gives Unix time in ms. To be served by `server.serve`, which adds the deadlines."""
     limits = limits or ApiLimits()
     app = web.Application(middlewares=[_answer], client_max_size=limits.body_bytes_max)
-    app[CONTEXT] = Context(node, clock, limits, Authenticator(node, clock))
+    pace = CustomerPace(limits.customer_requests_per_minute)
+    app[CONTEXT] = Context(node, clock, limits, Authenticator(node, clock), pace)
     app[_TABLE] = route_table(ROUTES)
     app[_OPENAPI] = json.dumps(openapi_document(ROUTES, API_VERSION), ensure_ascii=False).encode()
     app[export.SLOTS] = export.export_slots(limits)
@@ -92,6 +96,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = route_of(request, request.app[_TABLE])
         if route is not None:
             await authorise(request, route, context.authenticator)
+            person = request.get(PERSON)
+            if person is not None and person.role == CUSTOMER:
+                context.pace.take(person.key, context.clock())
         return await handler(request)
     except ConnectionError:
         raise  # the client is gone

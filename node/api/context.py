@@ -16,6 +16,7 @@ from node.api.authentication import Authenticator, Clock
 from node.api.bodies import parse_json, read_body
 from node.api.facade import NodeFacade
 from node.api.limits import ApiLimits
+from node.api.pace import CustomerPace
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -58,6 +59,7 @@ class Context:
     clock: Clock
     limits: ApiLimits
     authenticator: Authenticator
+    pace: CustomerPace
 
 
 CONTEXT: Final = web.AppKey("context", Context)

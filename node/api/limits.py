@@ -33,3 +33,4 @@ class ApiLimits:
     retry_after_s: int = 1
     wait_ms_max: int = 30_000
     page_max: int = 200
+    customer_requests_per_minute: int = 60

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from chain.errors import InvariantError, KehuError, define
-from contracts.subjects import WORKING_ROLES
+from contracts.subjects import CUSTOMER, ROLES, WORKING_ROLES
 from node.api.authentication import Authenticator
 from node.api.people import PERSON, Person
 from node.api.problems import HTTP_MEDIA_TYPE
@@ -38,20 +38,26 @@ HTTP_BODY = define("http.body", "this route takes no body", "send the request wi
 
 class Policy(Enum):
     """`PUBLIC`: anybody, facts without personal data. `ENVELOPE`: anybody, because each transaction carries its own
-    signature and is refused without it. `PERSON`: an active person of this department signed the request.
-    `OPERATOR`: such a person who records customers. The value is what openapi.json says."""
+    signature and is refused without it. `PERSON`: an active person who works in this department signed the request.
+    `READER`: such a person, or a customer, who is served by the administration. `OPERATOR`: such a person who records
+    customers. The value is what openapi.json says."""
 
     PUBLIC = "public"
     ENVELOPE = "signed transactions"
     PERSON = "signed by a person of this department"
+    READER = "signed by a person of this department or a customer"
     OPERATOR = "signed by an operator or administrator of this department"
 
     @property
     def is_signed(self) -> bool:
-        return self in (Policy.PERSON, Policy.OPERATOR)
+        return self in _ROLES
 
 
-_OPERATOR_ROLES: Final = frozenset(WORKING_ROLES)
+_ROLES: Final[Mapping[Policy, tuple[str, ...]]] = {
+    Policy.PERSON: ROLES,
+    Policy.READER: (*ROLES, CUSTOMER),
+    Policy.OPERATOR: WORKING_ROLES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ async def authorise(request: web.Request, route: Route, authenticator: Authentic
         return
     message = Message(request.method, f"http://node{request.raw_path}", _Lines(request))
     person = await authenticator.authenticate(message, has_body=request.can_read_body)
-    if route.policy is Policy.OPERATOR and person.role not in _OPERATOR_ROLES:
+    if person.role not in _ROLES[route.policy]:
         raise KehuError(AUTH_ROLE, role=person.role)
     request[PERSON] = person
 

@@ -14,11 +14,14 @@ from aiohttp import web
 
 from chain import light
 from chain.errors import KehuError, define
-from chain.state import decode_value, state_key
+from chain.state import View, decode_value, state_key
+from contracts.own import is_own_entry
+from contracts.subjects import CUSTOMER
 from node.api.context import answer, context_of
 from node.api.facade import NodeFacade
 from node.api.models import ListAnswer, ListItem, StateAnswer
-from node.api.policy import Handler, Parameter, Policy, Route
+from node.api.people import Person
+from node.api.policy import Handler, Parameter, Policy, Route, person_of
 from node.api.queries import read_choice, read_name, read_uint, require_name
 from node.api.transactions import to_json
 
@@ -30,6 +33,7 @@ SHOWN: Final = frozenset(LISTED) | {
     "changes",
     "counters",
     "customer_sequence",
+    "invitations",
     "keys",
     "logins",
     "policy",
@@ -51,6 +55,13 @@ STATE_NOT_CERTIFIED = define(
 )
 
 
+AUTH_NOT_OWN = define(
+    "auth.not_own",
+    "customers are shown what is their own, and this is not",
+    "ask for the entries of your own record; docs/spec/contracts.md lists them",
+)
+
+
 async def show_value(request: web.Request) -> web.Response:
     node = context_of(request).node
     table = request.match_info["table"]
@@ -58,6 +69,7 @@ async def show_value(request: web.Request) -> web.Response:
     is_proven = read_choice(request, "proof", ("1", "0")) == "1"
     if table not in SHOWN:
         raise KehuError(STATE_UNKNOWN_TABLE)
+    _require_shown_to(person_of(request), node, table, key)
     raw = node.ledger.state.get(state_key(table, key))
     shown = StateAnswer(
         table=table,
@@ -69,6 +81,12 @@ async def show_value(request: web.Request) -> web.Response:
     if is_proven:
         shown = shown.model_copy(update={"proof": _proof(node, table, key)})
     return answer(shown)
+
+
+def _require_shown_to(person: Person, node: NodeFacade, table: str, key: str) -> None:
+    """Customers are shown their own entries. Errors: auth.not_own."""
+    if person.role == CUSTOMER and not is_own_entry(View(node.ledger.state.get), person.id, table, key):
+        raise KehuError(AUTH_NOT_OWN, table=table, key=key)
 
 
 def _proof(node: NodeFacade, table: str, key: str) -> str:
@@ -109,7 +127,7 @@ ROUTES: Final = (
     Route(
         "GET",
         "/v1/state/{table}/{key}",
-        Policy.PERSON,
+        Policy.READER,
         show_value,
         "One value of the committed state, with proof=1 provable against a certified header",
         StateAnswer,

@@ -30,6 +30,7 @@ from node.api.models import (
     TransactionAnswer,
     ValueBody,
 )
+from node.api.pace import take_for_transactions
 from node.api.policy import BINARY, JSON, MSGPACK, Parameter, Policy, Route
 from node.api.problems import REQUEST_ID, problem_of, problem_response
 from node.api.queries import read_choice, read_digest, read_uint
@@ -82,6 +83,7 @@ async def _submit(
 ) -> web.Response:
     if not 1 <= len(envelopes) <= context.limits.transactions_max:
         raise KehuError(HTTP_TOO_MANY_TRANSACTIONS, transactions=len(envelopes), limit=context.limits.transactions_max)
+    take_for_transactions(context.pace, context.node, envelopes, context.clock())
     admissions = await context.node.submit(envelopes, values)
     timeout_s = min(wait_ms, context.limits.wait_ms_max) / 1000
     answers = await asyncio.gather(*(_outcome(context, admission, timeout_s) for admission in admissions))

@@ -33,7 +33,7 @@ ROUTES: Final = (
     Route(
         "GET",
         "/v1/transactions/{id}/values",
-        Policy.PERSON,
+        Policy.READER,
         show_values,
         "The values that this committed access call of yours was allowed to see",
         ValuesAnswer,

@@ -27,7 +27,8 @@ WHO = {
     Policy.PUBLIC: ("anybody",),
     Policy.ENVELOPE: ("anybody with signed transactions",),
     Policy.OPERATOR: ("operators, administrators",),
-    Policy.PERSON: ("people of this department", "the person who read"),
+    Policy.PERSON: ("people of this department",),
+    Policy.READER: ("people of this department; customers their own", "the person or customer who read"),
 }
 
 
@@ -59,6 +60,7 @@ def test_the_table_of_limits_is_the_codes() -> None:
         limits.events_max,
         limits.events_per_person_max,
         limits.page_max,
+        limits.customer_requests_per_minute,
     ]
     assert f"every {limits.event_heartbeat_s} s" in API
     assert {item.name for item in fields(ApiLimits)} >= {"header_line_bytes_max", "headers_max", "event_queue_max"}
