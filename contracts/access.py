@@ -29,6 +29,7 @@ from contracts.base import (
     stamp,
 )
 from contracts.errors import NOT_LISTABLE
+from contracts.journals import add_entry
 from contracts.permissions import Case
 from contracts.policy import load_policy, require_fields, require_table
 from contracts.records import SEQUENCES, chosen_fields, load_record
@@ -46,6 +47,7 @@ def login(context: CallContext, view: View, args: Args) -> codec.Value:
     number = next_number(view, f"logins.{sender.id}")
     row = {"node": context.admitted_by, "key": context.key.hex(), "purpose": args.get("purpose"), **stamp(context)}
     view.put("logins", f"{sender.id}.{number}", row)
+    add_entry(view, "logins", f"{sender.id}.{number}")
     return {
         "person": sender.id,
         "department": sender.department,

@@ -10,6 +10,7 @@ from chain.execution import CallContext
 from chain.state import View
 from contracts.base import next_number, stamp
 from contracts.errors import FIELD_ABSENT
+from contracts.journals import add_entry
 from contracts.permissions import Decision
 from contracts.records import Record, public_facts
 from contracts.subjects import Subject
@@ -29,7 +30,7 @@ def record_access(
     answers: Mapping[str, Mapping[str, Any]],
     **more: codec.Value,
 ) -> None:
-    """Adds accesses/<table>.<record>.<n>; `action` is read, list, history or contact."""
+    """Adds accesses/<table>.<record>.<n>; `action` is read, list, history, contact, search, log or why."""
     number = next_number(view, f"accesses.{table}.{record_id}")
     row = {
         "by": subject.text,
@@ -41,7 +42,10 @@ def record_access(
         **more,
         **stamp(context),
     }
-    view.put("accesses", f"{table}.{record_id}.{number}", row)
+    key = f"{table}.{record_id}.{number}"
+    view.put("accesses", key, row)
+    for journal in ("accesses", f"accesses.{subject.text}"):
+        add_entry(view, journal, key)
 
 
 def answer_fields(record: Record, decisions: Mapping[str, Decision]) -> Answers:

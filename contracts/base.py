@@ -123,8 +123,12 @@ def is_within(low: int, high: int) -> codec.Check:
     return lambda value: type(value) is int and low <= value <= high
 
 
+NOWHERE: Final = "-"
+"""In the place of a record's id, where an access is recorded that was about no single one."""
 TEXT_ID: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 RECORD: Final = Argument(f"an id {TEXT_ID}", is_record_id)
+RECORD_OR_EVERY: Final = Argument('a record id or "*"', lambda value: value == EVERY or is_record_id(value))
+FIELD: Final = Argument("the name of a field", is_field_name)
 TABLE: Final = Argument("the name of a table", is_field_name)
 DEPARTMENT: Final = Argument("a department id [a-z][a-z0-9_]{0,31}", is_department_id)
 SUBJECT: Final = Argument('"person:ID" or "department:ID"', is_subject)

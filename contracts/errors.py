@@ -202,6 +202,25 @@ ERASURE_PERSON_ACTIVE = define(
     "revoke the person first: `kehu people revoke PERSON`",
 )
 
+LOG_QUERY = define(
+    "access.log_query",
+    "a log is asked for by a record with its table, by a person, or both; logins have no record",
+    "name table and record together, and none for logins",
+)
+SEARCH_UNKNOWN = define(
+    "search.unknown",
+    "there is no open search of this person and number: it never was, or it has been answered",
+    "search again",
+)
+SEARCH_OLD = define(
+    "search.old", "the search was signed too long ago; what may be shown may have changed since", "search again"
+)
+SEARCH_OTHER_NODE = define(
+    "search.other_node",
+    "a search is answered by the node of the department through which it came in",
+    "search through your own department's node",
+)
+
 # Phone identity
 PHONE_NO_IDENTIFIER = define(
     "phone.no_identifier",

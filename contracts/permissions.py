@@ -26,7 +26,7 @@ from contracts.errors import (
     TABLE_UNKNOWN,
 )
 from contracts.own import is_own
-from contracts.policy import ALL, ASSIGNED, load_policy, rule_name
+from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, load_policy, rule_name
 from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject
 
 ALLOWED: Final = "ok"
@@ -55,6 +55,26 @@ class Decision:
     allowed: bool
     because: str | None
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One rule or grant and what it misses: "own", "role", "action", "field", "scope", "purpose", "expired". Where it
+    misses nothing, it allows. `terms` are the rule's or the grant's."""
+
+    name: str
+    terms: dict[str, Any]
+    misses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """What a subject can have a say over at all. `is_open`: any record; otherwise only records that are assigned to
+    one of the subjects `assigned`, or on which one of `granted` has a grant."""
+
+    is_open: bool
+    assigned: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
 
 
 def may(view: View, subject: Subject, action: str, resource: Resource, time_ms: int) -> Decision:
@@ -86,11 +106,10 @@ class Case:
         department = "" if person is None else person["department"]
         self._department = f"department:{department}"
         self._customer = subject.id if person is not None and person["role"] == CUSTOMER else None
-        self._rules = [
-            rule
-            for rule in _rules_for(policy, table, (action,))
-            if person is not None and person["role"] in WORKING_ROLES and rule["department"] == department
-        ]
+        self._is_working = person is not None and person["role"] in WORKING_ROLES
+        about_me = (rule for rule in _rules_for(policy, table, ACTIONS) if rule["department"] == department)
+        self._my_rules = [(rule, self._rule_misses(rule)) for rule in about_me]
+        self._rules = [rule for rule, misses in self._my_rules if not misses]
         self._general_grants = [] if self._refusal else self._grants(EVERY)
         self._about: _About | None = None
 
@@ -106,8 +125,37 @@ class Case:
                 return Decision(True, rule_name(rule), ALLOWED)
         for grant_id, terms in [*self._general_grants, *self._grants_about(record)]:
             if covers(terms["fields"], field):
-                return Decision(True, f"grant:{grant_id}", ALLOWED)
+                return Decision(True, grant_name(grant_id), ALLOWED)
         return Decision(False, None, PERMISSION_DENIED.code)
+
+    def grounds(self, record: str | None, field: str | None) -> Iterator[Ground]:
+        """Every rule and grant that could speak for the subject, in the order in which `decide` goes through them,
+        each with what it misses: `decide` allows by the first that misses nothing. Nothing for who has no say."""
+        if self._refusal is not None or (field is not None and field not in self._known_fields):
+            return
+        foreign = self._customer is not None and not self._is_for_customer(self._customer, record)
+        general = ["own"] if foreign else []
+        for rule, misses in self._my_rules:
+            found = [*general, *misses, *_field_misses(rule, field)]
+            if not self._is_in_scope(rule["scope"], record):
+                found.append("scope")
+            yield Ground(rule_name(rule), rule, tuple(found))
+        grants = self._all_grants(EVERY)
+        if record not in (None, EVERY):
+            grants += self._all_grants(str(record))
+        for grant_id, terms in grants:
+            found = [*general, *self._grant_misses(terms), *_field_misses(terms, field)]
+            yield Ground(grant_name(grant_id), terms, tuple(found))
+
+    def horizon(self) -> Horizon:
+        """A superset of the records for which `decide` allows some field: for whoever looks for them."""
+        if self._refusal is not None:
+            return Horizon(is_open=False)
+        scopes = {rule["scope"] for rule in self._rules}
+        if self._general_grants or scopes - {ASSIGNED, DEPARTMENT_SCOPE}:
+            return Horizon(is_open=True)
+        mine, both = (self._person,), (self._person, self._department)
+        return Horizon(False, (both if DEPARTMENT_SCOPE in scopes else mine) if scopes else (), both)
 
     def decide_fields(self, record: str | None, fields: Sequence[str]) -> dict[str, Decision]:
         return {field: self.decide(record, field) for field in fields}
@@ -140,17 +188,35 @@ class Case:
         return self._about
 
     def _grants(self, record: str) -> list[tuple[str, dict[str, Any]]]:
-        """Live grants of the person, then of the department, for this action and purpose. Customers are served by
-        the administration and no part of it."""
+        """Live grants for this action and purpose."""
+        return [(grant_id, terms) for grant_id, terms in self._all_grants(record) if not self._grant_misses(terms)]
+
+    def _all_grants(self, record: str) -> list[tuple[str, dict[str, Any]]]:
+        """Grants of the person, then of the department. Customers are served by the administration and no part of
+        it."""
         subjects = (self._person, self._department) if self._customer is None else (self._person,)
         return [
             (grant_id, terms)
             for subject in subjects
             for grant_id, terms in grants_of(self._view, subject, self._table, record).items()
-            if self._action in terms["actions"]
-            and terms["purpose"] in (EVERY, self._purpose)
-            and is_live(terms, self._time_ms)
         ]
+
+    def _grant_misses(self, terms: dict[str, Any]) -> list[str]:
+        """What about a grant does not fit, whatever the field."""
+        return [
+            what
+            for what, fits in (
+                ("action", self._action in terms["actions"]),
+                ("purpose", terms["purpose"] in (EVERY, self._purpose)),
+                ("expired", is_live(terms, self._time_ms)),
+            )
+            if not fits
+        ]
+
+    def _rule_misses(self, rule: dict[str, Any]) -> list[str]:
+        """What about a rule for the subject's department and this table does not fit, whatever record and field."""
+        misses = [] if self._is_working else ["role"]
+        return misses if self._action in rule["actions"] else [*misses, "action"]
 
 
 def require_may(
@@ -177,6 +243,15 @@ _REFUSALS: Final = {
         TABLE_UNKNOWN,
     )
 }
+
+
+def grant_name(grant_id: str) -> str:
+    """How a decision names the grant that allowed it."""
+    return f"grant:{grant_id}"
+
+
+def _field_misses(terms: dict[str, Any], field: str | None) -> list[str]:
+    return [] if covers(terms["fields"], field) else ["field"]
 
 
 def _standing(subject: Subject, person: dict[str, Any] | None) -> str | None:

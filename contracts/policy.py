@@ -47,6 +47,9 @@ DEPARTMENTS: Final = ("administration", "sales", "finance", "process", "technica
 _TABLES: Final = {
     "customers": ["name", "phone", "identifier", "position", "organisation", "department", "email", "address", "note"],
     "people": ["name", "phone", "email"],
+    "logins": ["entries"],
+    "accesses": ["entries"],
+    "changes": ["entries"],
 }
 _REQUIRED_FIELDS: Final = {"customers": ("name", "phone", "identifier"), "people": ("name",)}
 _CUSTOMER_FIELDS: Final = [field for field in _TABLES["customers"] if field != "identifier"]

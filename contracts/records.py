@@ -13,6 +13,7 @@ from chain.execution import CallContext
 from chain.state import View
 from contracts.base import EVERY, stamp
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN, TABLE_UNKNOWN, VERSION_CONFLICT
+from contracts.journals import add_entry
 from contracts.subjects import Subject
 
 SEQUENCES: Final = {"customers": "customer_sequence"}
@@ -82,4 +83,7 @@ def write_fields(
         "to": record["version"],
         **stamp(context),
     }
-    view.put("changes", f"{table}.{record_id}.{record['version']}", change)
+    key = f"{table}.{record_id}.{record['version']}"
+    view.put("changes", key, change)
+    for journal in ("changes", f"changes.{subject.text}"):
+        add_entry(view, journal, key)

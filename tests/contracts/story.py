@@ -24,9 +24,22 @@ def tell() -> list[tuple[bytes, bytes]]:
         office.ok(sender, "access.read", **read)
         office.ok(sender, "access.list", table="customers", after=0, limit=9, fields=["*"], purpose="story")
         office.ok(sender, "access.contact", customer="c1", purpose="story")
+        office.ok(sender, "access.why", person=sender, action="read", table="customers", record="c1")
+        for log in ("logins", "accesses", "changes"):
+            office.ok(sender, "access.log", log=log, person=sender, after=0, limit=9, purpose="story")
         for kind in ("changes", "accesses", "answers"):
             rows = {"table": "customers", "record": "c1", "after": 0, "limit": 9, "purpose": "story", "kind": kind}
             office.ok(sender, "access.history", **rows)
+    search = {
+        "table": "customers",
+        "query": bytes(32),
+        "over": ["name"],
+        "fields": ["*"],
+        "limit": 5,
+        "purpose": "story",
+    }
+    office.ok("li", "access.search", **search)
+    office.ok("node sales", "access.found", person="li", search=1, records=["c4", "c1", "c0"])
     _change(office)
     return office.roots
 

@@ -12,6 +12,7 @@ from tests.contracts.office import Office, hex_of
 
 DIGEST = bytes(32)
 ARGUMENTS: dict[str, Any] = {
+    "action": "read",
     "actions": ["read"],
     "after": 0,
     "asked_by": None,
@@ -20,6 +21,7 @@ ARGUMENTS: dict[str, Any] = {
     "department": "sales",
     "digest": DIGEST,
     "expires_ms": None,
+    "field": "name",
     "fields": {"name": DIGEST, "phone": DIGEST},
     "gateway": "g1",
     "grant": "g",
@@ -27,23 +29,31 @@ ARGUMENTS: dict[str, Any] = {
     "key": hex_of("somebody"),
     "kind": "changes",
     "limit": 1,
+    "log": "accesses",
     "person": "li",
+    "over": ["name"],
     "policy": default_policy(),
     "possession": bytes(64),
     "proof": bytes(64),
     "purpose": "sale",
+    "query": DIGEST,
     "reason": "withdrawn",
     "record": "c1",
+    "records": ["c1"],
     "role": "operator",
+    "search": 1,
+    "since_ms": 0,
     "subject": "person:li",
     "table": "customers",
     "temporary": True,
     "to": "sales",
+    "until_ms": 1,
     "values": 1,
     "version": 1,
 }
-LISTS_FIELDS = ("permissions.grant", "access.read", "access.list", "vault.record_release")
+LISTS_FIELDS = ("permissions.grant", "access.read", "access.list", "access.search", "vault.record_release")
 BAD: dict[str, list[Any]] = {
+    "action": ["", "delete", ["read"], None],
     "actions": [[], ["delete"], ["read", "read"], "read", [1], ["read"] * 5],
     "after": [-1, True, "0", 1 << 63],
     "asked_by": ["", "Li", "李", 1],
@@ -52,24 +62,32 @@ BAD: dict[str, list[Any]] = {
     "department": ["", "1a", "Sales", "a" * 33, "a-b", None],
     "digest": [bytes(31), "00" * 32, None],
     "expires_ms": [0, -1, "x", 1 << 63],
+    "field": ["", "Name", "*", 1],
     "gateway": ["", "G", None],
     "grant": ["", "G", None],
     "invitation": ["", "AA" * 32, DIGEST, None],
     "key": ["", "AA" * 32, "0" * 63, "g" * 64, DIGEST],
     "kind": ["values", 1],
     "limit": [0, 101, True, None],
+    "log": ["reads", "", None],
+    "over": [["*"], ["name", "name"], ["Name"], "name", None, [f"f{n}" for n in range(33)]],
     "person": ["", "Li", "li.wei", None],
     "policy": [[], None],
     "possession": [bytes(63), "00" * 64, None],
     "proof": [bytes(63), "00" * 64, None],
     "purpose": ["", "A", "for sale", "卖", "a" * 65, 1],
     "reason": ["", "W", "he left", "原因", None],
+    "query": [bytes(31), "00" * 32, None],
     "record": ["", "C", "**", None],
+    "records": [["C"], ["c1", "c1"], ["*"], "c1", None, [f"c{n}" for n in range(101)]],
     "role": ["customer", "root", None],
+    "search": [0, True, "1", None],
+    "since_ms": [-1, True, "0", 1 << 63],
     "subject": ["li", "node:sales", "gateway:g1", "person:", "person:*", "department:A", None],
     "table": ["", "Customers", "a/b", None],
     "temporary": [0, None, "yes"],
     "to": ["", "S", None],
+    "until_ms": [-1, True, "0", 1 << 63],
     "values": [-1, True, "1", None],
     "version": [0, -1, True, "1", None, 1 << 63],
 }
@@ -93,7 +111,8 @@ def arguments_of(name: str) -> dict[str, Any]:
 def bad_values(name: str, argument: str) -> list[Any]:
     if argument == "fields":
         return BAD_LISTS if name in LISTS_FIELDS else BAD_DIGESTS
-    return BAD[argument]
+    is_optional = METHODS[name].arguments[argument].is_optional
+    return [value for value in BAD[argument] if not (is_optional and value is None)]
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

@@ -30,7 +30,7 @@ def test_a_genesis_policy_gives_parts_and_the_defaults_give_the_rest() -> None:
     stored = Office(policy=policy).row("policy", "current")["policy"]
     assert (stored["vault_holders_min"], stored["phone"]["contact_age_ms_max"]) == (3, 5_000)
     assert stored["phone"]["gateways_required"] == 1
-    assert sorted(stored["tables"]) == ["customers", "people", "projects"]
+    assert sorted(stored["tables"]) == ["accesses", "changes", "customers", "logins", "people", "projects"]
     assert stored["rules"] == default_policy()["rules"]
 
 
