@@ -5,11 +5,11 @@ vault/ holds sealed values (node/vault_seal.py), vault-keys/ the record keys (no
     v/ PLACE                 sealed live value
     s/ TRANSACTION PLACE     sealed staged value
     x/ TRANSACTION           [expires_height, source]
-    g/ TABLE/RECORD          an erasure that has begun
+    e/ TABLE/RECORD          [values destroyed, finished]: an erased record, of which nothing is ever kept again
 
 Each change is one synced write of the data store, so a crash leaves a value staged or live, never both or half. A
 record key is durable before data is sealed under it; a key without data does no harm. An erasure is written down
-first, and finished at the next opening if it must be.
+first, and finished at the next opening if it must be; values that come for the record later are not taken.
 
 What the chain keeps of the past are digests. A value is destroyed once its field has a newer committed version
 (`keep_only`), its transaction failed or expired (`discard`, `expire`), or its record is erased (`erase`).
@@ -20,8 +20,9 @@ Methods block for the disk: the event loop calls them through `asyncio.to_thread
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from chain import codec
 from chain.crypto import DIGEST_BYTES, SigningKey
 from chain.errors import KehuError, define
 from node.leveldb import LevelStore
+from node.vault_erased import ErasedRecords
 from node.vault_keys import PurgingStore, RecordKeys
 from node.vault_seal import (
     VAULT_DAMAGED,
@@ -92,11 +94,11 @@ class Vault:
         is_new = not self._has_any(b"v/") and not self._has_any(b"s/")
         self._keys = RecordKeys(keys, chain_id, seed, is_new=is_new)
         self._staged = self._load_staged()
-        self._live_count = sum(1 for _ in data.scan(b"v/"))
+        self._live = Counter(_table_of(key[2:]) for key, _ in data.scan(b"v/"))
+        self._erased = ErasedRecords(data)
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
-        for key, _ in list(data.scan(b"g/")):
-            self.erase(*key[2:].decode().split("/"))
+        self._finish_erasures(self._erased.unfinished)
 
     @classmethod
     def open(cls, home: Path, chain_id: bytes, node_key: SigningKey) -> Vault:
@@ -137,10 +139,11 @@ class Vault:
     def stage_many(self, stagings: Sequence[Staging], source: str = "") -> None:
         """All of `stagings` in one synced write (and one more if records get their first value).
 
-        `source` names the department that sent them, "" this node's own people. Errors: vault.staged_full.
+        `source` names the department that sent them, "" this node's own people. Values of erased records are not
+        taken: their transaction can't succeed. Errors: vault.staged_full.
         """
-        stagings = [staging for staging in stagings if staging.values]
         with self._lock:
+            stagings = [kept for staging in stagings if (kept := self._without_erased(staging)).values]
             self._require_room(stagings, source)
             keys = self._keys.ensure(_records(value for staging in stagings for value in staging.values))
             puts: dict[bytes, bytes] = {}
@@ -157,6 +160,10 @@ class Vault:
                 staged = self._staged.setdefault(staging.transaction_id, _Staged(staging.expires_height, source))
                 staged.expires_height, staged.source = staging.expires_height, source
                 staged.sizes.update(sizes[staging.transaction_id])
+
+    def _without_erased(self, staging: Staging) -> Staging:
+        values = [value for value in staging.values if RecordId(value.table, value.record) not in self._erased]
+        return staging if len(values) == len(staging.values) else replace(staging, values=values)
 
     def _require_room(self, stagings: Sequence[Staging], source: str) -> None:
         new = [staging for staging in stagings if staging.transaction_id not in self._staged]
@@ -175,7 +182,7 @@ class Vault:
             }
             added = self._count_new(puts)
             self._unstage(transaction_ids, puts)
-            self._live_count += added
+            self._live.update(added)
 
     def discard(self, *transaction_ids: bytes) -> None:
         """The transactions will not commit: their staged values are destroyed. Live values stay."""
@@ -238,10 +245,14 @@ class Vault:
         return [parse_place(key[2:]) for key, _ in self._data.scan(RecordId(table, record).to_key(b"v/", b"/"))]
 
     def put_live(self, values: Sequence[tuple[VaultValue, bytes]]) -> None:
-        """Keeps values whose digests are on the chain already, all or none. Errors: vault.other_value."""
+        """Keeps values whose digests are on the chain already, all or none but those of erased records.
+
+        Errors: vault.other_value.
+        """
         for value, digest in values:
             self._require_digest(value, digest)
         with self._lock:
+            values = [item for item in values if RecordId(item[0].table, item[0].record) not in self._erased]
             keys = self._keys.ensure(_records(value for value, _ in values))
             puts = {}
             for value, _ in values:
@@ -250,7 +261,7 @@ class Vault:
             if puts:
                 added = self._count_new(puts)
                 self._data.write(puts)
-                self._live_count += added
+                self._live.update(added)
 
     def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> None:
         """Destroys the live values of each (table, record) except those with the given {field: digest}."""
@@ -268,28 +279,52 @@ class Vault:
             gone = [b"v/" + place_of(one) for one in dict.fromkeys(values) if self.has(one)]
             if gone:
                 self._data.write({}, gone)
-                self._live_count -= len(gone)
+                self._live.subtract(_table_of(key[2:]) for key in gone)
                 self._note_destroyed(gone, {record_of(key[2:]) for key in gone})
 
     # Destruction
 
-    def erase(self, table: str, record: str) -> None:
-        """Destroys a record's key and all its values, staged ones too; no file of the vault has them on return."""
+    def erase(self, records: Iterable[RecordId]) -> None:
+        """Destroys each record's key and all its values, staged ones too, for good: no file of the vault has them on
+        return, and no value of the record is taken afterwards. Costs up to a rewrite of the tables concerned."""
         with self._lock:
-            erased = RecordId(table, record)
-            mark, inside = erased.to_key(b"g/"), erased.to_key(b"", b"/")
-            self._data.write({mark: b""})
-            self._keys.destroy([erased])
-            gone = [key for key, _ in self._data.scan(b"v/" + inside)]
-            live = len(gone)
-            for transaction_id, staged in self._staged.items():
-                places = [place for place in staged.sizes if place.startswith(inside)]
-                gone += [b"s/" + transaction_id + place for place in places]
-                for place in places:
-                    del staged.sizes[place]
-            self._data.purge(gone)
-            self._data.write({}, [mark])
-            self._live_count -= live
+            new = sorted(one for one in set(records) if one not in self._erased)
+            self._erased.begin({one: len(self._places_of(one)) for one in new})
+            self._finish_erasures(new)
+
+    def erased(self) -> dict[RecordId, int]:
+        """The erased records, and how many sealed values were destroyed with each."""
+        with self._lock:
+            return dict(self._erased.counts)
+
+    def _finish_erasures(self, records: Sequence[RecordId]) -> None:
+        """Keys first: from then on nothing opens, whatever a crash leaves to be done."""
+        if not records:
+            return
+        self._keys.destroy(records)
+        gone = [key for one in records for key in self._places_of(one)]
+        self._live.subtract(_table_of(key[2:]) for key in gone if key.startswith(b"v/"))
+        for staged in self._staged.values():
+            for place in [place for place in staged.sizes if record_of(place) in set(records)]:
+                del staged.sizes[place]
+        # What was deleted before may still lie in the files: earlier versions of a value under the record's own
+        # prefix, and under s/ what was staged before it went live. So both stretches are rewritten whole.
+        stretch = [one.to_key(b"v/", edge) for one in records for edge in (b"/", b"/\xff")]
+        self._data.purge([*stretch, *(key for key in gone if key.startswith(b"v/"))])
+        self._data.purge([b"s/", b"s/\xff", *(key for key in gone if key.startswith(b"s/"))])
+        self._erased.finish(records)
+
+    def _places_of(self, record: RecordId) -> list[bytes]:
+        """The store keys of all that is live or staged of a record."""
+        inside = record.to_key(b"", b"/")
+        live = [key for key, _ in self._data.scan(b"v/" + inside)]
+        staged = [
+            b"s/" + transaction_id + place
+            for transaction_id, staged in self._staged.items()
+            for place in staged.sizes
+            if place.startswith(inside)
+        ]
+        return live + staged
 
     def tidy(self) -> None:
         """Takes off the disk what was deleted since the last time; until then it lies there sealed.
@@ -316,13 +351,20 @@ class Vault:
         """Counts, no names; reads no disk."""
         with self._lock:
             return {
-                "live_values": self._live_count,
+                "live_values": self._live.total(),
                 "staged_transactions": len(self._staged),
                 "staged_values": sum(len(staged.sizes) for staged in self._staged.values()),
+                "erased_records": len(self._erased.counts),
             }
 
-    def _count_new(self, puts: Iterable[bytes]) -> int:
-        return sum(self._data.get(key) is None for key in puts)
+    def live_by_table(self) -> dict[str, int]:
+        """How many values are live of each table."""
+        with self._lock:
+            return {table: count for table, count in sorted(self._live.items()) if count}
+
+    def _count_new(self, puts: Iterable[bytes]) -> Counter[str]:
+        """By table, which of the `puts` are not there yet."""
+        return Counter(_table_of(key[2:]) for key in puts if self._data.get(key) is None)
 
     def _unseal(self, place: bytes, sealed: bytes) -> VaultValue:
         return unseal_value(self._chain_id, place, sealed, self._keys.get(record_of(place)))
@@ -335,6 +377,10 @@ class Vault:
 
     def _has_any(self, prefix: bytes) -> bool:
         return next(iter(self._data.scan(prefix)), None) is not None
+
+
+def _table_of(place: bytes) -> str:
+    return place.partition(b"/")[0].decode()
 
 
 def _records(values: Iterable[VaultValue]) -> list[RecordId]:

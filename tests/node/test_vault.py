@@ -14,6 +14,7 @@ from chain.errors import KehuError
 from node import vault as vault_module
 from node.leveldb import LevelStore
 from node.vault import Staging, Vault
+from node.vault_seal import RecordId
 from node.vault_values import VALUE_BYTES_MAX, FieldId, VaultValue
 from tests.node.vault_kit import (
     CHAIN,
@@ -27,10 +28,12 @@ from tests.node.vault_kit import (
     value_of,
 )
 
+C1 = RecordId("customers", "c1")
 T1, T2, T3 = (transaction_id(name) for name in ("one", "two", "three"))
 NAME, PHONE = value_of("张三 canary-name"), value_of("+8613800000001", field="phone")
 NEWER = value_of("张三丰 canary-newer")
 OTHER = value_of("李四 canary-other", record="c2")
+LATER = value_of("赵六", record="c2", field="note")
 
 
 def code_of(raised: pytest.ExceptionInfo[KehuError]) -> str:
@@ -109,7 +112,8 @@ def test_settling_makes_live_once_and_for_all(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
         assert (get(vault, NAME), get(vault, OTHER)) == (NAME, OTHER)
         assert vault.staged() == {}
-        assert vault.status() == {"live_values": 2, "staged_transactions": 0, "staged_values": 0}
+        counts = {"live_values": 2, "staged_transactions": 0, "staged_values": 0, "erased_records": 0}
+        assert vault.status() == counts
 
 
 def test_discarding_destroys_the_staged_value_and_leaves_the_live_one(tmp_path: Path) -> None:
@@ -196,7 +200,7 @@ def test_a_crash_at_any_moment_leaves_each_value_staged_or_live_and_an_erasure_f
     made.vault.keep_only({("customers", "c1"): {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}})
     made.vault.stage(T3, [value_of("mr x", record="c3")], 9)
     made.vault.discard(T3)
-    made.vault.erase("customers", "c1")
+    made.vault.erase([C1])
     made.copy()
     made.vault.close()
     seen = set()
@@ -205,9 +209,10 @@ def test_a_crash_at_any_moment_leaves_each_value_staged_or_live_and_an_erasure_f
             state = _state(vault)
             seen.add(state)
             assert state in _LEGAL
-            vault.stage(T1, [NAME], 9)  # and it goes on from there
+            vault.stage(T1, [NAME, LATER], 9)  # and it goes on from there
             vault.settle(T1)
-            assert get(vault, NAME) == NAME
+            assert get(vault, LATER) == LATER
+            assert get(vault, NAME) == (None if vault.erased() else NAME)
     assert seen == set(_LEGAL)
 
 
@@ -332,14 +337,16 @@ def test_erasure_leaves_neither_key_nor_sealed_value_in_any_file(tmp_path: Path)
     assert len(gone) == 4
     assert all(files_with(tmp_path, raw[8:]) for raw in gone), "the scan would find what is there"
     with opened(tmp_path) as vault:
-        vault.erase("customers", "c1")
-        vault.erase("customers", "c1")
+        vault.erase([C1])
+        vault.erase([C1])
         for raw in gone:
             assert files_with(tmp_path, raw[8:]) == []
         assert vault.live("customers", "c1") == []
         assert get(vault, OTHER) == OTHER
         assert [value.record for value in vault.get_staged(T1)] == ["c2"]
-        assert vault.status() == {"live_values": 1, "staged_transactions": 1, "staged_values": 1}
+        counts = {"live_values": 1, "staged_transactions": 1, "staged_values": 1, "erased_records": 1}
+        assert vault.status() == counts
+        assert vault.erased() == {C1: 3}
 
 
 def test_sealed_values_put_back_from_a_backup_do_not_open_after_an_erasure(tmp_path: Path) -> None:
@@ -348,13 +355,45 @@ def test_sealed_values_put_back_from_a_backup_do_not_open_after_an_erasure(tmp_p
         vault.put_live([(NAME, NAME.digest(CHAIN))])
     shutil.copytree(home / "vault", tmp_path / "backup")
     with opened(home) as vault:
-        vault.erase("customers", "c1")
-        vault.put_live([(PHONE, PHONE.digest(CHAIN))])  # the record's next key is another one
+        vault.erase([C1])
     shutil.rmtree(home / "vault")
     shutil.copytree(tmp_path / "backup", home / "vault")
     with opened(home) as vault, pytest.raises(KehuError) as raised:
         get(vault, NAME)
     assert code_of(raised) == "vault.damaged"
+
+
+def test_a_vault_takes_no_value_of_an_erased_record_neither_now_nor_after_a_restart(tmp_path: Path) -> None:
+    for _ in range(2):
+        with opened(tmp_path) as vault:
+            vault.erase([C1])
+            vault.stage(T1, [NAME, LATER], 9)
+            vault.put_live([(PHONE, PHONE.digest(CHAIN)), (OTHER, OTHER.digest(CHAIN))])
+            assert vault.get_staged(T1) == [LATER]
+            assert vault.live("customers", "c1") == []
+            assert get(vault, OTHER) == OTHER
+            assert vault.live_by_table() == {"customers": 1}
+            assert _stored_keys(vault) == []
+
+
+def _stored_keys(vault: Vault) -> list[bytes]:
+    return [key for key, _ in vault._keys._store.scan(b"k/customers/c1")]
+
+
+def test_an_erasure_takes_earlier_copies_off_the_disk_too(tmp_path: Path) -> None:
+    """What was staged before it went live, and superseded values that no tidying has purged yet."""
+    with opened(tmp_path) as vault:
+        vault.stage(T1, [NAME, PHONE], 9)
+        staged = [raw for _, raw in vault._data.scan(b"s/")]
+        vault.settle(T1)
+        vault.stage(T2, [NEWER], 9)
+        staged += [raw for _, raw in vault._data.scan(b"s/")]
+        vault.settle(T2)
+        vault.keep_only({("customers", "c1"): {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}})
+        assert len(staged) == 3
+        assert all(files_with(tmp_path, raw) for raw in staged)
+        vault.erase([C1])
+        assert [files_with(tmp_path, raw) for raw in staged] == [[], [], []]
 
 
 def test_tidying_takes_deleted_values_and_idle_keys_off_the_disk(tmp_path: Path) -> None:
