@@ -4,11 +4,14 @@
     [listen]
     peer = "127.0.0.1:7001"        # TLS 1.3 between departments
     api = "127.0.0.1:8001"         # HTTP for people and tools
-    [carrier]                      # optional: without it this node asks no carrier
+    [carrier]                      # optional: without it this node asks no carrier (node/carrier_config.py)
     name = "simulator"
     url = "http://127.0.0.1:9000"
     token_file = "secrets/carrier-token"
     region = "CN"
+    [phone]                        # optional: check by schedule the numbers that this department holds
+    sweep = true
+    interval_s = 3600
     [peers]                        # optional: where a department is reached, if not as genesis says
     finance = "10.0.0.2:7001"
 
@@ -29,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
+from node.carrier_config import Carrier, PhoneDuties
 
 CONFIG_MISSING = define(
     "config.missing",
@@ -58,14 +62,6 @@ class Listen(_Strict):
     api: str = Address
 
 
-class Carrier(_Strict):
-    name: str = "carrier"
-    url: str
-    token_file: str
-    region: str = "CN"
-    timeout_ms: int = Field(default=3_000, ge=10, le=60_000)
-
-
 class Consensus(_Strict):
     view_timeout_ms: int = Field(default=2_000, ge=100, le=60_000)
     view_timeout_max_ms: int = Field(default=10_000, ge=100, le=600_000)
@@ -84,6 +80,7 @@ class Config(_Strict):
     department: str
     listen: Listen
     carrier: Carrier | None = None
+    phone: PhoneDuties = PhoneDuties()
     consensus: Consensus = Consensus()
     limits: Limits = Limits()
     peers: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,12 @@ from cli.run import Run
 app = group("Run the carrier simulator, and do to its numbers what carriers do.")
 
 LISTEN = define("usage.listen", "an address is HOST:PORT", "write 127.0.0.1:9000; port 0 is any free one")
-ACTION = define("usage.carrier_action", "there is no such action", "one of activate, suspend, resume, return, reassign")
+ACTION = define(
+    "usage.carrier_action",
+    "there is no such action",
+    "one of activate, suspend, resume, return, reassign, port-out, port-in",
+)
+DAY = define("usage.day", "this is not a day of the calendar", "write it as 2026-11-22")
 NO_CARRIER = define(
     "profile.no_carrier",
     "this network folder has no carrier simulator",
@@ -68,14 +74,23 @@ def run_carrier(
 )
 async def set_numbers(
     run: Run,
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="activate, suspend, resume, return or reassign.")],
+    action: Annotated[
+        str, typer.Argument(metavar="ACTION", help="activate, suspend, resume, return, reassign, port-out or port-in.")
+    ],
     numbers: Annotated[list[str] | None, typer.Argument(metavar="NUMBER", help="E.164 or national form.")] = None,
     file: Annotated[
         Path | None, typer.Option("--from", metavar="FILE.csv", help="The phone column of a customers' file.")
     ] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="DAY", help="The day it happens, as 2026-11-22 (default: today).")
+    ] = None,
     region: Region = "CN",
 ) -> Answer:
-    """Change numbers at the simulated carrier: give them out, suspend them, give them to somebody else."""
+    """Change numbers at the simulated carrier: give them out, suspend them, give them to somebody else.
+
+    Number Recycling counts in whole days: a number that changes hands today is the same since today, and changed with
+    --on a later day.
+    """
     from node.carrier.numbers import parse_number
     from node.carrier.simulator.book import ACTIONS
 
@@ -88,11 +103,18 @@ async def set_numbers(
         wanted += [row.fields["phone"] for row in read_sheet(file, region).rows]
     if not wanted:
         raise KehuError(NUMBERS_NEEDED)
-    data = {"action": action, "numbers": len(wanted), "already": await _act(run, action, wanted)}
+    data = {"action": action, "numbers": len(wanted), "already": await _act(run, action, wanted, _day(on))}
     return Answer(data, lambda screen: screen.facts(data.items()))
 
 
-async def _act(run: Run, action: Any, numbers: list[str]) -> int:
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise KehuError(DAY, given=text) from None
+
+
+async def _act(run: Run, action: Any, numbers: list[str], on: date | None) -> int:
     """How many were in that state before (only activating many can tell)."""
     import aiohttp
 
@@ -108,9 +130,9 @@ async def _act(run: Run, action: Any, numbers: list[str]) -> int:
     try:
         async with SimulatorAdmin(profile.carrier_url, token.read_text(encoding="ascii").strip()) as admin:
             if action == "activate" and len(numbers) > 1:
-                return int((await admin.activate_many(numbers))["already"])
+                return int((await admin.activate_many(numbers, on))["already"])
             for number in numbers:
-                await admin.act(action, number)
+                await admin.act(action, number, on)
     except (aiohttp.ClientError, TimeoutError):
         raise KehuError(CARRIER_DOWN, url=profile.carrier_url) from None
     return 0

@@ -77,6 +77,7 @@ def attest_answer(
         phone_digest=question.phone_digest,
         outcome=answer.outcome,
         identifier_digest=identifier_digest,
+        since_day=answer.since_day,
         carrier=circumstances.carrier,
         time_ms=circumstances.time_ms,
         gateway=circumstances.gateway,

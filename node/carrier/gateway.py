@@ -47,19 +47,31 @@ class Gateway:
         self._clock = clock
         self._draw = draw
 
+    def held_ms(self, number: str) -> int:
+        """How much longer the platform of `number` wants to be left alone. Errors: carrier.no_platform."""
+        return self._platforms.platform_of(number).held_ms
+
     async def attest(
-        self, customer: str, number: str, phone_digest: bytes, identifier_salt: bytes, *, phone_salt: bytes
+        self,
+        customer: str,
+        number: str,
+        phone_digest: bytes,
+        identifier_salt: bytes,
+        *,
+        phone_salt: bytes,
+        since_ms: int | None = None,
     ) -> Attested:
         """Asks the platform of `number` (E.164) and signs its answer, "no answer" included.
 
         `phone_salt` opens `phone_digest` to `number`; a gateway does not sign for a digest it can't check. Nothing
-        is asked when they don't fit. The time is that of the answer.
+        is asked when they don't fit. The time is that of the answer. `since_ms`: since when the number is known to
+        be the customer's; None for a number that is new, for which it is now.
         Errors: phone.malformed, carrier.phone_mismatch, carrier.no_platform, carrier.attestation_personal, codec.shape.
         """
         question = Question(customer, phone_digest, number, phone_salt, identifier_salt)
         question.require_consistent(self._chain_id)
         platform = self._platforms.platform_of(number)
-        answer = await platform.look_up(number)
+        answer = await platform.look_up(number, self._clock() if since_ms is None else since_ms)
         circumstances = Circumstances(self.gateway_id, platform.name, self._clock(), self._draw(NONCE_BYTES))
         attestation = attest_answer(self._key, self._chain_id, question, answer, circumstances)
         return Attested(attestation, answer.identifier, answer.reason, answer.retry_after_ms)

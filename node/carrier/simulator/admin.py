@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,20 +39,20 @@ class SimulatorAdmin:
     async def close(self) -> None:
         await self._session.close()
 
-    async def act(self, action: Action, number: str) -> dict[str, Any]:
-        """Activates, suspends, resumes, returns or reassigns; gives the number as `show` does."""
-        return await self._ask("POST", f"/admin/v1/numbers/{action}", {"number": number})
+    async def act(self, action: Action, number: str, on: date | None = None) -> dict[str, Any]:
+        """Does `action` as of the day `on` (default: today); gives the number as `show` does."""
+        return await self._ask("POST", f"/admin/v1/numbers/{action}", {"number": number, **_on(on)})
 
-    async def activate_many(self, numbers: Iterable[str]) -> dict[str, Any]:
+    async def activate_many(self, numbers: Iterable[str], on: date | None = None) -> dict[str, Any]:
         """{"activated": how many, "already": how many had a subscriber and keep it}."""
-        return await self._ask("POST", "/admin/v1/numbers/activate-many", {"numbers": list(numbers)})
+        return await self._ask("POST", "/admin/v1/numbers/activate-many", {"numbers": list(numbers), **_on(on)})
 
     async def show(self, number: str) -> dict[str, Any]:
-        """{"number", "state", "identifier", "subscribers", "asked"}."""
+        """{"number", "state", "identifier", "subscribers", "since", "asked"}."""
         return await self._ask("POST", "/admin/v1/numbers/show", {"number": number})
 
     async def add_fault(self, **order: Any) -> dict[str, Any]:
-        """The fields of `FaultOrder`: kind, number, delay_ms, status, variant, requests, share."""
+        """The fields of `FaultOrder`: kind, part, number, delay_ms, status, code, variant, requests, share."""
         return await self._ask("POST", "/admin/v1/faults", order)
 
     async def clear_faults(self) -> dict[str, Any]:
@@ -59,6 +60,10 @@ class SimulatorAdmin:
 
     async def limit_rate(self, per_second: float | None, burst: int = 1) -> dict[str, Any]:
         return await self._ask("PUT", "/admin/v1/rate-limit", {"per_second": per_second, "burst": burst})
+
+    async def set_tokens(self, lifetime_s: int) -> dict[str, Any]:
+        """Takes all access tokens back; new ones live for `lifetime_s`."""
+        return await self._ask("PUT", "/admin/v1/tokens", {"lifetime_s": lifetime_s})
 
     async def counters(self) -> dict[str, int]:
         """How many look-ups there were and how they ended, since the simulator started."""
@@ -72,3 +77,7 @@ class SimulatorAdmin:
                 code = answer.get("code") if isinstance(answer, dict) else None
                 raise KehuError(ADMIN_REFUSED, status=response.status, code=code)
             return answer
+
+
+def _on(day: date | None) -> dict[str, str]:
+    return {} if day is None else {"on": day.isoformat()}

@@ -1,7 +1,7 @@
-"""The simulated carrier's HTTP API: the look-up that gateways use, and the admin API behind another token.
+"""The simulated carrier's HTTP API: what gateways ask in two dialects, and the admin API behind another token.
 
-POST /v1/lookup {"number"} -> {"outcome": "found", "identifier"} or {"outcome": "none"}. The number travels in
-the body, since URLs end up in logs. The whole API is described in docs/carrier.md.
+POST /v1/lookup {"number"} -> {"outcome": "found", "identifier"} or {"outcome": "none"}. Number Recycling is in
+`recycling`. Numbers travel in bodies, since URLs end up in logs. The whole API is described in docs/carrier.md.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import date
+from typing import Final, TypeAlias
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,13 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from chain.errors import KehuError
 from node.carrier.numbers import parse_number
 from node.carrier.simulator.book import ACTIONS, Action, NumberBook
-from node.carrier.simulator.faults import FaultOrder, Faults, RateLimit
-from node.carrier.simulator.http import RATE_LIMITED, answer_errors, problem, read_body, require_bearer
+from node.carrier.simulator.calendar import day_of, text_of, today_in_china
+from node.carrier.simulator.faults import FaultOrder, Faults, Part, RateLimit
+from node.carrier.simulator.http import PORTED, RATE_LIMITED, answer_errors, problem, read_body, require_bearer
+from node.carrier.simulator.recycling import Recycling
 from node.carrier.simulator.tricks import misbehave
 
 LOOKUP_BYTES_MAX: Final = 1 << 10
 ADMIN_BYTES_MAX: Final = 32 << 20
 """A million numbers in one bulk activation."""
+
+Trick: TypeAlias = web.StreamResponse | None
 
 
 class _Model(BaseModel):
@@ -35,8 +41,16 @@ class NumberBody(_Model):
     number: str
 
 
+class ActionBody(_Model):
+    """`on`: the day on which it happens (default: today)."""
+
+    number: str
+    on: date | None = Field(default=None, strict=False)
+
+
 class NumbersBody(_Model):
     numbers: list[str]
+    on: date | None = Field(default=None, strict=False)
 
 
 class RateLimitBody(_Model):
@@ -46,50 +60,70 @@ class RateLimitBody(_Model):
 
 @dataclass
 class Simulator:
-    """Everything one simulated carrier holds while it runs. `stopping` lets go of look-ups that hang."""
+    """Everything one simulated carrier holds while it runs. `stopping` lets go of look-ups that hang; `today` is its
+    calendar, as days since 1970-01-01; an empty client secret lets nobody in."""
 
     book: NumberBook
     lookup_token: str
     admin_token: str
+    client_id: str = "kehu"
+    client_secret: str = ""
     limit: RateLimit = field(default_factory=RateLimit)
     faults: Faults = field(default_factory=Faults)
     counters: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    today: Callable[[], int] = today_in_china
 
     async def look_up(self, request: web.Request) -> web.StreamResponse:
         self.counters["requests"] += 1
         self._require(request, self.lookup_token)
-        wait = self.limit.take()
-        if wait > 0:
-            self.counters["rate_limited"] += 1
+        wait_s = self.wait_s()
+        if wait_s:
             error = KehuError(RATE_LIMITED, per_second=str(self.limit.per_second))
-            return problem(error, **{"Retry-After": str(math.ceil(wait))})
+            return problem(error, **{"Retry-After": str(wait_s)})
         number = parse_number((await read_body(request, NumberBody, LOOKUP_BYTES_MAX)).number, None)
-        self.asked[number] += 1
-        fault = self.faults.pick(number)
-        if fault is not None:
-            self.counters[fault.kind] += 1
-            trick = await misbehave(request, fault, self.stopping)
-            if trick is not None:
-                return trick
+        trick = await self.trick(request, number)
+        if trick is not None:
+            return trick
+        if self.book.is_ported(number):
+            self.counters["ported"] += 1
+            raise KehuError(PORTED)
         identifier = self.book.identifier_of(number)
         self.counters["none" if identifier is None else "found"] += 1
         answer = {"outcome": "none"} if identifier is None else {"outcome": "found", "identifier": identifier}
         return web.json_response(answer)
 
+    def wait_s(self) -> int:
+        """0 when a request may go ahead under the rate limit, else the seconds to wait."""
+        wait = math.ceil(self.limit.take())
+        if wait:
+            self.counters["rate_limited"] += 1
+        return wait
+
+    async def trick(self, request: web.Request, number: str | None, part: Part = "answers") -> Trick:
+        """What a fault in force makes of the request; None if it is to be answered."""
+        if number is not None:
+            self.asked[number] += 1
+        fault = self.faults.pick(number, part)
+        if fault is None:
+            return None
+        self.counters[fault.kind] += 1
+        return await misbehave(request, fault, self.stopping)
+
     async def act(self, request: web.Request) -> web.StreamResponse:
         self._require(request, self.admin_token)
         action: Action = next(name for name in ACTIONS if name == request.match_info["action"])
-        number = parse_number((await read_body(request, NumberBody, LOOKUP_BYTES_MAX)).number)
-        self.book.apply(action, number)
+        body = await read_body(request, ActionBody, LOOKUP_BYTES_MAX)
+        number = parse_number(body.number)
+        self.book.apply(action, number, self._day(body.on))
         return self._shown(number)
 
     async def activate_many(self, request: web.Request) -> web.StreamResponse:
         self._require(request, self.admin_token)
         body = await read_body(request, NumbersBody, ADMIN_BYTES_MAX)
         numbers = {parse_number(text) for text in body.numbers}
-        activated = self.book.activate_many(numbers)
+        activated = self.book.activate_many(numbers, self._day(body.on))
         return web.json_response({"activated": activated, "already": len(numbers) - activated})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -130,6 +164,9 @@ class Simulator:
             self.counters["unauthorized"] += 1
             raise
 
+    def _day(self, on: date | None) -> int:
+        return self.today() if on is None else day_of(on)
+
     def _shown(self, number: str) -> web.Response:
         line = self.book.line(number)
         return web.json_response(
@@ -138,6 +175,7 @@ class Simulator:
                 "state": line.state if line else "unknown",
                 "identifier": self.book.identifier_of(number),
                 "subscribers": line.subscribers if line else 0,
+                "since": text_of(line.since_day) if line else None,
                 "asked": self.asked[number],
             }
         )
@@ -150,6 +188,7 @@ def make_app(simulator: Simulator) -> web.Application:
         [
             web.get("/healthz", simulator.show_health),
             web.post("/v1/lookup", simulator.look_up),
+            *Recycling(simulator).routes(),
             web.post(f"/admin/v1/numbers/{{action:{'|'.join(ACTIONS)}}}", simulator.act),
             web.post("/admin/v1/numbers/activate-many", simulator.activate_many),
             web.post("/admin/v1/numbers/show", simulator.show),

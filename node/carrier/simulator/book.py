@@ -1,4 +1,4 @@
-"""What the simulated carrier knows: for each number its state and its subscriber's identifier.
+"""What the simulated carrier knows: for each number its state, its subscriber's identifier, and since what day.
 
 Every change is durable before it is seen: the file is replaced as a whole, all or nothing.
 Identifiers are derived from the seed, the number and the count of its subscribers, so the same seed and the same
@@ -13,18 +13,18 @@ import hmac
 import json
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from chain.errors import KehuError, define
 from node.carrier.numbers import is_e164
 from node.durable import write_file
 
-State = Literal["active", "suspended", "returned"]
-Action = Literal["activate", "suspend", "resume", "return", "reassign"]
+State = Literal["active", "suspended", "returned", "ported"]
+Action = Literal["activate", "suspend", "resume", "return", "reassign", "port-out", "port-in"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _IDENTIFIER_BYTES: Final = 20  # 32 characters of base32, no padding
 
 ACTION_REFUSED = define(
@@ -50,17 +50,23 @@ _RULES: Final[dict[Action, tuple[tuple[State | None, ...], State, bool]]] = {
     "resume": (("suspended",), "active", False),
     "return": (("active", "suspended"), "returned", False),
     "reassign": (("active", "suspended", "returned"), "active", True),
+    "port-out": (("active", "suspended"), "ported", False),
+    "port-in": (("ported",), "active", False),
 }
 ACTIONS: Final[tuple[Action, ...]] = tuple(_RULES)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One number: `subscribers` counts those it ever had; `identifier` is the latest one's."""
+    """One number: `subscribers` counts those it ever had; `identifier` is the latest one's.
+
+    since_day: the day on which the latest one got the number, as days since 1970-01-01 in the carrier's calendar.
+    """
 
     state: State
     subscribers: int
     identifier: str
+    since_day: int
 
 
 class NumberBook:
@@ -98,32 +104,42 @@ class NumberBook:
         line = self._lines.get(number)
         return line.identifier if line is not None and line.state == "active" else None
 
-    def apply(self, action: Action, number: str) -> Line:
-        """The number's line after `action`, durable on return. Errors: simulator.action_refused."""
-        line = self._next(action, number)
+    def is_ported(self, number: str) -> bool:
+        """Whether another operator has the number now, so that this one has nothing to say about it."""
+        line = self._lines.get(number)
+        return line is not None and line.state == "ported"
+
+    def has_changed(self, number: str, day: int) -> bool:
+        """Whether the subscriber changed after `day`, or nobody had the number on it: CAMARA's two examples."""
+        line = self._lines.get(number)
+        return line is None or line.state == "returned" or line.since_day > day
+
+    def apply(self, action: Action, number: str, day: int) -> Line:
+        """The number's line after `action` on `day`, durable on return. Errors: simulator.action_refused."""
+        line = self._next(action, number, day)
         self._commit({number: line})
         return line
 
-    def activate_many(self, numbers: Iterable[str]) -> int:
+    def activate_many(self, numbers: Iterable[str], day: int) -> int:
         """Activates those that nobody has, in one write; returns how many. Taken numbers stay as they are."""
         fresh = sorted(number for number in set(numbers) if self._is_free(number))
-        self._commit({number: self._next("activate", number) for number in fresh})
+        self._commit({number: self._next("activate", number, day) for number in fresh})
         return len(fresh)
 
     def _is_free(self, number: str) -> bool:
         line = self._lines.get(number)
         return line is None or line.state == "returned"
 
-    def _next(self, action: Action, number: str) -> Line:
+    def _next(self, action: Action, number: str, day: int) -> Line:
         before = self._lines.get(number)
         state = before.state if before else None
         starts, leads_to, is_new = _RULES[action]
         if state not in starts:
             raise KehuError(ACTION_REFUSED, action=action, state=state or "unknown")
         if before is not None and not is_new:
-            return Line(leads_to, before.subscribers, before.identifier)
+            return replace(before, state=leads_to)
         subscribers = before.subscribers + 1 if before else 1
-        return Line(leads_to, subscribers, self._identifier(number, subscribers))
+        return Line(leads_to, subscribers, self._identifier(number, subscribers), day)
 
     def _identifier(self, number: str, subscribers: int) -> str:
         derived = hmac.digest(self.seed.encode(), f"{number}/{subscribers}".encode(), hashlib.sha256)
@@ -136,7 +152,7 @@ class NumberBook:
 
 
 def _write(path: Path, seed: str, lines: Mapping[str, Line]) -> None:
-    rows = {number: [line.state, line.subscribers, line.identifier] for number, line in sorted(lines.items())}
+    rows = {number: list(astuple(line)) for number, line in sorted(lines.items())}
     document = json.dumps({"format": FORMAT, "seed": seed, "numbers": rows}, indent=0)
     write_file(path, document.encode(), replace=True)
 
@@ -153,8 +169,8 @@ def _read(path: Path) -> tuple[str, dict[str, Line]]:
 
 
 def _line(number: str, row: Any) -> Line:
-    state, subscribers, identifier = row
-    is_good = state in ("active", "suspended", "returned") and type(subscribers) is int and type(identifier) is str
-    if not is_good or not is_e164(number):
+    state, subscribers, identifier, since_day = row
+    is_good = state in get_args(State) and type(identifier) is str
+    if not is_good or type(subscribers) is not int or type(since_day) is not int or not is_e164(number):
         raise ValueError("row")
-    return Line(state, subscribers, identifier)
+    return Line(state, subscribers, identifier, since_day)

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["slow", "fail", "time_out", "malformed"]
+Part = Literal["answers", "tokens"]
+"""What a fault hits: look-ups and checks, or the token endpoint."""
 Variant = Literal[
     "not_json",
     "empty",
@@ -31,22 +33,29 @@ DELAY_MS_MAX = 600_000
 
 
 class FaultOrder(BaseModel):
-    """What an admin orders. `requests`: how many look-ups it hits before it ends (None: until cleared)."""
+    """What an admin orders. `code`: of the error body, with the kind fail.
+    `requests`: how many look-ups it hits before it ends (None: until cleared)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
     kind: Kind
+    part: Part = "answers"
     number: str | None = None
     delay_ms: int = Field(default=0, ge=0, le=DELAY_MS_MAX)
     status: int = Field(default=503, ge=300, le=599)
+    code: str | None = Field(default=None, pattern=r"^[A-Z_]{1,96}$|^[a-z_]{1,96}$")
     variant: Variant = "not_json"
     requests: int | None = Field(default=None, ge=1)
     share: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
-    def _slow_has_a_delay(self) -> FaultOrder:
+    def _fits(self) -> FaultOrder:
         if (self.kind == "slow") != (self.delay_ms > 0):
             raise ValueError("delay_ms belongs to the kind slow, and only to it")
+        if self.code is not None and self.kind != "fail":
+            raise ValueError("code belongs to the kind fail")
+        if self.part == "tokens" and self.number is not None:
+            raise ValueError("a token is for no number")
         return self
 
 
@@ -78,10 +87,11 @@ class Faults:
     def clear(self) -> None:
         self._running.clear()
 
-    def pick(self, number: str) -> FaultOrder | None:
-        """The fault that hits this look-up, if one does."""
-        own = [fault for fault in self._running if fault.order.number == number]
-        everybodys = [fault for fault in self._running if fault.order.number is None]
+    def pick(self, number: str | None, part: Part = "answers") -> FaultOrder | None:
+        """The fault that hits this request, if one does."""
+        meant = [fault for fault in self._running if fault.order.part == part]
+        own = [fault for fault in meant if number is not None and fault.order.number == number]
+        everybodys = [fault for fault in meant if fault.order.number is None]
         struck = next((fault for fault in (*own, *everybodys) if fault.strikes()), None)
         self._running = [fault for fault in self._running if not fault.is_over()]
         return struck.order if struck else None

@@ -25,6 +25,11 @@ RATE_LIMITED = define(
     "more look-ups than the carrier's rate limit allows",
     "wait for the seconds in Retry-After",
 )
+PORTED = define(
+    "simulator.ported",
+    "the number is with another operator now, so this carrier can't speak of its subscriber",
+    "ask the operator that has it, or have it ported back: `kehu carrier set port-in NUMBER`",
+)
 REQUEST_MALFORMED = define(
     "simulator.request_malformed",
     "the request's body is not the JSON object of this endpoint",
@@ -35,6 +40,7 @@ _STATUS: Final = {
     UNAUTHORIZED.code: 401,
     RATE_LIMITED.code: 429,
     "simulator.action_refused": 409,
+    PORTED.code: 404,
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

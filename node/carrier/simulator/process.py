@@ -20,15 +20,17 @@ from node.carrier.simulator.http import LOG, AccessLog, server_log
 from node.durable import write_file
 
 LOOKUP_TOKEN_FILE: Final = "lookup.token"  # noqa: S105 - a file's name
+CLIENT_ID_FILE: Final = "client.id"
+CLIENT_SECRET_FILE: Final = "client.secret"  # noqa: S105 - a file's name
 ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 - a file's name
 STOP_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorConfig:
-    """host, port: where to listen (port 0: any free one). data: the file of numbers; the bearer tokens are kept
-    beside it in lookup.token and admin.token, drawn when missing. seed: makes identifiers reproducible.
-    per_second, burst: the rate limit, None for none."""
+    """host, port: where to listen (port 0: any free one). data: the file of numbers; kept beside it and drawn when
+    missing: the bearer tokens in lookup.token and admin.token, the OAuth client in client.id and client.secret.
+    seed: makes identifiers reproducible. per_second, burst: the rate limit, None for none."""
 
     host: str
     port: int
@@ -46,6 +48,8 @@ def make_simulator(config: SimulatorConfig) -> Simulator:
         book,
         lookup_token=ensure_token(folder / LOOKUP_TOKEN_FILE),
         admin_token=ensure_token(folder / ADMIN_TOKEN_FILE),
+        client_id=ensure_token(folder / CLIENT_ID_FILE),
+        client_secret=ensure_token(folder / CLIENT_SECRET_FILE),
         limit=RateLimit(config.per_second, config.burst),
     )
 

@@ -22,6 +22,16 @@ _BODIES: Final[dict[Variant, tuple[str, str]]] = {
     "wrong_content_type": ('{"outcome": "none"}', "text/plain"),
     "oversize": ('{"outcome": "none"}'.ljust(_OVERSIZE_CHARACTERS), _JSON),
 }
+_DATED_BODIES: Final[dict[Variant, tuple[str, str]]] = {
+    "not_json": ('{"phoneNumberRecycled": tr', _JSON),
+    "no_identifier": ("{}", _JSON),
+    "contradiction": ("[true, false]", _JSON),
+    "wrong_type": ('{"phoneNumberRecycled": "true"}', _JSON),
+    "key_twice": ('{"phoneNumberRecycled": true, "phoneNumberRecycled": false}', _JSON),
+    "wrong_content_type": ('{"phoneNumberRecycled": true}', "text/plain"),
+    "oversize": ('{"phoneNumberRecycled": true}'.ljust(_OVERSIZE_CHARACTERS), _JSON),
+}
+"""The same kinds of nonsense for the check of Number Recycling."""
 
 
 async def misbehave(request: web.Request, fault: FaultOrder, stopping: asyncio.Event) -> web.StreamResponse | None:
@@ -33,12 +43,14 @@ async def misbehave(request: web.Request, fault: FaultOrder, stopping: asyncio.E
         await stopping.wait()
         return _hang_up(request)
     if fault.kind == "fail":
-        return web.json_response({"title": "fault on demand", "status": fault.status}, status=fault.status)
+        body = {"status": fault.status, "message": "fault on demand"} | ({"code": fault.code} if fault.code else {})
+        return web.json_response(body, status=fault.status)
     if fault.variant == "disconnect":
         return _hang_up(request)
     if fault.variant == "truncated":
         return await _truncate(request)
-    text, content_type = _BODIES[fault.variant]
+    is_dated = fault.variant in _DATED_BODIES and request.path.endswith("/check")
+    text, content_type = (_DATED_BODIES if is_dated else _BODIES)[fault.variant]
     return web.Response(text=text, content_type=content_type)
 
 

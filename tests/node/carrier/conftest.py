@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from node.carrier.camara import NumberRecycling, RecyclingConfig
 from node.carrier.lookup import IdentifierLookup, LookupConfig
+from node.carrier.oauth import Credentials
 from node.carrier.simulator import Simulator, SimulatorConfig, make_simulator, serving
 from node.carrier.simulator.admin import SimulatorAdmin
 
@@ -31,7 +33,7 @@ class Carrier:
 
     async def lookup(self, **settings: Any) -> IdentifierLookup:
         """A client whose limits suit a test; closed with the carrier."""
-        given = {
+        given: dict[str, Any] = {
             "name": "mobile-1",
             "url": self.url,
             "token": self.simulator.lookup_token,
@@ -39,6 +41,19 @@ class Carrier:
             "deadline_ms": 30_000,
         }
         return await self._stack.enter_async_context(IdentifierLookup(LookupConfig(**(given | settings))))
+
+    async def recycling(self, **settings: Any) -> NumberRecycling:
+        """The same for the dialect of Number Recycling."""
+        simulator = self.simulator
+        given: dict[str, Any] = {
+            "name": "mobile-2",
+            "url": self.url,
+            "token_url": self.url + "/oauth2/token",
+            "read_credentials": lambda: Credentials(simulator.client_id, simulator.client_secret),
+            "retry_pause_ms": 1,
+            "deadline_ms": 30_000,
+        }
+        return await self._stack.enter_async_context(NumberRecycling(RecyclingConfig(**(given | settings))))
 
 
 @pytest.fixture

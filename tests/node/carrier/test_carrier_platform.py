@@ -211,7 +211,9 @@ class Named:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    async def look_up(self, _number: str) -> Answer:
+    held_ms = 0
+
+    async def look_up(self, _number: str, _since_ms: int) -> Answer:
         return Answer.none()
 
 

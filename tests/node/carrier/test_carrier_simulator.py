@@ -120,17 +120,17 @@ def test_identifiers_depend_on_the_seed_and_not_on_the_order(tmp_path: Path) -> 
     one = NumberBook.open(tmp_path / "one.json", "demo")
     two = NumberBook.open(tmp_path / "two.json", "demo")
     other = NumberBook.open(tmp_path / "other.json", "another")
-    one.activate_many([NUMBER, SECOND])
-    two.apply("activate", SECOND)
-    two.apply("activate", NUMBER)
-    other.activate_many([NUMBER])
+    one.activate_many([NUMBER, SECOND], 1)
+    two.apply("activate", SECOND, 1)
+    two.apply("activate", NUMBER, 2)
+    other.activate_many([NUMBER], 1)
     assert one.identifier_of(NUMBER) == two.identifier_of(NUMBER)
     assert len({one.identifier_of(NUMBER), one.identifier_of(SECOND), other.identifier_of(NUMBER)}) == 3
 
 
 def test_books_without_a_seed_differ(tmp_path: Path) -> None:
     books = [NumberBook.open(tmp_path / name) for name in ("one.json", "two.json")]
-    assert len({book.apply("activate", NUMBER).identifier for book in books}) == 2
+    assert len({book.apply("activate", NUMBER, 1).identifier for book in books}) == 2
 
 
 def test_a_data_file_of_another_seed_is_refused(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_data_file_of_another_seed_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "simulator.seed_mismatch"
 
 
-GOOD_ROW = ["active", 1, "a" * 32]
+GOOD_ROW = ["active", 1, "a" * 32, 20_000]
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ GOOD_ROW = ["active", 1, "a" * 32]
         "{",
         "[]",
         "{}",
-        json.dumps({"format": 2, "seed": "s", "numbers": {}}),
-        json.dumps({"format": 1, "seed": "s", "numbers": []}),
-        json.dumps({"format": 1, "seed": "s", "numbers": {"13800138000": GOOD_ROW}}),
-        json.dumps({"format": 1, "seed": "s", "numbers": {NUMBER: ["sleeping", 1, "a"]}}),
-        json.dumps({"format": 1, "seed": "s", "numbers": {NUMBER: ["active", 1]}}),
+        json.dumps({"format": 99, "seed": "s", "numbers": {}}),
+        json.dumps({"format": 2, "seed": "s", "numbers": []}),
+        json.dumps({"format": 2, "seed": "s", "numbers": {"13800138000": GOOD_ROW}}),
+        json.dumps({"format": 2, "seed": "s", "numbers": {NUMBER: ["sleeping", 1, "a", 1]}}),
+        json.dumps({"format": 2, "seed": "s", "numbers": {NUMBER: ["active", 1, "a"]}}),
     ],
 )
 def test_a_damaged_data_file_is_refused_and_left_as_it_is(tmp_path: Path, document: str) -> None:
@@ -175,7 +175,7 @@ def test_a_change_that_cannot_be_written_is_not_seen(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("node.carrier.simulator.book.write_file", fail)
     with pytest.raises(OSError, match="no space"):
-        book.apply("activate", NUMBER)
+        book.apply("activate", NUMBER, 1)
     assert book.identifier_of(NUMBER) is None
 
 
