@@ -171,8 +171,11 @@ class NodeClient:
         said = await self._transport.json("GET", f"/v1/transactions/{transaction_id.hex()}")
         if not isinstance(said, dict) or said.get("status") != "committed":
             return None
-        proof = await self._transport.raw("GET", f"/v1/transactions/{transaction_id.hex()}/proof")
-        return check_receipt(self.genesis, transaction_id, proof)
+        return check_receipt(self.genesis, transaction_id, await self.receipt_proof(transaction_id))
+
+    async def receipt_proof(self, transaction_id: bytes) -> bytes:
+        """A committed transaction's `chain.light.ReceiptProof`, not checked."""
+        return await self._transport.raw("GET", f"/v1/transactions/{transaction_id.hex()}/proof")
 
     async def transaction_status(self, transaction_id: bytes) -> str:
         """ "committed", "pending" or "unknown", as the node says."""
@@ -190,14 +193,16 @@ class NodeClient:
 
     async def state(self, table: str, key: str) -> tuple[dict[str, Any] | None, int]:
         """A proven state value (None: absent) and the height of the header it is proven under."""
+        value, header = check_state(self.genesis, table, key, *(await self.state_proof(table, key)))
+        return value, header.height
+
+    async def state_proof(self, table: str, key: str) -> tuple[bytes | None, bytes]:
+        """A state value's canonical bytes (None: absent) and its `chain.light.StateProof`, not checked."""
         said = await self._transport.json("GET", f"/v1/state/{table}/{key}?proof=1", is_signed=True)
         try:
-            raw = None if said["raw"] is None else bytes.fromhex(said["raw"])
-            proof = bytes.fromhex(said["proof"])
+            return None if said["raw"] is None else bytes.fromhex(said["raw"]), bytes.fromhex(said["proof"])
         except (KeyError, TypeError, ValueError):
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/state") from None
-        value, header = check_state(self.genesis, table, key, raw, proof)
-        return value, header.height
 
     async def pages(self, path: str) -> list[dict[str, Any]]:
         """All pages of a signed listing: [{"id", "facts"}], as the node says them, which could leave some out."""

@@ -58,6 +58,7 @@ _UNVERIFIED: Final = ("proof.", "certificate.", "audit.", "block.", "export.", "
 _USAGE: Final = ("phone.", "usage.", "import.", "vault.value_")
 _MACHINE: Final = (
     "profile.",
+    "proof_file.",
     "network.",
     "config.",
     "storage.",

@@ -12,13 +12,16 @@ from cli.commands import (
     customer_import,  # noqa: F401
     customer_read,  # noqa: F401
     export,  # noqa: F401
+    invitation,  # noqa: F401
     key,
     login,  # noqa: F401
     network,
     node,
+    own,
     people,
     permissions,  # noqa: F401
     phone,
+    proof,  # noqa: F401
     status,  # noqa: F401
     tx,
 )
@@ -32,6 +35,7 @@ for name, commands in (
     ("key", key.app),
     ("people", people.app),
     ("customer", customer.app),
+    ("own", own.app),
     ("phone", phone.app),
     ("tx", tx.app),
 ):

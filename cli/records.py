@@ -63,12 +63,14 @@ def _read_fields_file(file: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class RecordShown:
-    """One record as its reader gets it: public facts, and each field shown, refused or missing."""
+    """One record as its reader gets it: public facts, and each field shown, refused or missing. `values`: those shown,
+    with their salts."""
 
     record: str
     version: int
     facts: dict[str, Any]
     fields: dict[str, Disclosed]
+    values: tuple[VaultValue, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -96,9 +98,15 @@ async def disclose(client: NodeClient, committed: Committed, records: list[dict[
     """The records of an access result with their values, which are fetched only if something was allowed."""
     is_any = any(field["allowed"] for record in records for field in record["fields"].values())
     values = await client.values(committed.transaction_id) if is_any else []
-    return [
-        RecordShown(
-            record["record"], record["version"], record.get("facts", {}), check_fields(client.genesis, record, values)
-        )
-        for record in records
+    return [_shown(client, record, values) for record in records]
+
+
+def _shown(client: NodeClient, record: dict[str, Any], values: list[VaultValue]) -> RecordShown:
+    fields = check_fields(client.genesis, record, values)
+    name = (record["table"], record["record"])
+    checked = [
+        value
+        for value in values
+        if (value.table, value.record) == name and value.field in fields and fields[value.field].state == "shown"
     ]
+    return RecordShown(record["record"], record["version"], record.get("facts", {}), fields, tuple(checked))

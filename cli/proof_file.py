@@ -1,0 +1,179 @@
+"""A proof file: what somebody read, so that it checks on any machine, without a node and without trusting one.
+
+  KEHU-PROOF-1\\n
+  encode([chain id, [read, ...], [entry, ...]])
+  SHA-256 of all that stands before it
+
+  read   [receipt proof bytes, [[table, record, field, salt, value], ...]]
+  entry  [table, key, state value bytes or nil, state proof bytes]
+
+A read has a receipt that the departments agreed on, and those of its values that the owner chose to show. An entry is
+one value of the state, or that there is none. The digest at the end finds damage; the proofs find lies. Pure
+functions: the verifier brings the genesis (docs/spec/proof-file.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chain import codec
+from chain.block import Header
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+from chain.light import ReceiptProof
+from cli.verify import check_fields, check_state
+from node.vault_values import VaultValue
+
+MAGIC: Final = b"KEHU-PROOF-1\n"
+FILE_BYTES_MAX: Final = 16 << 20
+READS_MAX: Final = 256
+ENTRIES_MAX: Final = 1_024
+VALUES_MAX: Final = 3_200
+_DIGEST_BYTES: Final = 32
+
+PROOF_FILE_MALFORMED = define(
+    "proof.file_malformed",
+    "this is not a proof file, or it was damaged on its way",
+    "ask for the file again; the digest at its end covers every byte before it",
+)
+PROOF_FILE_OTHER_CHAIN = define(
+    "proof.other_chain",
+    "the proof is of another network than the genesis",
+    "verify it with the genesis.json of the network that it is of",
+)
+PROOF_VALUE_UNREAD = define(
+    "proof.value_unread",
+    "the file shows a value that the departments did not let its reader see in this read",
+    "don't rely on the file",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`receipt_proof`: of a transaction with access calls. `values`: those of the values to be shown."""
+
+    receipt_proof: bytes
+    values: tuple[VaultValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`value`: canonical bytes; None: there is no such entry."""
+
+    table: str
+    key: str
+    value: bytes | None
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProofFile:
+    chain_id: bytes
+    reads: tuple[Read, ...]
+    entries: tuple[Entry, ...]
+
+    def to_bytes(self) -> bytes:
+        reads: codec.Value = [[item.receipt_proof, [value.to_value() for value in item.values]] for item in self.reads]
+        entries: codec.Value = [[item.table, item.key, item.value, item.proof] for item in self.entries]
+        content = MAGIC + codec.encode_flat([self.chain_id, reads, entries])
+        return content + hashlib.sha256(content).digest()
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> ProofFile:
+        """Errors: proof.file_malformed."""
+        content, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
+        if not content.startswith(MAGIC) or hashlib.sha256(content).digest() != digest:
+            raise KehuError(PROOF_FILE_MALFORMED, bytes=len(raw))
+        try:
+            chain_id, reads, entries = codec.fields(
+                codec.decode(content[len(MAGIC) :], FILE_BYTES_MAX),
+                "proof file",
+                codec.is_digest,
+                codec.list_of(codec.is_list, READS_MAX),
+                codec.list_of(codec.is_list, ENTRIES_MAX),
+            )
+            return cls(chain_id, tuple(map(_read_of, reads)), tuple(map(_entry_of, entries)))
+        except KehuError as error:
+            raise KehuError(PROOF_FILE_MALFORMED, bytes=len(raw), problem=error.code) from None
+
+
+def _read_of(value: codec.Value) -> Read:
+    proof, values = codec.fields(value, "read", codec.is_bytes, codec.list_of(codec.is_list, VALUES_MAX))
+    return Read(proof, tuple(map(VaultValue.from_value, values)))
+
+
+def _entry_of(value: codec.Value) -> Entry:
+    return Entry(
+        *codec.fields(value, "entry", codec.is_text, codec.is_text, codec.optional(codec.is_bytes), codec.is_bytes)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRecord:
+    """What a read showed of one record under `header`; `fields`: the chosen ones with their values."""
+
+    header: Header
+    transaction_id: bytes
+    table: str
+    record: str
+    version: int
+    facts: dict[str, Any]
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenEntry:
+    """`value` is None where it is proven that there is no such entry."""
+
+    header: Header
+    table: str
+    key: str
+    value: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    records: tuple[ProvenRecord, ...]
+    entries: tuple[ProvenEntry, ...]
+
+
+def verify_proof_file(genesis: Genesis, raw: bytes) -> Proven:
+    """What the file proves. Errors: proof.*, certificate.*, codec.*."""
+    file = ProofFile.from_bytes(raw)
+    if file.chain_id != genesis.chain_id:
+        raise KehuError(PROOF_FILE_OTHER_CHAIN, expected=genesis.chain_id, actual=file.chain_id)
+    records = tuple(record for read in file.reads for record in _prove_read(genesis, read))
+    return Proven(records, tuple(_prove_entry(genesis, entry) for entry in file.entries))
+
+
+def _prove_read(genesis: Genesis, read: Read) -> Iterator[ProvenRecord]:
+    proof = ReceiptProof.from_bytes(read.receipt_proof)
+    header, receipt = proof.verify(genesis.validators, genesis.chain_id)
+    shown = 0
+    for record in records_of(receipt.results):
+        found = check_fields(genesis, record, read.values)
+        fields = {name: str(field.value) for name, field in found.items() if field.state == "shown"}
+        shown += len(fields)
+        facts = dict(record.get("facts", {}))
+        yield ProvenRecord(
+            header, receipt.transaction_id, record["table"], record["record"], record["version"], facts, fields
+        )
+    if shown != len(read.values):
+        raise KehuError(PROOF_VALUE_UNREAD, transaction=receipt.transaction_id, expected=shown, actual=len(read.values))
+
+
+def _prove_entry(genesis: Genesis, entry: Entry) -> ProvenEntry:
+    value, header = check_state(genesis, entry.table, entry.key, entry.value, entry.proof)
+    return ProvenEntry(header, entry.table, entry.key, value)
+
+
+def records_of(results: Any) -> Iterator[Mapping[str, Any]]:
+    """The records that access calls answered about, in the order of the receipt."""
+    for result in results if isinstance(results, list) else ():
+        several = result.get("records") if isinstance(result, dict) else None
+        for record in several if isinstance(several, list) else [result]:
+            if isinstance(record, dict) and {"table", "record", "version", "fields"} <= set(record):
+                yield record
