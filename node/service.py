@@ -137,6 +137,7 @@ class Node:
 
     async def start(self) -> None:
         """Listens to peers and begins to take part. Errors: node.address."""
+        await self._exchange.recover()
         address = self._opened.config.listen.peer
         with listening_on(address):
             await self.peers.start(*split_address(address))

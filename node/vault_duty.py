@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from chain import codec
 from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
@@ -23,6 +23,7 @@ from chain.state import View
 from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.base import EVERY, count_of
+from contracts.erasure import ERASED
 from contracts.permissions import holders
 from contracts.policy import load_policy
 from contracts.records import RECORD_TABLES, SEQUENCES
@@ -104,6 +105,17 @@ class Duties:
     def chain_id(self) -> bytes:
         return self._ledger.genesis.chain_id
 
+    def now_ms(self) -> int:
+        """This node's clock, but never behind the chain: a grant that a block finds expired is expired here."""
+        return max(self._now_ms(), self._ledger.head.header.time_ms)
+
+    def keys(self, table: str) -> list[str]:
+        """Every key of one of the state's tables."""
+        return [key for key, _ in self._ledger.state.scan(table)]
+
+    def rows(self, table: str) -> Iterator[Mapping[str, Any]]:
+        return (row for _, row in self._ledger.state.scan(table))
+
     def view(self) -> View:
         """The committed state; writes to it go nowhere."""
         return View(self._ledger.state.get)
@@ -113,7 +125,7 @@ class Duties:
 
     def holders(self, name: FieldId) -> tuple[str, ...]:
         """The departments entitled to a field's value now."""
-        return holders(self.view(), name.table, name.record, name.field, self._now_ms())
+        return holders(self.view(), name.table, name.record, name.field, self.now_ms())
 
     def digest_of(self, name: FieldId) -> bytes | None:
         """The field's current digest."""
@@ -135,7 +147,7 @@ class Duties:
         view = self.view()
         row = view.get(record.table, record.record)
         current = {} if row is None else {field: digest for field, (digest, _) in row["fields"].items()}
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         entitled = {
             field: digest
             for field, digest in current.items()
@@ -160,7 +172,8 @@ class Duties:
     async def plan(self, transactions: Sequence[Transaction], admitted_by: str) -> list[Plan | KehuError]:
         """One plan per transaction, in order, each over the state that those before it would leave.
 
-        An error where the transaction would be refused and its record is not there: nobody could be entitled.
+        An error where the transaction would be refused and its record is not there, or erased: nobody could be
+        entitled.
         A transaction that would be refused on a record that is there (a conflict, say) has a plan: it may go
         on the record with its refusal.
         """
@@ -186,20 +199,25 @@ class Duties:
         named, may_come = commitments(transaction), [*commitments(transaction), *attested(transaction)]
         if receipt.is_ok:
             required = [one for one in may_come if _digest_in(view, one[0]) == one[1] and not self.is_current(one)]
-        elif all(view.has(name.table, name.record) for name, _ in named):
+        elif all(_is_there(view, name) for name, _ in named):
             required = named
         else:
             return KehuError(CATALOGUE.get(receipt.code, CONTRACT_FAULT), **receipt.details)
-        now_ms = self._now_ms()
+        now_ms = self.now_ms()
         entitled = {one: holders(view, one[0].table, one[0].record, one[0].field, now_ms) for one in may_come}
         return Plan(transaction, tuple(dict.fromkeys(required)), entitled)
 
     def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:
         """The receipt it would get in the next block; `view` then has its writes, if it succeeds."""
         genesis = self._ledger.genesis
-        facts = BlockFacts(genesis.chain_id, self._ledger.height + 1, self._now_ms(), genesis.expiry_heights_max)
+        facts = BlockFacts(genesis.chain_id, self._ledger.height + 1, self.now_ms(), genesis.expiry_heights_max)
         batch = Batch(b"", b"", admitted_by, b"", (transaction,))
         return execute(view, self._ledger.contracts, facts, [batch], ()).receipts[0]
+
+
+def _is_there(view: View, name: FieldId) -> bool:
+    row = view.get(name.table, name.record)
+    return row is not None and ERASED not in row
 
 
 def _digest_in(view: View, name: FieldId) -> bytes | None:

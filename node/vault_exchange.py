@@ -2,7 +2,9 @@
 
     safeguard    before a transaction is admitted: its values are durable here and at others (node/vault_replication.py)
     on_block     after a block is appended: staged values go live or are destroyed, changes of entitlement are followed
-    run          in the background: leftovers of the last run, then refilling (node/vault_refill.py)
+    recover      at the start, before anything is served: leftovers of the last run, erasures that it missed
+    run          in the background: refilling (node/vault_refill.py), receipts of erasures (node/vault_erasure.py),
+                 retention periods (node/retention.py), grants that expire (node/vault_expiry.py)
 
 and three services to other departments: vault.stage, vault.fetch, vault.held.
 """
@@ -17,8 +19,12 @@ from chain.blocks import BlockStore, ExecutedBlock
 from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.transaction import Transaction
+from node.retention import Retention
+from node.together import run_together
 from node.vault import Vault
 from node.vault_duty import Duties, affected_by, commitments
+from node.vault_erasure import Erasures
+from node.vault_expiry import Expiries
 from node.vault_refill import Refill, VaultTiming
 from node.vault_release import FETCH, HELD, ReleaseServer, Submit
 from node.vault_replication import Replication
@@ -28,6 +34,8 @@ from node.vault_staging import StageServer
 from node.vault_values import VaultValue
 from node.waiting import find_committed
 
+EXPIRY_WAIT_S = 60.0
+"""The clock may be set meanwhile, so the wait for the next expiry is never longer."""
 OBTAIN_S = 5.0
 """How long a reader is made to wait for a value that is on its way from another department."""
 
@@ -54,6 +62,11 @@ class VaultExchange:
         self._grace_s = timing.grace_s
         self._replication = Replication(self.duties, vault, peers, timing.replication)
         self.refill = Refill(self.duties, vault, peers, self._lock, timing)
+        self._erasures = Erasures(self.duties, vault, submit_own, timing.erasure)
+        departments = ledger.validators(ledger.height + 1).departments
+        self.retention = Retention(self.duties, departments, submit_own, timing.retention)
+        self._expiries = Expiries()
+        self._expiry_came = asyncio.Event()
         stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late)
         release = ReleaseServer(self.duties, vault, submit_own)
         peers.handle(STAGE, stage.serve)
@@ -69,24 +82,52 @@ class VaultExchange:
         return await self._replication.replicate(pairs)
 
     async def on_block(self, executed: ExecutedBlock) -> None:
-        """Follows a block that has just been appended. When it returns, what the block committed can be disclosed."""
+        """Follows a block that has just been appended. When it returns, what the block committed can be disclosed, and
+        what it erased is destroyed."""
         ran = {transaction_id for transaction_id, _ in executed.executed}
         is_ok: dict[bytes, bool] = {}
         for receipt in executed.receipts:
             if receipt.transaction_id in ran:  # the first is the execution, a second one the refused duplicate
                 is_ok.setdefault(receipt.transaction_id, receipt.is_ok)
-        affected = affected_by(executed.writes, self.duties.view())
+        view = self.duties.view()
+        affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
-            await asyncio.to_thread(self._settle, is_ok, executed.block.header.height)
+            await asyncio.to_thread(self._settle, is_ok, executed.block.header.height, erased)
             await self.refill.compare(affected.records, self._grace_s)
         if affected.tables:
             self.refill.walk(affected.tables)
+        self._erasures.expect(erased)
+        self._expiries.follow(executed.writes, view)
+        await self._look_at_expired()
 
-    def _settle(self, is_ok: dict[bytes, bool], height: int) -> None:
+    async def _look_at_expired(self) -> None:
+        """Grants that have ended by themselves: whose copies they covered may have to go."""
+        expired = self._expiries.passed(self.duties.now_ms())
+        if expired.records:
+            async with self._lock:
+                await self.refill.compare(expired.records, self._grace_s)
+        if expired.tables:
+            self.refill.walk(expired.tables)
+        self._expiry_came.set()
+
+    async def _keep_expiring(self) -> None:
+        """Looks when the next grant expires, though no block may come."""
+        while True:
+            self._expiry_came.clear()
+            next_ms = self._expiries.next_ms
+            wait_s = None if next_ms is None else min(EXPIRY_WAIT_S, max(0.0, (next_ms - self.duties.now_ms()) / 1000))
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._expiry_came.wait()
+            except TimeoutError:
+                await self._look_at_expired()
+
+    def _settle(self, is_ok: dict[bytes, bool], height: int, erased: Sequence[RecordId] = ()) -> None:
         self._vault.settle(*(key for key, ok in is_ok.items() if ok))
         self._vault.discard(*(key for key, ok in is_ok.items() if not ok))
         self._settle_by_chain(key for key, expires in self._vault.staged().items() if expires <= height)
         self._vault.expire(height)
+        self._erasures.destroy(erased)
 
     def _settle_by_chain(self, transaction_ids: Iterable[bytes]) -> None:
         """Settles or discards what the chain has executed already; leaves the rest staged."""
@@ -107,18 +148,22 @@ class VaultExchange:
         await self.refill.obtain(wanted, OBTAIN_S)
 
     async def recover(self) -> None:
-        """Settles or destroys what the last run left staged, by what the chain says about each transaction."""
-        height = self._ledger.height
+        """Settles or destroys what the last run left staged, by what the chain says about each transaction, and
+        destroys what was erased meanwhile. To be awaited before anything is served."""
+        height, erased = self._ledger.height, self._erasures.ordered()
         async with self._lock:
             await asyncio.to_thread(self._settle_by_chain, list(self._vault.staged()))
             await asyncio.to_thread(self._vault.expire, height)
+            await asyncio.to_thread(self._erasures.destroy, erased)
+        self._erasures.expect(erased)
+        self._expiries.note(self.duties.rows("grants"))
 
     async def run(self) -> None:
-        """Until cancelled: recover, look at every record once, then follow. A failing disk ends it with its error."""
+        """Until cancelled, after `recover`: looks at every record once, then follows. A failing disk ends it with its
+        error."""
+        self.refill.walk()
         try:
-            await self.recover()
-            self.refill.walk()
-            await self.refill.run()
+            await run_together(self.refill.run, self._erasures.run, self.retention.run, self._keep_expiring)
         finally:
             await self._replication.close()
 
@@ -132,4 +177,5 @@ class VaultExchange:
             "missing": len(self.refill.missing),
             "surplus": len(self.refill.surplus),
             "is_walking": self.refill.is_walking,
+            "erasures_unconfirmed": self._erasures.unconfirmed,
         }

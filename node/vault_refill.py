@@ -23,9 +23,12 @@ from chain import codec
 from chain.errors import KehuError
 from contracts.records import RECORD_TABLES
 from node.durable import StorageFailure
+from node.retention import RetentionTiming
+from node.together import run_together
 from node.vault import Vault
 from node.vault_backlog import Backlog
 from node.vault_duty import Duties, Duty
+from node.vault_erasure import ErasureTiming
 from node.vault_release import (
     FETCH,
     HELD,
@@ -61,6 +64,8 @@ class VaultTiming:
     pace_s: float = 0.01
     """Pause after each page of a walk."""
     tidy_s: float = 600.0
+    erasure: ErasureTiming = field(default_factory=ErasureTiming)
+    retention: RetentionTiming = field(default_factory=RetentionTiming)
 
 
 class Refill:
@@ -129,10 +134,7 @@ class Refill:
 
     async def run(self) -> None:
         """Walks, fetches, hands back and tidies up until it is cancelled. A failing disk ends it."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._keep_walking())
-            group.create_task(self._keep_working())
-            group.create_task(self._keep_tidy())
+        await run_together(self._keep_walking, self._keep_working, self._keep_tidy)
 
     async def _keep_walking(self) -> None:
         while True:

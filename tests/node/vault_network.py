@@ -147,6 +147,7 @@ class Network:
         self.nodes[department] = node
         if catch_up:
             await self.catch_up(node)
+        await node.exchange.recover()
         node.task = asyncio.create_task(node.exchange.run())
         for other in self.nodes.values():
             other.exchange.on_connected(department)
@@ -157,13 +158,14 @@ class Network:
             await node.append(raw, certificate)
 
     async def stop(self, department: str) -> None:
-        node = self.nodes.pop(department)
-        if node.task is not None:
-            node.task.cancel()
-            await asyncio.wait([node.task])
-            if not node.task.cancelled():
-                node.task.result()
-        node.vault.close()
+        async with self._committing:  # no block is half followed when the vault closes
+            node = self.nodes.pop(department)
+            if node.task is not None:
+                node.task.cancel()
+                await asyncio.wait([node.task])
+            node.vault.close()
+        if node.task is not None and not node.task.cancelled():
+            node.task.result()
 
     async def restart(self, department: str) -> VaultNode:
         await self.stop(department)
