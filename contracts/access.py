@@ -21,9 +21,11 @@ from contracts.base import (
     RECORD,
     TABLE,
     Args,
+    Argument,
     count_of,
     methods,
     next_number,
+    one_of,
     optional,
     require_early,
     stamp,
@@ -35,6 +37,8 @@ from contracts.policy import load_policy, require_fields, require_table
 from contracts.records import SEQUENCES, chosen_fields, load_record
 from contracts.subjects import Subject, require_person, require_person_or_customer
 
+LIST: Final = "list"
+EXPORT: Final = "export"
 LOOKED_AT_MAX: Final = 1_000
 """Records that one access.list looks at; the reader goes on from `next`."""
 VALUES_MAX: Final = 1_000
@@ -69,13 +73,14 @@ def read(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def list_records(context: CallContext, view: View, args: Args) -> codec.Value:
-    """The next records in order of registration of which the reader may see at least one of the asked fields."""
+    """The next records in order of registration of which the reader may see (or take away) at least one of the asked
+    fields."""
     require_early(context)
     sender, table = require_person(context, view), args["table"]
     known = _require_asked(view, table, args["fields"])
     if table not in SEQUENCES:
         raise KehuError(NOT_LISTABLE, table=table, expected=", ".join(sorted(SEQUENCES)))
-    case = Case(view, sender, "read", table, args["purpose"], context.time_ms)
+    case = Case(view, sender, _action_of(args), table, args["purpose"], context.time_ms)
     shown: list[dict[str, Any]] = []
     last = count_of(view, table)
     number = args["after"]
@@ -106,8 +111,13 @@ def _visible(
     record = load_record(view, table, record_id)
     chosen = chosen_fields(record, args["fields"], known)
     answers = answer_fields(record, {field: decisions[field] for field in chosen})
-    record_access(context, view, sender, table, record_id, "list", args["purpose"], answers)
+    record_access(context, view, sender, table, record_id, args.get("intent") or LIST, args["purpose"], answers)
     return shown_record(table, record_id, record, answers)
+
+
+def _action_of(args: Args) -> str:
+    """Looking at a list is reading; taking it away in a file is an action of its own."""
+    return "export" if args.get("intent") == EXPORT else "read"
 
 
 def _require_asked(view: View, table: str, fields: list[str]) -> list[str]:
@@ -124,6 +134,13 @@ METHODS: Final = methods(
     (
         "access.list",
         list_records,
-        {"table": TABLE, "after": AFTER, "limit": LIMIT, "fields": FIELDS, "purpose": PURPOSE},
+        {
+            "table": TABLE,
+            "after": AFTER,
+            "limit": LIMIT,
+            "fields": FIELDS,
+            "purpose": PURPOSE,
+            "intent": optional(Argument("list or export", one_of(LIST, EXPORT))),
+        },
     ),
 )

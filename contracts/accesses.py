@@ -30,7 +30,8 @@ def record_access(
     answers: Mapping[str, Mapping[str, Any]],
     **more: codec.Value,
 ) -> None:
-    """Adds accesses/<table>.<record>.<n>; `action` is read, list, history, contact, search, log or why."""
+    """Adds accesses/<table>.<record>.<n>; `action` is read, list, export, match, history, contact, search,
+    log or why."""
     number = next_number(view, f"accesses.{table}.{record_id}")
     row = {
         "by": subject.text,
