@@ -15,6 +15,7 @@ from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Transaction
 from contracts.permissions import holders
+from contracts.retention import is_erased
 from node.vault import Vault
 from node.vault_release import VAULT_MISSING, VAULT_SUPERSEDED
 from node.vault_seal import Wanted
@@ -61,7 +62,7 @@ def disclose(
     `receipt` is None while the transaction is not committed. A value that the vault does not have just now is left
     out, and the caller sees from the receipt that it is lacking; if there is none to show at all, that is an error.
     Errors: access.not_yours, access.not_committed, access.not_a_read, access.too_old, vault.missing (with the
-    departments that may hold it), vault.superseded. Reads the disk.
+    departments that may hold it), vault.superseded, record.erased. Reads the disk.
     """
     if key != transaction.key:
         raise KehuError(ACCESS_NOT_YOURS, transaction=transaction.id, key=key)
@@ -72,8 +73,10 @@ def disclose(
         raise KehuError(ACCESS_NOT_A_READ, transaction=transaction.id, calls=len(transaction.calls))
     if now_ms - block_time_ms > window_ms:
         raise KehuError(ACCESS_TOO_OLD, transaction=transaction.id, age_ms=now_ms - block_time_ms, limit_ms=window_ms)
-    wanted = allowed_values(transaction, receipt)
-    found = [vault.get(name.table, name.record, name.field, digest) for name, digest in wanted]
+    wanted = allowed_values(transaction, receipt, key)
+    # The chain may be a moment ahead of the vault: what is erased there is not shown though it is still here.
+    left = [(name, digest) for name, digest in wanted if not is_erased(view, name.table, name.record)]
+    found = [vault.get(name.table, name.record, name.field, digest) for name, digest in left]
     shown = [value for value in found if value is not None]
     if wanted and not shown:
         raise _absence(view, wanted[0])
@@ -111,6 +114,8 @@ def _absence(view: View, wanted: Wanted) -> KehuError:
     name, digest = wanted
     place = {"table": name.table, "record": name.record, "field": name.field}
     row = view.get(name.table, name.record)
+    if row is not None and is_erased(view, name.table, name.record):
+        return KehuError(RECORD_ERASED, table=name.table, record=name.record, height=row["erased"]["height"])
     if row is None or row["fields"].get(name.field, [None])[0] != digest:
         return KehuError(VAULT_SUPERSEDED, **place, digest=digest)
     entitled = holders(view, name.table, name.record, name.field)

@@ -35,6 +35,7 @@ from node.config import listening_on, split_address
 from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
 from node.driver import Driver
 from node.inbox import BatchInbox
+from node.level import Level
 from node.links import Links
 from node.mempool import Mempool
 from node.opening import Opened
@@ -44,7 +45,7 @@ from node.phone_office import PhoneOffice
 from node.transport import Identity
 from node.upkeep import Upkeep
 from node.vault_duty import digests_of
-from node.vault_exchange import VaultExchange
+from node.vault_exchange import OBTAIN_S, VaultExchange
 from node.vault_values import VaultValue
 from node.verification import BatchVerifier
 from node.waiting import Committed, Waiting, find_committed
@@ -102,6 +103,7 @@ class Node:
         self._exchange = VaultExchange(
             self.department, self.ledger, self.blocks, opened.vault, self.peers, self._record_release, wall_ms
         )
+        self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
         self._phones = PhoneOffice(opened, self.view, self._own, wall_ms)
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
@@ -145,6 +147,9 @@ class Node:
         self._driving = self._upkeep.spawn(self._driver.run())
         for work in (self._batcher.run(), self._inbox.run(), self._follow_blocks(), self._exchange.run()):
             self._upkeep.spawn(work)
+        self._upkeep.spawn(self._level.run())
+        if self._phones.sweeper is not None:
+            self._upkeep.spawn(self._phones.sweeper.run())
         log.info("node %s at height %d listens to peers on %s", self.department, self.ledger.height, address)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -219,8 +224,13 @@ class Node:
 
     @property
     def is_ready(self) -> bool:
-        """Linked to a quorum (itself included), not catching up, voting."""
-        return self._links.is_quorum_linked and not self._catch_up.is_running and not self._agreement.is_observer
+        """Linked to a quorum (itself included), not catching up, voting, and level with it since the start."""
+        return (
+            self._level.is_reached
+            and self._links.is_quorum_linked
+            and not self._catch_up.is_running
+            and not self._agreement.is_observer
+        )
 
     def status(self) -> dict[str, Any]:
         view = self._agreement.view
@@ -255,6 +265,7 @@ class Node:
         return "pending" if transaction_id in self._mempool else "unknown"
 
     async def disclose(self, transaction_id: bytes, key: bytes) -> Sequence[VaultValue]:
+        await self._level.require(OBTAIN_S)
         found = find_committed(self.blocks, transaction_id)
         if found is None:
             raise KehuError(ACCESS_NOT_COMMITTED, transaction=transaction_id)
@@ -272,6 +283,7 @@ class Node:
         return await self._phones.desk.attest(key, customer, phone, phone_salt, identifier_salt)
 
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
+        await self._level.require(OBTAIN_S)
         return await self._phones.desk.check(key, customer, max_age_ms)
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
