@@ -17,7 +17,12 @@ IDLE_TIMEOUT_S: Final = 60.0
 AUDIT_SOURCE_UNREADABLE = define(
     "audit_source.unreadable",
     "the export can't be read",
-    "check the file's name and rights, or the node's address and whether it runs",
+    "check the file's name and rights",
+)
+AUDIT_SOURCE_UNREACHABLE = define(
+    "audit_source.unreachable",
+    "the node does not answer, or stopped in the middle of its export",
+    "is it running (`kehu network status`)? Ask another department's node; --resume keeps what was checked",
 )
 AUDIT_SOURCE_REFUSED = define(
     "audit_source.refused",
@@ -73,7 +78,7 @@ class HttpSource:
                 while (chunk := runner.run(_next(stream))) is not None:
                     yield chunk
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise KehuError(AUDIT_SOURCE_UNREADABLE, source=self.name, reason=type(error).__name__) from error
+                raise KehuError(AUDIT_SOURCE_UNREACHABLE, source=self.name, reason=type(error).__name__) from error
             finally:
                 runner.run(stream.aclose())
 

@@ -50,7 +50,14 @@ class RemoteRefusal(KehuError):  # noqa: N818 - it is a refusal
 
 _CONFLICTS: Final = frozenset({"record.version_conflict"})
 _UNKNOWN: Final = frozenset(
-    {"node.unreachable", "node.answer_malformed", "node.fault", "node.stopping", "transaction.unknown_outcome"}
+    {
+        "node.unreachable",
+        "node.answer_malformed",
+        "node.fault",
+        "node.stopping",
+        "transaction.unknown_outcome",
+        "audit_source.unreachable",
+    }
 )
 _REFUSED: Final = frozenset({"simulator.admin_refused", "record.absent"})
 _KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.")

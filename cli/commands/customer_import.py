@@ -91,7 +91,8 @@ async def _bring(run: Run, sheet: Any, journal_path: Path, *, is_temporary: bool
                 return await importer.run(sheet.rows)
             except KehuError:
                 done = len(importer.result.taken) + len(importer.result.already)
-                print_note(f"Stopped after {done} of {len(sheet.rows)} rows. Run the same command again to go on.")
+                if not run.is_json:  # the problem stands alone on stderr there
+                    print_note(f"Stopped after {done} of {len(sheet.rows)} rows. Run the same command again to go on.")
                 raise
 
 

@@ -318,7 +318,7 @@ def test_a_node_that_refuses_or_is_not_there_is_an_error_with_a_cure(node_url: s
 
     for source, code in (
         (Further(node_url), "audit_source.refused"),
-        (HttpSource("http://127.0.0.1:1"), "audit_source.unreadable"),
+        (HttpSource("http://127.0.0.1:1"), "audit_source.unreachable"),
     ):
         with pytest.raises(KehuError) as caught:
             run_audit(source, contracts=Notes(), jobs=1)

@@ -116,6 +116,12 @@ def test_a_person_who_may_not_record_customers_stops_the_import_at_once(kehu: Ke
     assert "Run the same command again" in problem.err
 
 
+def test_an_import_that_finds_no_node_says_so_in_one_json_object(kehu: Kehu, tmp_path: Path) -> None:
+    file = write(tmp_path / "k.csv", 900, 2)
+    problem = kehu.problem("customer", "import", str(file), "--node", "http://127.0.0.1:1", as_="li", exit=4)
+    assert problem["code"] == "node.unreachable"
+
+
 def test_a_check_reads_the_file_and_sends_nothing(kehu: Kehu, tmp_path: Path) -> None:
     file = write(tmp_path / "f.csv", 600, 3, "坏号,12345,东方公司\n")
     found = kehu.json("customer", "import", str(file), "--check", as_="li", exit=9)

@@ -129,6 +129,7 @@ def test_an_audit_against_another_genesis_is_refused_at_height_0(kehu: Kehu, tmp
     found = kehu.json("audit", "--node", "technical", "--genesis", str(other), "--jobs", "1", exit=5)
     assert found["finding"]["code"] == "audit.genesis"
     assert kehu.problem("audit", exit=2)["code"] == "usage.audit_source"
+    assert kehu.problem("audit", "--node", "http://127.0.0.1:1", exit=4)["code"] == "audit_source.unreachable"
 
 
 def test_no_secret_and_no_personal_value_stands_in_a_public_answer(kehu: Kehu) -> None:
