@@ -148,8 +148,6 @@ class Node:
         for work in (self._batcher.run(), self._inbox.run(), self._follow_blocks(), self._exchange.run()):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
-        if self._phones.sweeper is not None:
-            self._upkeep.spawn(self._phones.sweeper.run())
         log.info("node %s at height %d listens to peers on %s", self.department, self.ledger.height, address)
 
     async def run(self, stop: asyncio.Event) -> None:
