@@ -341,3 +341,10 @@ async def test_building_while_a_block_is_being_appended_leaves_nothing_stale(ben
     assert isinstance(following, ProposalBuilt)
     assert following.height == 2
     await bench.decide(Block.from_bytes(following.body))
+
+
+async def test_another_body_under_the_id_of_a_block_that_is_known_as_good_is_refused(bench: Bench) -> None:
+    good = bench.other.build().block
+    assert (await bench.validate(good.raw, good.id)).is_valid
+    hollow = Block.of(good.header, good.parent_certificate, [])
+    assert (await bench.validate(hollow.raw, good.id)).problem == "block.mismatch"

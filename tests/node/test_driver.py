@@ -248,6 +248,14 @@ async def test_answers_are_stepped_before_whatever_waits_in_the_queue() -> None:
     assert [type(event) for event in world.events] == [Started, ProposalValidated, WorkAvailable]
 
 
+async def test_several_answers_of_one_step_are_stepped_in_their_order() -> None:
+    world = World({Started: [ValidateProposal(1, 0, b"id", b"body", False), decide()]})
+    async with driving(world, Votes([])) as (driver, _):
+        driver.post(Started())
+        await eventually(lambda: len(world.events) == 3)
+    assert [type(event) for event in world.events] == [Started, ProposalValidated, WorkDone]
+
+
 async def test_a_job_runs_between_steps_and_its_event_is_stepped_at_once() -> None:
     world = World({Started: [ValidateProposal(1, 0, b"id", b"body", False)]})
 

@@ -103,6 +103,14 @@ def test_candidates_come_in_order_of_arrival_up_to_the_size() -> None:
     assert mempool.candidates(window(), 10 * room) == batches
 
 
+def test_a_small_batch_does_not_overtake_a_large_one_that_waits_longer() -> None:
+    mempool = Mempool("sales", 100, 100)
+    large, small = batch_of(*LI, department="finance"), batch_of(WANG[0], department="finance")
+    mempool.add(large)
+    mempool.add(small)
+    assert mempool.candidates(window(), len(large.raw) - 1) == []
+
+
 def test_a_batch_with_nothing_new_is_no_candidate() -> None:
     mempool = Mempool("sales", 100, 100)
     first = batch_of(LI[0], LI[1], department="finance")
