@@ -219,6 +219,14 @@ class NodeClient:
             if after is None or is_stuck:
                 return items
 
+    async def vault_status(self, after: str | None, limit: int) -> dict[str, Any]:
+        """What the node says of its vault (the API's VaultAnswer)."""
+        mark = "" if after is None else f"&after={quote(after, safe='')}"
+        said = await self._transport.json("GET", f"/v1/vault?limit={limit}{mark}", is_signed=True)
+        if not isinstance(said, dict) or not {"tables", "missing", "next"} <= said.keys():
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/vault")
+        return said
+
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """A signed POST."""
         return await self._transport.json("POST", path, body, is_signed=True)

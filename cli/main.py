@@ -11,6 +11,7 @@ from cli.commands import (
     customer,
     customer_import,  # noqa: F401
     customer_read,  # noqa: F401
+    erasure,
     export,  # noqa: F401
     invitation,  # noqa: F401
     key,
@@ -24,6 +25,7 @@ from cli.commands import (
     proof,  # noqa: F401
     status,  # noqa: F401
     tx,
+    vault,
 )
 from cli.exits import Exit
 from cli.root import app
@@ -38,6 +40,8 @@ for name, commands in (
     ("own", own.app),
     ("phone", phone.app),
     ("tx", tx.app),
+    ("erasure", erasure.app),
+    ("vault", vault.app),
 ):
     app.add_typer(commands, name=name)
 

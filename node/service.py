@@ -275,6 +275,9 @@ class Node:
             disclose, self._opened.vault, self.view(), transaction, found.receipt, block.header.time_ms, key, wall_ms()
         )
 
+    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
+        return await self._exchange.report(after, limit)
+
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
     ) -> PhoneAnswer:

@@ -24,6 +24,10 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    def items(self) -> list[Wanted]:
+        """All that is in it, due or not."""
+        return list(self._tasks)
+
     def __contains__(self, wanted: object) -> bool:
         return wanted in self._tasks
 

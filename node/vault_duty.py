@@ -105,6 +105,10 @@ class Duties:
     def chain_id(self) -> bytes:
         return self._ledger.genesis.chain_id
 
+    @property
+    def height(self) -> int:
+        return self._ledger.height
+
     def now_ms(self) -> int:
         """This node's clock, but never behind the chain: a grant that a block finds expired is expired here."""
         return max(self._now_ms(), self._ledger.head.header.time_ms)

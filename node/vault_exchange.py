@@ -28,6 +28,7 @@ from node.vault_expiry import Expiries
 from node.vault_refill import Refill, VaultTiming
 from node.vault_release import FETCH, HELD, ReleaseServer, Submit
 from node.vault_replication import Replication
+from node.vault_report import VaultReport
 from node.vault_seal import RecordId, Wanted
 from node.vault_shares import STAGE, Peers
 from node.vault_staging import StageServer
@@ -67,6 +68,7 @@ class VaultExchange:
         self.retention = Retention(self.duties, departments, submit_own, timing.retention)
         self._expiries = Expiries()
         self._expiry_came = asyncio.Event()
+        self.report = VaultReport(self.duties, vault, self.refill, peers).report
         stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late)
         release = ReleaseServer(self.duties, vault, submit_own)
         peers.handle(STAGE, stage.serve)

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from chain.errors import InvariantError, KehuError
 from contracts.subjects import CUSTOMER
-from node.api import events, export, phone, state, status, transactions, values
+from node.api import events, export, phone, state, status, transactions, values, vault
 from node.api.authentication import Authenticator, Clock
 from node.api.context import CONTEXT, Context, allow, context_of
 from node.api.facade import NodeFacade
@@ -41,6 +41,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *transactions.ROUTES,
     *values.ROUTES,
     *phone.ROUTES,
+    *vault.ROUTES,
     *state.ROUTES,
     *export.ROUTES,
     *events.ROUTES,

@@ -115,6 +115,10 @@ class NodeFacade(Protocol):
         """
         ...
 
+    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
+        """What the department's vault holds and lacks (node.vault_report). JSON values, no personal ones."""
+        ...
+
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         """One event per appended block, from now on: {"height", "block_id", "time_ms", "transactions": [id, …]}.
 

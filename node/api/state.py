@@ -25,7 +25,7 @@ from node.api.policy import Handler, Parameter, Policy, Route, person_of
 from node.api.queries import read_choice, read_name, read_uint, require_name
 from node.api.transactions import to_json
 
-LISTED: Final = ("assignments", "customers", "departments", "gateways", "grants", "people")
+LISTED: Final = ("assignments", "customers", "departments", "erasures", "gateways", "grants", "people")
 """Tables that can be paged through."""
 SHOWN: Final = frozenset(LISTED) | {
     "accesses",
@@ -33,6 +33,7 @@ SHOWN: Final = frozenset(LISTED) | {
     "changes",
     "counters",
     "customer_sequence",
+    "holds",
     "invitations",
     "keys",
     "logins",

@@ -194,6 +194,21 @@ class FakeNode:
         self.asked.append(customer)
         return {"customer": customer, "status": "valid", "was_asked": max_age_ms is None}
 
+    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
+        counts = {"live": 2, "missing": 1, "surplus": 0}
+        row = {"table": "customers", "record": "c1", "field": "name", "version": 1}
+        missing = [{**row, "entitled": ["finance"], "held_by": ["finance"], "silent": []}] if after is None else []
+        totals = {"live_values": 2, "staged_transactions": 0, "staged_values": 0, "erased_records": 0}
+        return {
+            "department": self.department,
+            "height": self.ledger.height,
+            "is_complete": True,
+            "tables": {"customers": counts},
+            **totals,
+            "missing": missing[:limit],
+            "next": None,
+        }
+
     async def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         self.subscribed.set()
         async for event in self.waiting.subscribe():

@@ -1,0 +1,122 @@
+"""Erasing from the command line: two steps, receipts, holds; and what the vault lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chain.transaction import Call, sign_transaction
+from tests.cli.conftest import Kehu
+from tests.cli.office import Office, Trouble
+
+NODES = ("administration", "finance", "sales", "technical")
+
+
+@pytest.fixture
+def customer(kehu: Kehu) -> str:
+    """A temporary customer of li's."""
+    fields = ("name=欧阳娜娜", "phone=13812349999", "note=只在周二来访")
+    id_: str = kehu.json("customer", "add", *fields, "--temporary", as_="li")["customer"]
+    return id_
+
+
+@pytest.fixture(autouse=True)
+def _well_again(office: Office) -> Any:
+    yield
+    office.chain.trouble = Trouble()
+
+
+def confirm(office: Office, customer: str, *departments: str) -> None:
+    """What the departments' nodes send once they have destroyed their copies."""
+    for department in departments:
+        call = Call("erasure.confirm", {"table": "customers", "record": customer, "values": 3})
+        key, height = office.chain.keys[department], office.chain.ledger.height
+        nonce = f"{customer}{department}{height}".encode()[-16:].rjust(16)
+        transaction = sign_transaction(key, office.chain.genesis.chain_id, nonce, height + 10, [call])
+        office.chain.commit(department, [transaction])
+
+
+def erase(kehu: Kehu, customer: str) -> Any:
+    args = ("customer", "erase", customer, "--reason", "withdrawn")
+    code = kehu.json(*args, as_="admin")["confirm"]
+    return kehu.json(*args, "--confirm", code, as_="admin")
+
+
+def test_the_first_step_shows_what_would_go_and_changes_nothing(kehu: Kehu, customer: str, office: Office) -> None:
+    height = office.chain.ledger.height
+    seen = kehu.json("customer", "erase", customer, "--reason", "withdrawn", as_="admin")
+    assert (seen["fields"], seen["version"], seen["held"]) == (["name", "note", "phone"], 1, None)
+    assert (seen["is_ordered"], seen["transaction"], len(seen["confirm"])) == (False, None, 8)
+    assert office.chain.ledger.height == height
+    shown = kehu("customer", "erase", customer, "--reason", "withdrawn", as_="admin").out
+    assert f"--confirm {seen['confirm']}" in shown
+
+
+def test_the_second_step_erases_and_the_receipts_come_in_one_by_one(kehu: Kehu, customer: str, office: Office) -> None:
+    ordered = erase(kehu, customer)
+    assert (ordered["is_ordered"], ordered["waiting"]) == (True, list(NODES))
+    confirm(office, customer, "sales", "finance")
+    status = kehu.json("erasure", "status", customer, as_="admin")
+    assert (status["state"], status["waiting"], status["overdue"]) == ("waiting", ["administration", "technical"], [])
+    assert status["confirmed"]["sales"]["values"] == 3
+    listed = kehu.json("customer", "erasures", "--open", as_="admin")["erasures"]
+    assert customer in [row["record"] for row in listed]
+    confirm(office, customer, "administration", "technical")
+    assert kehu.json("erasure", "status", customer, as_="li")["state"] == "complete"
+    listed = kehu.json("customer", "erasures", "--open", as_="admin")["erasures"]
+    assert customer not in [row["record"] for row in listed]
+    assert "withdrawn" in kehu("customer", "erasures", as_="admin").out
+
+
+def test_a_code_of_another_version_is_refused_and_nothing_is_ordered(kehu: Kehu, customer: str) -> None:
+    args = ("customer", "erase", customer, "--reason", "withdrawn")
+    code = kehu.json(*args, as_="admin")["confirm"]
+    kehu.json("customer", "update", customer, "note=改了", as_="li")
+    assert kehu.problem(*args, "--confirm", code, as_="admin", exit=2)["code"] == "usage.confirm"
+    assert kehu.problem("erasure", "status", customer, as_="admin", exit=1)["code"] == "erasure.unknown"
+
+
+def test_an_erased_customer_is_refused_by_name_to_every_command(kehu: Kehu, customer: str) -> None:
+    erase(kehu, customer)
+    for command in (("show",), ("contact", "--purpose", "sale"), ("update", "note=新")):
+        name, *more = command
+        problem = kehu.problem("customer", name, customer, *more, as_="li", exit=1)
+        assert problem["code"] in ("record.erased", "permission.denied"), command
+    args = ("customer", "erase", customer, "--reason", "again")
+    assert kehu.problem(*args, as_="admin", exit=1)["code"] == "record.erased"
+
+
+def test_only_the_administration_erases(kehu: Kehu, customer: str) -> None:
+    args = ("customer", "erase", customer, "--reason", "withdrawn")
+    code = kehu.json(*args, as_="li")["confirm"]
+    assert kehu.problem(*args, "--confirm", code, as_="li", exit=1)["code"] == "permission.administrator_only"
+
+
+def test_a_hold_stops_the_second_step_and_shows_in_the_first(kehu: Kehu, customer: str) -> None:
+    args = ("customer", "erase", customer, "--reason", "withdrawn")
+    held = kehu.json("erasure", "hold", customer, "--reason", "lawsuit", as_="admin")
+    assert held["held"] is True
+    seen = kehu.json(*args, as_="admin")
+    assert seen["held"] == "lawsuit"
+    assert kehu.problem(*args, "--confirm", seen["confirm"], as_="admin", exit=1)["code"] == "erasure.held"
+    assert kehu.json("erasure", "status", customer, as_="admin")["state"] == "held"
+    assert kehu.json("erasure", "release", customer, "--reason", "settled", as_="admin")["held"] is False
+    assert kehu.json(*args, "--confirm", seen["confirm"], as_="admin")["is_ordered"] is True
+
+
+def test_people_are_revoked_before_they_are_erased(kehu: Kehu) -> None:
+    args = ("erasure", "order", "li", "--table", "people", "--reason", "left")
+    seen = kehu.json(*args, as_="admin")
+    assert kehu.problem(*args, "--confirm", seen["confirm"], as_="admin", exit=1)["code"] == "erasure.person_active"
+
+
+def test_the_vaults_status_names_what_is_missing_and_who_holds_it(kehu: Kehu, customer: str, office: Office) -> None:
+    whole = kehu.json("vault", "status", as_="admin")
+    assert (whole["department"], whole["missing"], whole["tables"]["customers"]["missing"]) == ("administration", [], 0)
+    office.trouble.is_forgetful = True
+    lacking = kehu.json("vault", "status", as_="admin", exit=9)
+    assert lacking["missing"][0]["held_by"] == ["sales"]
+    shown = kehu("vault", "status", as_="admin").out
+    assert "held_by" in shown
+    assert "欧阳" not in shown
