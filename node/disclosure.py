@@ -14,6 +14,7 @@ from chain.errors import KehuError, define
 from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Transaction
+from contracts.errors import RECORD_ERASED
 from contracts.permissions import holders
 from contracts.retention import is_erased
 from node.vault import Vault
@@ -73,7 +74,7 @@ def disclose(
         raise KehuError(ACCESS_NOT_A_READ, transaction=transaction.id, calls=len(transaction.calls))
     if now_ms - block_time_ms > window_ms:
         raise KehuError(ACCESS_TOO_OLD, transaction=transaction.id, age_ms=now_ms - block_time_ms, limit_ms=window_ms)
-    wanted = allowed_values(transaction, receipt, key)
+    wanted = allowed_values(transaction, receipt)
     # The chain may be a moment ahead of the vault: what is erased there is not shown though it is still here.
     left = [(name, digest) for name, digest in wanted if not is_erased(view, name.table, name.record)]
     found = [vault.get(name.table, name.record, name.field, digest) for name, digest in left]
