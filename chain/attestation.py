@@ -11,6 +11,8 @@ The format is docs/spec/attestation.md; golden vectors are tests/vectors/attesta
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -161,3 +163,10 @@ def sign_attestation(
     names = (customer, phone_digest, outcome, identifier_digest, since_day, carrier, time_ms, gateway, nonce)
     unsigned = Attestation(*names, signature=bytes(64))
     return Attestation(*names, signature=signer.sign(PURPOSE, chain_id, unsigned.payload()))
+
+
+def leading_answer(attestations: Sequence[Attestation]) -> Attestation:
+    """The first that says what most of them say; clear answers go before "no_answer". There must be one at least."""
+    clear = [one for one in attestations if one.outcome != NO_ANSWER] or list(attestations)
+    votes = Counter((one.outcome, one.identifier_digest) for one in clear)
+    return max(clear, key=lambda one: votes[one.outcome, one.identifier_digest])

@@ -227,6 +227,10 @@ class NodeClient:
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/vault")
         return said
 
+    async def get(self, path: str) -> Any:
+        """A signed GET."""
+        return await self._transport.json("GET", path, is_signed=True)
+
     async def post(self, path: str, body: dict[str, Any]) -> Any:
         """A signed POST."""
         return await self._transport.json("POST", path, body, is_signed=True)

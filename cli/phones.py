@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain import codec
-from chain.attestation import FOUND, NO_ANSWER, Attestation
+from chain.attestation import FOUND, NO_ANSWER, Attestation, leading_answer
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.transaction import Call
@@ -15,9 +15,12 @@ from cli.client import NodeClient
 from cli.records import seal_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from cli.verify import VALUE_MISMATCH
+from contracts.attestations import attestations_of
 from node.vault_values import VaultValue
 
 TABLE = "customers"
+ANSWER_BYTES_MAX = 16 << 10
+"""16 attestations and some."""
 
 CARRIER_NO_ANSWER = define(
     "carrier.no_answer",
@@ -53,7 +56,8 @@ async def ask_carrier(client: NodeClient, customer: str, phone: str, *, is_tempo
             "identifier_salt": salts["identifier"].hex(),
         },
     )
-    attestation, identifier = _read_answer(client, said)
+    answers, identifier = _read_answer(client, said)
+    attestation = leading_answer(answers)
     if attestation.outcome == NO_ANSWER and not is_temporary:
         raise KehuError(CARRIER_NO_ANSWER, customer=customer, reason=said.get("reason"))
     fields = {"phone": phone}
@@ -64,13 +68,14 @@ async def ask_carrier(client: NodeClient, customer: str, phone: str, *, is_tempo
         raise KehuError(
             VALUE_MISMATCH, field="identifier", expected=attestation.identifier_digest, actual=digests.get("identifier")
         )
-    return NewNumber(digests, values, attestation.to_value(), attestation.outcome)
+    value = [one.to_value() for one in answers]
+    return NewNumber(digests, values, value if len(value) > 1 else value[0], attestation.outcome)
 
 
-def _read_answer(client: NodeClient, said: Any) -> tuple[Attestation, str | None]:
+def _read_answer(client: NodeClient, said: Any) -> tuple[list[Attestation], str | None]:
     try:
         raw = bytes.fromhex(said["attestation"])
-        return Attestation.from_value(codec.decode(raw, 4096)), said["identifier"]
+        return attestations_of(codec.decode(raw, ANSWER_BYTES_MAX)), said["identifier"]
     except (KeyError, TypeError, ValueError):
         raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path="/v1/phone/attest") from None
 

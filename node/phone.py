@@ -1,49 +1,51 @@
-"""The node's side of the phone rule: asks its gateway for people who record customers, and checks again.
+"""The node's side of the phone rule: asks the gateways for people who record customers, and checks again.
 
-The contract decides what an answer means (`contracts.phone_identity`); this desk finds number and salts, asks, and
-puts the answer on the chain under the gateway's key, "no answer" included.
+The contract decides what an answer means (`contracts.phone_status`); this desk finds who asks and may, has the gateways
+asked (`phone_panel`), and puts the answers on the chain under the own gateway's key, "no answer" included.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
-from chain.attestation import FOUND, phone_digest_of
+from chain.attestation import phone_digest_of
 from chain.codec import Value
 from chain.crypto import Signer
 from chain.errors import KehuError, define
-from chain.records import SALT_BYTES
 from chain.state import View
 from chain.transaction import Call
 from contracts.errors import KEYS_REVOKED, KEYS_UNKNOWN, KEYS_WRONG_KIND
 from contracts.permissions import require_may
+from contracts.policy import load_policy
 from contracts.records import Record, load_record
 from contracts.subjects import ACTIVE, Subject, subject_of_person
-from node.carrier.gateway import Attested, Gateway
+from node.carrier.attest import Question
+from node.carrier.gateway import Gateway
 from node.carrier.numbers import parse_number
 from node.own_transactions import OwnTransactions
-from node.vault import Vault
+from node.phone_due import DuePage, find_due
+from node.phone_panel import Heard, Panel, require_new_number
+from node.phone_question import TABLE, Questions
 from node.vault_values import VaultValue
 
-TABLE: Final = "customers"
+RATE_LIMITED_TRIES: Final = 3
+"""How often a check by schedule is made when a platform wants to be left alone just then."""
 
 PHONE_NO_GATEWAY = define(
     "phone.no_gateway",
     "this department's node has no carrier configured, so it can't ask about numbers",
     "add a [carrier] section to node.toml and enrol the gateway, or go through a department that has one",
 )
-PHONE_NOT_HELD = define(
-    "phone.not_held",
-    "this department's vault does not hold the customer's number",
-    "have the department entitled (`kehu assign` or `kehu grant`), or go through one that holds it",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneAnswer:
-    """What a person who records a customer gets: `identifier` is personal, and their client commits to it."""
+    """What a person who records a customer gets: one attestation or a list of them, as calls take it. `identifier` is
+    personal, and their client commits to it."""
 
     attestation: Value
     identifier: str | None = field(default=None, repr=False)
@@ -51,29 +53,32 @@ class PhoneAnswer:
 
 
 class PhoneDesk:
-    """`view()` gives the committed state; `draw(n)` n random bytes."""
+    """`view()` gives the committed state."""
 
     def __init__(
         self,
+        department: str,
         gateway: Gateway,
         gateway_key: Signer,
         region: str,
         chain_id: bytes,
-        vault: Vault,
+        questions: Questions,
+        panel: Panel,
         view: Callable[[], View],
         own: OwnTransactions,
         clock_ms: Callable[[], int],
-        draw: Callable[[int], bytes],
     ) -> None:
+        self._department = department
         self._gateway = gateway
         self._gateway_key = gateway_key
         self._region = region
         self._chain_id = chain_id
-        self._vault = vault
+        self._questions = questions
+        self._panel = panel
         self._view = view
         self._own = own
         self._clock_ms = clock_ms
-        self._draw = draw
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def attest(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
@@ -84,57 +89,81 @@ class PhoneDesk:
         require_may(view, _person_of(view, key), "change", TABLE, record, ["phone"], self._clock_ms())
         number = parse_number(phone, self._region)
         digest = phone_digest_of(self._chain_id, customer, phone_salt, number)
-        heard = await self._gateway.attest(customer, number, digest, identifier_salt, phone_salt=phone_salt)
-        return PhoneAnswer(heard.attestation.to_value(), heard.identifier, heard.reason)
+        require_new_number(view, customer, digest)
+        question = Question(customer, digest, number, phone_salt, identifier_salt)
+        heard = await self._panel.ask(question, is_recorded=False)
+        return PhoneAnswer(heard.to_value(), heard.identifier, heard.reason)
 
     async def check(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         """Asks about a recorded number unless the last answer is younger than `max_age_ms`; public facts only."""
-        view, now_ms = self._view(), self._clock_ms()
-        subject, record = _person_of(view, key), load_record(view, TABLE, customer)
-        self._require_may_ask(view, subject, customer, now_ms)
-        checked_ms = record["checked_ms"]
-        if max_age_ms is not None and checked_ms is not None and now_ms - checked_ms < max_age_ms:
-            return _facts(customer, record, was_asked=False)
-        attested, value = await self._ask(customer, record)
-        calls = [Call("phone.record", {"attestation": attested.attestation.to_value()})]
-        committed = await self._own.commit(self._gateway_key, calls, [value] if value else [])
-        after = load_record(self._view(), TABLE, customer)
+        view = self._view()
+        subject = _person_of(view, key)
+        load_record(view, TABLE, customer)
+        _require_may_ask(view, subject, customer, self._clock_ms())
+        return await self._check(customer, max_age_ms, subject.id)
+
+    async def check_due(self, customer: str) -> Mapping[str, Any]:
+        """A check by schedule: nobody asks for it, and it waits while the platform wants to be left alone."""
+        max_age_ms = load_policy(self._view())["phone"]["sweep_age_ms"]
+        result: Mapping[str, Any] = {}
+        for _ in range(RATE_LIMITED_TRIES):
+            held_ms = self.held_ms(customer)
+            if held_ms > 0:
+                await asyncio.sleep(held_ms / 1000)
+            result = await self._check(customer, max_age_ms, None)
+            if result.get("no_answer_reason") != "rate_limited":
+                break
+        return result
+
+    def held_ms(self, customer: str) -> int:
+        """How much longer the platform of the customer's number wants to be left alone. Errors: as `check`."""
+        record = load_record(self._view(), TABLE, customer)
+        return self._gateway.held_ms(self._questions.of_record(customer, record).number)
+
+    async def due(self, key: bytes | None, after: int, limit: int) -> DuePage:
+        """Customers whose last clear answer is older than the policy's sweep_age_ms and whose number this department
+        may hold; with a key, only those that its person may have checked. `after`: the sequence number to go on after.
+        """
+        subject = None if key is None else _person_of(self._view(), key)
+        return await find_due(self._view, self._department, subject, self._clock_ms(), after, limit)
+
+    async def _check(self, customer: str, max_age_ms: int | None, asked_by: str | None) -> Mapping[str, Any]:
+        lock = self._busy.setdefault(customer, asyncio.Lock())
+        async with lock:  # answers of one gateway count in order of their times
+            record = load_record(self._view(), TABLE, customer)
+            checked_ms = record["checked_ms"]
+            if max_age_ms is not None and checked_ms is not None and self._clock_ms() - checked_ms < max_age_ms:
+                return _facts(customer, record, was_asked=False)
+            question = self._questions.of_record(customer, record)
+            heard = await self._panel.ask(question, is_recorded=True)
+            return await self._record(customer, record, question, heard, asked_by)
+
+    async def _record(
+        self, customer: str, record: Record, question: Question, heard: Heard, asked_by: str | None
+    ) -> Mapping[str, Any]:
+        """Puts the answers on the chain and, where they bring a first identifier, the value into the vaults."""
+        args: dict[str, Value] = {"attestation": heard.to_value()} | ({"asked_by": asked_by} if asked_by else {})
+        values = []
+        if "identifier" not in record["fields"] and heard.identifier is not None:
+            values.append(VaultValue(TABLE, customer, "identifier", question.identifier_salt, heard.identifier))
+        committed = await self._own.commit(self._gateway_key, [Call("phone.record", args)], values)
         return {
-            **_facts(customer, after, was_asked=True),
-            "outcome": attested.attestation.outcome,
-            "no_answer_reason": attested.reason,
+            **_facts(customer, load_record(self._view(), TABLE, customer), was_asked=True),
+            "outcome": heard.leading.outcome,
+            "no_answer_reason": heard.reason,
+            "retry_after_ms": heard.retry_after_ms,
+            "gateways": [one.gateway for one in heard.attestations],
             "transaction_id": committed.receipt.transaction_id.hex(),
             "height": committed.height,
         }
 
-    def _require_may_ask(self, view: View, subject: Subject, customer: str, now_ms: int) -> None:
-        """Whoever may contact the customer or change the number may have it checked."""
-        try:
-            require_may(view, subject, "contact", TABLE, customer, ["phone"], now_ms)
-        except KehuError:
-            require_may(view, subject, "change", TABLE, customer, ["phone"], now_ms)
 
-    async def _ask(self, customer: str, record: Record) -> tuple[Attested, VaultValue | None]:
-        """The answer and, where it brings a first identifier, the value that goes with its digest."""
-        phone_digest = record["fields"]["phone"][0]
-        phone = self._vault.get(TABLE, customer, "phone", phone_digest)
-        if phone is None:
-            raise KehuError(PHONE_NOT_HELD, customer=customer)
-        salt = self._identifier_salt(customer, record)
-        attested = await self._gateway.attest(customer, phone.value, phone_digest, salt, phone_salt=phone.salt)
-        is_first = "identifier" not in record["fields"] and attested.attestation.outcome == FOUND
-        if not is_first or attested.identifier is None:
-            return attested, None
-        return attested, VaultValue(TABLE, customer, "identifier", salt, attested.identifier)
-
-    def _identifier_salt(self, customer: str, record: Record) -> bytes:
-        known = record["fields"].get("identifier")
-        if known is None:
-            return self._draw(SALT_BYTES)
-        held = self._vault.get(TABLE, customer, "identifier", known[0])
-        if held is None:
-            raise KehuError(PHONE_NOT_HELD, customer=customer)
-        return held.salt
+def _require_may_ask(view: View, subject: Subject, customer: str, now_ms: int) -> None:
+    """Whoever may contact the customer or change the number may have it checked."""
+    try:
+        require_may(view, subject, "contact", TABLE, customer, ["phone"], now_ms)
+    except KehuError:
+        require_may(view, subject, "change", TABLE, customer, ["phone"], now_ms)
 
 
 def _person_of(view: View, key: bytes) -> Subject:

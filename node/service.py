@@ -41,6 +41,7 @@ from node.mempool import Mempool
 from node.opening import Opened
 from node.own_transactions import OwnTransactions
 from node.phone import PhoneAnswer
+from node.phone_due import DuePage
 from node.phone_office import PhoneOffice
 from node.transport import Identity
 from node.upkeep import Upkeep
@@ -105,7 +106,7 @@ class Node:
         )
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
-        self._phones = PhoneOffice(opened, self.view, self._own, wall_ms)
+        self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._agreement.listeners.append(self._appended.put)
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
@@ -148,6 +149,8 @@ class Node:
         for work in (self._batcher.run(), self._inbox.run(), self._follow_blocks(), self._exchange.run()):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
+        if self._phones.sweeper is not None:
+            self._upkeep.spawn(self._phones.sweeper.run())
         log.info("node %s at height %d listens to peers on %s", self.department, self.ledger.height, address)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -243,6 +246,7 @@ class Node:
             "mempool_transactions": self._mempool.transactions,
             "state_entries": len(self.ledger.state.values),
             "vault": {**self._opened.vault.status(), **self._exchange.status()},
+            "phone": self._phones.status(),
             "accusations": len(self._agreement.accusations),
             "peers": [
                 {"department": peer.department, "is_connected": peer.is_connected, "last_error": peer.last_error}
@@ -286,6 +290,9 @@ class Node:
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         await self._level.require(OBTAIN_S)
         return await self._phones.desk.check(key, customer, max_age_ms)
+
+    async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
+        return await self._phones.desk.due(key, after, limit)
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         return self._waiting.subscribe()

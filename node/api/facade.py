@@ -15,6 +15,7 @@ from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.receipt import Receipt
+from node.phone_due import DuePage
 from node.vault_values import VaultValue
 
 
@@ -48,7 +49,7 @@ class PhoneAnswer(Protocol):
 
     @property
     def attestation(self) -> Value:
-        """The value that a call takes as its `attestation` (chain.attestation)."""
+        """What a call takes as its `attestation`: one (chain.attestation), or a list of several gateways'."""
         ...
 
     @property
@@ -117,6 +118,10 @@ class NodeFacade(Protocol):
 
     async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
         """What the department's vault holds and lacks (node.vault_report). JSON values, no personal ones."""
+        ...
+
+    async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
+        """Customers whose numbers are due and that the person behind `key` may have checked, by sequence number."""
         ...
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:

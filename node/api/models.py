@@ -95,11 +95,12 @@ class AttestBody(Model):
 
 
 class AttestAnswer(Model):
-    """`attestation`: canonical bytes of the value that customers.register takes. `identifier`: with "found", what
-    its digest commits to; personal. `reason`: with "no_answer", why."""
+    """`attestation`: canonical bytes of the value that customers.register takes, one attestation or a list of several
+    gateways'. `outcome`: what most of them say. `identifier`: with "found", what its digest commits to; personal.
+    `reason`: why this node's own platform gave no answer."""
 
     attestation: str
-    outcome: Literal["found", "none", "no_answer"]
+    outcome: Literal["found", "none", "same", "changed", "no_answer"]
     identifier: str | None
     reason: str | None
 
@@ -116,6 +117,24 @@ class CheckAnswer(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     customer: str
+
+
+class DueItem(Model):
+    """`sequence`: the place in the order of registration. `checked_ms`: of the last clear answer."""
+
+    customer: str
+    sequence: int
+    status: str
+    checked_ms: int | None
+
+
+class DueAnswer(Model):
+    """`next`: pass it as `after` for the page that follows, which may be empty; null at the end. `sweep_age_ms`: the
+    policy's, beyond which an answer is old."""
+
+    items: list[DueItem]
+    next: int | None
+    sweep_age_ms: int
 
 
 class HealthAnswer(Model):

@@ -7,10 +7,15 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from chain import codec
-from chain.attestation import Attestation
+from chain.attestation import leading_answer
+from contracts.attestations import attestations_of
 from node.api.context import answer, context_of, read_model
-from node.api.models import AttestAnswer, AttestBody, CheckAnswer, CheckBody
-from node.api.policy import JSON, Policy, Route, person_of
+from node.api.models import AttestAnswer, AttestBody, CheckAnswer, CheckBody, DueAnswer, DueItem
+from node.api.policy import JSON, Parameter, Policy, Route, person_of
+from node.api.queries import read_uint
+
+_PAGE_DEFAULT: Final = 200
+_PAGE_MAX: Final = 1_000
 
 
 async def attest_phone(request: web.Request) -> web.Response:
@@ -26,7 +31,7 @@ async def attest_phone(request: web.Request) -> web.Response:
     response = answer(
         AttestAnswer(
             attestation=codec.encode(heard.attestation).hex(),
-            outcome=Attestation.from_value(heard.attestation).outcome,
+            outcome=leading_answer(attestations_of(heard.attestation)).outcome,
             identifier=heard.identifier,
             reason=heard.reason,
         )
@@ -40,6 +45,18 @@ async def check_phone(request: web.Request) -> web.Response:
     body = await read_model(request, CheckBody)
     checked = await context_of(request).node.check_phone(person_of(request).key, body.customer, body.max_age_ms)
     return answer(CheckAnswer.model_validate(dict(checked)))
+
+
+async def list_due(request: web.Request) -> web.Response:
+    """Whose numbers should be checked again, of those that the person may have checked."""
+    after = read_uint(request, "after", 0)
+    limit = min(max(1, read_uint(request, "limit", _PAGE_DEFAULT)), _PAGE_MAX)
+    page = await context_of(request).node.due_phones(person_of(request).key, after, limit)
+    items = [
+        DueItem(customer=due.customer, sequence=due.sequence, status=due.status, checked_ms=due.checked_ms)
+        for due in page.items
+    ]
+    return answer(DueAnswer(items=items, next=page.next, sweep_age_ms=page.sweep_age_ms))
 
 
 ROUTES: Final = (
@@ -62,5 +79,17 @@ ROUTES: Final = (
         CheckAnswer,
         CheckBody,
         body_types=(JSON,),
+    ),
+    Route(
+        "GET",
+        "/v1/phone/due",
+        Policy.OPERATOR,
+        list_due,
+        "Customers whose numbers are due to be checked again",
+        DueAnswer,
+        parameters=(
+            Parameter("after", "integer", "the sequence number after which the page begins"),
+            Parameter("limit", "integer", "how many at most"),
+        ),
     ),
 )

@@ -29,6 +29,7 @@ class Question:
 
     phone_digest: the customer's current phone field on the chain, which `phone_salt` opens to `number`.
     identifier_salt: 32 bytes; the salt of the recorded identifier field, or a new one for a first answer.
+    since_ms: since when the number is known to be the customer's; None for a number that is new, for which it is now.
     """
 
     customer: str
@@ -36,6 +37,7 @@ class Question:
     number: str = field(repr=False)
     phone_salt: bytes = field(repr=False)
     identifier_salt: bytes = field(repr=False)
+    since_ms: int | None = None
 
     def require_consistent(self, chain_id: bytes) -> None:
         """Raises unless the digest commits to this number: a gateway signs nothing that it can't know.

@@ -61,17 +61,20 @@ class Gateway:
         phone_salt: bytes,
         since_ms: int | None = None,
     ) -> Attested:
-        """Asks the platform of `number` (E.164) and signs its answer, "no answer" included.
+        """`answer` to the question of these parts."""
+        return await self.answer(Question(customer, phone_digest, number, phone_salt, identifier_salt, since_ms))
 
-        `phone_salt` opens `phone_digest` to `number`; a gateway does not sign for a digest it can't check. Nothing
-        is asked when they don't fit. The time is that of the answer. `since_ms`: since when the number is known to
-        be the customer's; None for a number that is new, for which it is now.
+    async def answer(self, question: Question) -> Attested:
+        """Asks the platform of the number and signs its answer, "no answer" included.
+
+        A gateway does not sign for a digest it can't check: nothing is asked when number, salt and digest don't fit.
+        The time is that of the answer.
         Errors: phone.malformed, carrier.phone_mismatch, carrier.no_platform, carrier.attestation_personal, codec.shape.
         """
-        question = Question(customer, phone_digest, number, phone_salt, identifier_salt)
         question.require_consistent(self._chain_id)
-        platform = self._platforms.platform_of(number)
-        answer = await platform.look_up(number, self._clock() if since_ms is None else since_ms)
+        platform = self._platforms.platform_of(question.number)
+        since_ms = self._clock() if question.since_ms is None else question.since_ms
+        answer = await platform.look_up(question.number, since_ms)
         circumstances = Circumstances(self.gateway_id, platform.name, self._clock(), self._draw(NONCE_BYTES))
         attestation = attest_answer(self._key, self._chain_id, question, answer, circumstances)
         return Attested(attestation, answer.identifier, answer.reason, answer.retry_after_ms)

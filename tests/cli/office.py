@@ -18,11 +18,13 @@ from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
+from chain.state import View
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
 from cli.founding import gateway_id
 from cli.profile import Profile
 from contracts.registry import contract_table
+from contracts.subjects import subject_of_person
 from node.admission import Admission
 from node.api.app import make_app
 from node.api.limits import ApiLimits
@@ -35,6 +37,7 @@ from node.carrier.simulator import SimulatorConfig, make_simulator, serving
 from node.config import Home
 from node.keys import load_key
 from node.phone import PhoneAnswer
+from node.phone_due import DuePage, find_due
 from node.vault_values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
@@ -52,6 +55,10 @@ class Trouble:
     is_deaf: bool = False
 
 
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Chain:
     """The one ledger; `commit` makes a block that a quorum certifies."""
 
@@ -67,9 +74,11 @@ class Chain:
         self.waiting = Waiting(self.blocks)
         self.values: dict[bytes, VaultValue] = {}
         self.trouble = Trouble()
+        self.ahead_ms = 0
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        """The network's time: this machine's, and as much ahead of it as a test says."""
+        return wall_ms() + self.ahead_ms
 
     def commit(self, department: str, transactions: list[Transaction]) -> None:
         batch = sign_batch(self.keys[department], self.genesis.chain_id, department, transactions)
@@ -196,18 +205,29 @@ class OfficeNode:
     ) -> Any:
         return await self._gateway.attest(customer, number, digest, identifier_salt, phone_salt=phone_salt)
 
-    async def check_phone(self, _key: bytes, customer: str, _max_age_ms: int | None) -> Mapping[str, Any]:
-        """The number is asked about again, and the answer recorded under the gateway's key."""
-        from chain.state import View
+    async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
+        view = View(self.ledger.state.get)
+        row = view.get("keys", key.hex())
+        assert row is not None
+        subject = subject_of_person(view, row["id"])
+        return await find_due(
+            lambda: View(self.ledger.state.get), self.department, subject, self.now_ms(), after, limit
+        )
 
+    async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
+        """The number is asked about again, and the answer recorded under the gateway's key."""
         record = View(self.ledger.state.get).get("customers", customer)
         assert record is not None
+        if max_age_ms is not None and self.now_ms() - (record["checked_ms"] or 0) < max_age_ms:
+            return {"customer": customer, **_facts(record), "was_asked": False}
+        person = View(self.ledger.state.get).get("keys", key.hex())
+        assert person is not None
         digest = record["fields"]["phone"][0]
         phone = self._chain.values[digest]
         known = record["fields"].get("identifier")
         salt = self._chain.values[known[0]].salt if known else secrets.token_bytes(32)
         heard = await self._attest(customer, phone.value, digest, salt, phone.salt)
-        call = Call("phone.record", {"attestation": heard.attestation.to_value()})
+        call = Call("phone.record", {"attestation": heard.attestation.to_value(), "asked_by": person["id"]})
         key = self._chain.gateway_keys[self.department]
         nonce, expires = secrets.token_bytes(16), self.ledger.height + 50
         transaction = sign_transaction(key, self.genesis.chain_id, nonce, expires, [call])
@@ -219,13 +239,18 @@ class OfficeNode:
         assert after is not None
         return {
             "customer": customer,
-            **{key: after[key] for key in ("status", "reason", "version", "checked_ms")},
+            **_facts(after),
             "was_asked": True,
             "outcome": heard.attestation.outcome,
             "no_answer_reason": heard.reason,
+            "retry_after_ms": heard.retry_after_ms,
             "transaction_id": transaction.id.hex(),
             "receipt_code": "ok",
         }
+
+
+def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in ("status", "reason", "version", "checked_ms")}
 
 
 class Office:
@@ -235,6 +260,7 @@ class Office:
         self.profile = profile
         self.chain = Chain(profile)
         self.simulator: Any = None
+        self.platform: Any = None
         self._loop = asyncio.new_event_loop()
         self._stopping: asyncio.Event | None = None
         self._is_up = threading.Event()
@@ -279,7 +305,7 @@ class Office:
                     secrets.token_bytes,
                 )
                 node = OfficeNode(self.chain, department, gateway)
-                app = make_app(node, self.chain.now_ms, ApiLimits())
+                app = make_app(node, wall_ms, ApiLimits())
                 server = await serve(app, "127.0.0.1", int(url.rpartition(":")[2]))
                 stack.push_async_callback(server.close)
             self._is_up.set()
@@ -292,4 +318,5 @@ class Office:
         self.simulator = make_simulator(config)
         url = await stack.enter_async_context(serving(self.simulator, config.host, config.port))
         lookup = LookupConfig("simulator", url, self.simulator.lookup_token, deadline_ms=2_000)
-        return await stack.enter_async_context(IdentifierLookup(lookup))
+        self.platform = await stack.enter_async_context(IdentifierLookup(lookup))
+        return self.platform

@@ -23,10 +23,11 @@ from chain.state import View
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
 from node.admission import Admission
 from node.disclosure import ACCESS_NOT_COMMITTED, disclose
 from node.mempool import MEMPOOL_FULL
+from node.phone_due import DuePage, find_due
 from node.vault_values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
@@ -189,6 +190,13 @@ class FakeNode:
             nonce=bytes(16),
         )
         return Heard(attestation.to_value(), "id-1")
+
+    async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
+        row = View(self.ledger.state.get).get("keys", key.hex())
+        assert row is not None
+        subject = subject_of_person(View(self.ledger.state.get), row["id"])
+        view = lambda: View(self.ledger.state.get)  # noqa: E731
+        return await find_due(view, self.department, subject, self.clock(), after, limit)
 
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         self.asked.append(customer)
