@@ -79,6 +79,11 @@ class FutureMessages:
     def claim(self, sender: str, height: int) -> None:
         self.claimed_heights[sender] = max(height, self.claimed_heights.get(sender, 0))
 
+    def withdraw(self, sender: str, height: int) -> None:
+        """The member says itself that it has nothing under way beyond `height`."""
+        if sender in self.claimed_heights:
+            self.claimed_heights[sender] = min(height, self.claimed_heights[sender])
+
     def height_claimed_by(self, members: int) -> int:
         """The highest height that this many distinct members claim to work at or beyond; 0 if none."""
         heights = sorted(self.claimed_heights.values(), reverse=True)

@@ -156,7 +156,7 @@ def fetch(state: ReplicaState, to_height: int, departments: tuple[str, ...]) -> 
 def propose(state: ReplicaState) -> bool:
     """O1: the primary of an active view proposes what NEW-VIEW demands, or has a block built if there is work."""
     at = state.at
-    if not (state.may_vote and state.is_primary and at.is_active) or at.proposal is not None or at.is_suspect:
+    if at.proposal is not None or not at.is_active or at.is_suspect or not (state.is_primary and state.may_vote):
         return False
     if at.required is not None:
         if at.required in at.bodies:
@@ -171,8 +171,11 @@ def propose(state: ReplicaState) -> bool:
 
 def accept(state: ReplicaState) -> bool:
     """O3: a backup takes the primary's first proposal of an active view and has it validated."""
-    at, message = state.at, state.at.log.pre_prepares.get(state.validators.primary(state.at.view))
-    if message is None or message.view != at.view or not at.is_active or at.proposal is not None or state.is_primary:
+    at = state.at
+    if at.proposal is not None or not at.is_active or not at.log.pre_prepares:
+        return False
+    message = at.log.pre_prepares.get(state.validators.primary(at.view))
+    if message is None or message.view != at.view or state.is_primary:
         return False
     if at.required is not None and message.block_id != at.required:
         if not at.is_suspect:

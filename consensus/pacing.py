@@ -38,10 +38,11 @@ def pace(state: ReplicaState) -> None:
     at = state.at
     may_wait = at.is_active or is_quorum_leaving(state)
     key = (at.height, at.view, at.is_active)
-    wants_view = state.may_vote and is_busy(state) and may_wait
+    has_reason = is_busy(state)
+    wants_view = has_reason and may_wait and state.may_vote
     _arrange(state, VIEW, key if wants_view else None, state.config.timeout_ms(at.view - at.first_view))
     must_ask = state.observer is not None and state.observer.votes_from_height == 0
-    has_to_ask = is_busy(state) or is_missing_something(state) or must_ask
+    has_to_ask = has_reason or is_missing_something(state) or must_ask
     wants_retransmit = has_to_ask and state.is_member and not at.is_deciding
     _arrange(state, RETRANSMIT, key if wants_retransmit else None, state.config.retransmit_ms)
 

@@ -63,6 +63,8 @@ def on_status(state: ReplicaState, sender: str, message: Status) -> None:
         return
     if message.height == state.head.height:
         adopt_view(state, message.certificate)
+        if message.is_active and not message.has_proposal:
+            state.future.withdraw(sender, message.height)
     watch(state, sender, message.height)
     if message.wants_reply or message.height < state.head.height:
         state.send(sender, own_status(state, wants_reply=False))

@@ -53,7 +53,7 @@ def observe(state: ReplicaState) -> None:
     if at.proposal is not None:
         if watch.accepted_ms is None:
             watch.accepted_ms = state.now_ms
-    elif not state.has_work or not at.is_active or not state.may_vote or state.is_primary:
+    elif not (state.has_work and at.is_active and state.may_vote) or state.is_primary:
         watch.waiting_since_ms = None
     elif watch.waiting_since_ms is None:
         watch.waiting_since_ms = state.now_ms
@@ -94,11 +94,11 @@ def on_complaint(state: ReplicaState, sender: str, height: int, view: int) -> No
 
 def lose_patience(state: ReplicaState) -> bool:
     """P3: f+1 members complain about this view, so a correct one does: the primary is left as if its time were up."""
-    at = state.at
-    if not (state.may_vote and at.is_active) or at.is_suspect:
+    at, complaints = state.at, state.watch.complaints
+    if not complaints or not at.is_active or at.is_suspect or not state.may_vote:
         return False
     recent = at.height - COMPLAINT_HEIGHTS
-    about = [view for height, view in state.watch.complaints.values() if view == at.view and height > recent]
+    about = [view for height, view in complaints.values() if view == at.view and height > recent]
     if len(about) <= state.validators.f:
         return False
     state.watch.views_left += 1

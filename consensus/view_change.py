@@ -52,7 +52,7 @@ def start(state: ReplicaState, view: int) -> None:
 
 def leave(state: ReplicaState) -> bool:
     """V1: the primary of this view (or of the one we asked for) has had its chance."""
-    if not state.may_vote or not (state.at.is_suspect or is_abandoned(state)):
+    if not (state.at.is_suspect or is_abandoned(state)) or not state.may_vote:
         return False
     start(state, state.at.view + 1)
     return True
@@ -60,7 +60,7 @@ def leave(state: ReplicaState) -> bool:
 
 def join(state: ReplicaState) -> bool:
     """V3: f+1 others are at or beyond a higher view, so one correct replica is; one faulty member moves nobody."""
-    if not state.may_vote:
+    if not state.at.log.view_changes or not state.may_vote:
         return False
     view = state.at.log.view_to_join(state.validators.f + 1, state.me)
     if view <= state.at.view:
@@ -72,8 +72,10 @@ def join(state: ReplicaState) -> bool:
 def is_abandoned(state: ReplicaState) -> bool:
     """V5: the primary of the view we asked for has promised not to vote in it, so there is nothing to wait for."""
     at = state.at
+    if at.is_active:
+        return False
     promise = at.log.view_changes.get(state.validators.primary(at.view))
-    return not at.is_active and promise is not None and promise.view > at.view and is_quorum_leaving(state)
+    return promise is not None and promise.view > at.view and is_quorum_leaving(state)
 
 
 def is_quorum_leaving(state: ReplicaState) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from chain.errors import InvariantError, KehuError
 from consensus import evidence
 from consensus.effects import Broadcast, FetchBlocks, ForgetVotes, ObserverChanged, Persist, Send
-from consensus.events import Appended, PeerConnected
+from consensus.events import Appended, PeerConnected, WorkDone
 from consensus.messages import NewView, PrePrepare, Status, ViewChange, VoteMessage
 from consensus.votes import decode_record
 from tests.consensus.cluster import CHAIN_ID, Bench, Cluster, without_phase
@@ -95,6 +95,22 @@ def test_an_idle_replica_that_hears_others_work_at_its_height_asks_where_they_ar
     assert cluster[3].timers == {}
     cluster[3].receive(cluster.names[1], cluster.vote("prepare", 1, 1, 0, block_id))
     assert set(cluster[3].timers) == {"retransmit"}
+
+
+def test_after_a_view_change_without_work_nobody_asks_for_ever() -> None:
+    """Seed 3274: everybody had heard that everybody works at this height, and nobody did."""
+    cluster = Cluster()
+    for who in (1, 2, 3):
+        cluster[who].work()
+    cluster.queue.clear()
+    cluster.fire("view", cluster[1], cluster[2], cluster[3])
+    for who in (1, 2, 3):
+        cluster[who].has_work = False
+        cluster[who].step(WorkDone())
+    cluster.deliver()
+    assert [bench.replica.view for bench in cluster] == [1, 1, 1, 1]
+    cluster.settle(rounds=3)
+    assert [set(bench.timers) for bench in cluster] == [set()] * 4
 
 
 def test_a_status_about_the_last_block_is_no_news_of_the_next_one() -> None:
@@ -377,3 +393,17 @@ def test_broadcasts_go_out_only_after_the_record_of_the_same_step() -> None:
 
 def _is_status(effect: Persist | Broadcast) -> bool:
     return isinstance(effect, Broadcast) and isinstance(effect.message, Status)
+
+
+def test_the_view_changes_though_no_block_can_be_fetched_b12() -> None:
+    """The replica knows that it is behind, nobody answers, and the primary is silent: its view still changes."""
+    cluster = Cluster()
+    bench = cluster[3]
+    for who in (1, 2):
+        bench.receive(cluster.names[who], cluster.vote("prepare", who, 3, 0, bytes(32)))
+    bench.fire("retransmit")
+    assert any(isinstance(effect, FetchBlocks) for effect in bench.effects)
+    bench.work()
+    assert "view" in bench.replica._state.timers
+    bench.fire("view")
+    assert (bench.replica.view, bench.replica.is_active) == (1, False)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from chain.crypto import SigningKey, signed_message
 from chain.validators import Validator, ValidatorSet
 
-NAMES = ("administration", "after_sales", "finance", "process", "sales", "technical", "x7", "x8", "x9")
+NAMES = ("administration", "after_sales", "finance", "process", "sales", "technical", "x7", "x8", "x9", "x9a")
 
 
 def tag(secret: bytes, purpose: str, chain_id: bytes, payload: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """What must never happen, watched from outside the replicas.
 
 Agreement (one block per height), valid certificates only, no statement before its record is durable, no two
-statements that exclude each other (over all lives of a replica), no vote below a promised view, each height once.
+statements that exclude each other (over all lives of a replica), no vote below a promised view, each height once,
+and no replica that keeps more than the bounds of docs/spec/consensus.md allow.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from chain.certificate import Certificate
 from chain.crypto import Verifier
 from chain.validators import ValidatorSet
 from consensus.messages import Message, NewView, PrePrepare, ViewChange, VoteMessage
+from consensus.replica import Replica
+from consensus.replica_state import CHECKED_CERTIFICATES_MAX
 from consensus.votes import CommitRecord, NewViewRecord, PrepareRecord, ViewChangeRecord, decode_record
 
 Statement = tuple[str, int, int]
@@ -44,14 +47,25 @@ def recorded_statement(data: bytes) -> tuple[Statement, bytes]:
 
 
 class Checker:
-    """One for a whole simulated network; knows which members are correct."""
+    """One for a whole simulated network.
 
-    def __init__(self, validators: ValidatorSet, chain_id: bytes, check: Verifier, correct: tuple[str, ...]) -> None:
-        self.validators, self.chain_id, self.check, self.correct = validators, chain_id, check, correct
+    `correct` members append what is decided, whatever happened to their disks; `checked` ones never lost what they
+    had signed, so all that they say is held against them.
+    """
+
+    def __init__(
+        self,
+        validators: ValidatorSet,
+        chain_id: bytes,
+        check: Verifier,
+        correct: tuple[str, ...],
+        checked: tuple[str, ...],
+    ) -> None:
+        self.validators, self.chain_id, self.check, self.correct = validators, chain_id, check, frozenset(correct)
         self.decided: dict[int, bytes] = {}
-        self.said: dict[str, dict[Statement, bytes | None]] = {name: {} for name in correct}
+        self.said: dict[str, dict[Statement, bytes | None]] = {name: {} for name in checked}
         self.promised: dict[tuple[str, int], int] = {}
-        self.durable: dict[str, dict[Statement, bytes]] = {name: {} for name in correct}
+        self.durable: dict[str, dict[Statement, bytes]] = {name: {} for name in checked}
         self.decides: set[tuple[str, int, int]] = set()
 
     def on_durable(self, name: str, record: bytes) -> None:
@@ -74,15 +88,38 @@ class Checker:
             self.promised[name, height] = view
 
     def on_decide(self, name: str, life: int, height: int) -> None:
-        if name in self.said:
+        if name in self.correct:
             if (name, life, height) in self.decides:
                 raise ViolationError(f"{name} decided height {height} twice")
             self.decides.add((name, life, height))
 
     def on_append(self, name: str, height: int, block_id: bytes, certificate: Certificate) -> None:
-        if name not in self.said:
+        if name not in self.correct:
             return
         certificate.require("commit", height, block_id)
         certificate.verify(self.validators, self.chain_id, self.check)
         if self.decided.setdefault(height, block_id) != block_id:
             raise ViolationError(f"two blocks at height {height}")
+
+    def on_footprint(self, name: str, replica: Replica) -> None:
+        """Everything a replica keeps is bounded, whatever its peers send."""
+        if name not in self.correct:
+            return
+        state, n = replica._state, self.validators.n
+        at, config = state.at, state.config
+        kept = {
+            "future messages of a member": (
+                max(map(len, state.future.slots.values()), default=0),
+                5 * config.height_window,
+            ),
+            "votes of a member": (max(map(len, at.log.votes.values()), default=0), 2 * config.views_kept),
+            "bodies": (len(at.bodies), config.views_kept + 4),
+            "bodies in validation": (len(at.validating), config.views_kept + 4),
+            "members": (max(len(at.log.votes), len(at.log.view_changes), len(state.watch.complaints)), n),
+            "checked certificates": (len(at.checked), CHECKED_CERTIFICATES_MAX),
+            "accusations": (len(at.accused), 12 * n),
+            "claimed heights": (len(state.future.claimed_heights), n),
+        }
+        for what, (count, limit) in kept.items():
+            if count > limit:
+                raise ViolationError(f"{name} keeps {count} {what}, limit {limit}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from chain.certificate import Certificate
 from chain.crypto import Signer
+from chain.errors import KehuError
 from consensus.config import ReplicaConfig
 from consensus.effects import (
     Accuse,
@@ -25,41 +28,53 @@ from consensus.effects import (
 from consensus.events import (
     Appended,
     Event,
+    MessageReceived,
     NothingToPropose,
     ProposalBuilt,
     ProposalValidated,
     Started,
     TimerFired,
     WorkAvailable,
-    WorkDone,
 )
 from consensus.replica import Replica
 from consensus.replica_state import Head
-from tests.simulation.blocks import Disk, block_id_of
+from tests.simulation.actors.base import Actor
+from tests.simulation.disk import Block, Disk, block_id_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 BLOCK_TRANSACTIONS_MAX = 5
+FETCH_BLOCKS_MAX = 8
+FOOTPRINT_EVERY = 64
+"""After so many steps of a replica its memory is looked at."""
 
 
 class SimNode:
     """`name` is the department; `twin` tells the two nodes of an equivocating department apart."""
 
-    def __init__(self, world: World, name: str, signer: Signer, twin: int = 0) -> None:
-        self.world, self.name, self.signer, self.twin = world, name, signer, twin
+    def __init__(self, world: World, name: str, signer: Signer, actor: Actor | None, twin: int = 0) -> None:
+        self.world, self.name, self.signer, self.actor, self.twin = world, name, signer, actor, twin
         self.disk = Disk()
-        self.mempool: set[int] = set()
+        self.pending: set[int] = set()
         self.replica: Replica | None = None
         self.life = 0
+        self.steps = 0
         self.timers: dict[str, int] = {}
         self.is_fetching = False
         self.crash_after_effects: int | None = None
+        self.paused_until_ms = 0
         self.clock_rate = 1.0
+        self.clock_offset_ms = 0
 
     @property
     def is_up(self) -> bool:
         return self.replica is not None
+
+    def clock_ms(self) -> int:
+        return self.clock_offset_ms + int(self.world.now_ms / self.clock_rate)
+
+    # Life and death
 
     def start(self) -> None:
         """Boots from the disk. The first life of a node has an empty vote log; a lost one is None."""
@@ -67,152 +82,172 @@ class SimNode:
         certificate = disk.blocks[-1][2] if disk.blocks else None
         config = ReplicaConfig(self.name, world.chain_id, **world.limits)
         head = Head(disk.height, disk.head_id, certificate, world.validators)
-        records = None if disk.is_log_lost else [record for _, record in disk.votes]
         self.life += 1
-        self.timers, self.is_fetching = {}, False
-        self.replica = Replica(config, self.signer, head, records, world.check)
+        self.timers, self.is_fetching, self.paused_until_ms = {}, False, 0
+        self.replica = Replica(config, self.signer, head, disk.open_log(), world.check)
         self.handle(Started())
-        if self.waiting():
+        if self.pending:
             self.handle(WorkAvailable())
 
     def crash(self) -> None:
-        """Power off: of what was written and not yet synced, a beginning survives."""
-        survivors = self.world.rng.randint(0, len(self.disk.unsynced))
-        for height, record in self.disk.unsynced[:survivors]:
-            self.disk.votes.append((height, record))
-            self.world.checker.on_durable(self.checked_name, record)
-        self.disk.unsynced = []
+        """Power off."""
+        outcome, survivors = self.disk.power_cut(self.world.rng)
+        if outcome:
+            self.world.count(outcome)
+        for _, record in survivors:
+            self.world.checker.on_durable(self.name, record)
         self.replica = None
         self.crash_after_effects = None
-        self.world.schedule_restart(self)
+        self.world.on_crash(self)
 
-    @property
-    def checked_name(self) -> str:
-        """Twins are one faulty department; the checker does not know them."""
-        return self.name
+    def later(self, delay_ms: int, action: Callable[..., None], *arguments: object) -> None:
+        """In this life only; a pause puts it off."""
+        self.world.at(delay_ms, self._run, self.life, action, arguments)
 
-    def waiting(self) -> list[int]:
-        return sorted(self.mempool - self.disk.executed.keys())
+    def _run(self, life: int, action: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        if self.replica is None or life != self.life:
+            return
+        if self.paused_until_ms > self.world.now_ms:
+            self.world.at(self.paused_until_ms - self.world.now_ms, self._run, life, action, arguments)
+            return
+        action(*arguments)
 
-    def learn(self, transactions: list[int]) -> None:
+    # Events
+
+    def learn(self, transactions: set[int]) -> None:
         """Gossip brought these."""
-        is_idle = not self.waiting()
-        self.mempool.update(transactions)
-        if self.replica is not None and is_idle and self.waiting():
+        was_idle = not self.pending
+        self.pending |= transactions - self.disk.executed.keys()
+        if was_idle and self.pending:
             self.handle(WorkAvailable())
 
-    def expire(self) -> None:
-        if self.replica is not None and not self.waiting():
-            self.handle(WorkDone())
+    def receive(self, sender: str, data: bytes) -> None:
+        if self.paused_until_ms > self.world.now_ms:
+            self.world.at(self.paused_until_ms - self.world.now_ms, self.receive, sender, data)
+            return
+        if self.actor is not None:
+            self.actor.hear(sender, data)
+        self.handle(MessageReceived(sender, data))
 
     def handle(self, event: Event) -> None:
         if self.replica is None:
             return
-        effects = self.replica.step(event, self.world.now_ms)
-        self.world.trace(self, event, effects)
+        world = self.world
+        effects = self.replica.step(event, self.clock_ms())
+        self.steps += 1
+        if self.steps % FOOTPRINT_EVERY == 0:
+            world.checker.on_footprint(self.name, self.replica)
+        world.trace(self, event)
         for effect in effects:
             if self.crash_after_effects is not None:
                 self.crash_after_effects -= 1
                 if self.crash_after_effects < 0:
-                    self.world.count("crash")
+                    world.count("crash")
+                    world.count(f"crash at {type(effect).__name__}")
                     self.crash()
                     return
             self.perform(effect)
         self.sync()
 
     def sync(self) -> None:
-        for _, record in self.disk.unsynced:
-            self.world.checker.on_durable(self.checked_name, record)
-        self.disk.sync()
-
-    def later(self, event: Event, delay_ms: int) -> None:
-        self.world.at(delay_ms, self.deliver, self.life, event)
-
-    def deliver(self, life: int, event: Event) -> None:
-        if self.is_up and life == self.life:
-            self.handle(event)
+        if self.disk.unsynced:
+            for _, record in self.disk.sync():
+                self.world.checker.on_durable(self.name, record)
 
     def perform(self, effect: Effect) -> None:
-        rng = self.world.rng
+        world, rng = self.world, self.world.rng
         match effect:
-            case Persist(height, record):
-                self.disk.unsynced.append((height, record))
-            case Send(department, message):
-                self.sync()
-                self.world.send(self, (department,), message)
             case Broadcast(message):
                 self.sync()
-                self.world.send(self, self.world.others(self.name), message)
+                world.send(self, world.others[self.name], message)
+                return
+            case Send(department, message):
+                self.sync()
+                world.send(self, (department,), message)
+                return
             case SetTimer(timer, token, delay_ms):
                 self.timers[timer] = token
-                self.world.at(int(delay_ms * self.clock_rate), self.fire, self.life, timer, token)
+                self.later(int(delay_ms * self.clock_rate), self.fire, timer, token)
             case CancelTimer(timer):
                 self.timers.pop(timer, None)
+            case Persist(height, record):
+                self.disk.unsynced.append((height, record))
             case BuildProposal(height, view, _):
-                self.world.at(rng.randint(0, 4), self.build, self.life, height, view)
+                self.later(rng.randint(0, 4), self.build, height, view)
             case ValidateProposal(height, view, block_id, body, _):
                 problem = self.disk.problem_of(block_id, body) if height == self.disk.height + 1 else "block.height"
-                self.later(ProposalValidated(height, view, block_id, not problem, problem), rng.randint(0, 4))
-            case Decide():
-                self.world.checker.on_decide(self.name, self.life, effect.height)
-                self.world.at(rng.randint(0, 4), self.append_decided, self.life, effect)
+                answer = ProposalValidated(height, view, block_id, not problem, problem)
+                self.later(rng.randint(0, 4), self.handle, answer)
+            case Decide(height, block_id, body, certificate):
+                world.checker.on_decide(self.name, self.life, height)
+                self.later(rng.randint(0, 4), self.append_decided, height, block_id, body, certificate)
             case FetchBlocks(_, _, departments):
                 if not self.is_fetching:
                     self.is_fetching = True
-                    self.world.count("fetch")
-                    self.world.at(rng.randint(2, 60), self.fetch, self.life, departments)
+                    world.count("fetch")
+                    self.later(rng.randint(2, 60), self.fetch, departments)
             case ForgetVotes(height):
                 self.disk.votes = [entry for entry in self.disk.votes if entry[0] > height]
             case Accuse():
-                self.world.on_accuse(self, effect)
+                world.on_accuse(self, effect)
             case ObserverChanged():
                 if not effect.is_observer:
                     self.disk.is_log_lost = False
-                self.world.on_info(self, effect)
             case ViewEntered():
-                self.world.on_info(self, effect)
+                world.on_view(self, effect)
+        world.note(effect)
 
-    def fire(self, life: int, timer: str, token: int) -> None:
-        if self.is_up and life == self.life and self.timers.get(timer) == token:
+    def fire(self, timer: str, token: int) -> None:
+        if self.timers.get(timer) == token:
             del self.timers[timer]
             self.handle(TimerFired(timer, token))
 
-    def build(self, life: int, height: int, view: int) -> None:
-        if not self.is_up or life != self.life:
-            return
-        waiting = self.waiting()[:: 1 if self.twin == 0 else -1][:BLOCK_TRANSACTIONS_MAX]
+    def build(self, height: int, view: int) -> None:
+        waiting = sorted(self.pending, reverse=self.twin == 1)[:BLOCK_TRANSACTIONS_MAX]
         if height != self.disk.height + 1 or not waiting:
             self.handle(NothingToPropose(height, view))
             return
-        body = self.disk.build(sorted(waiting))
+        body = self.actor.propose(sorted(waiting)) if self.actor else None
+        if body is None:
+            body = self.disk.build(sorted(waiting))
         self.handle(ProposalBuilt(height, view, block_id_of(body), body))
 
-    def append_decided(self, life: int, effect: Decide) -> None:
-        if not self.is_up or life != self.life or effect.height <= self.disk.height:
-            return
-        self.append(effect.block_id, effect.body, effect.certificate)
+    # Blocks
 
-    def append(self, block_id: bytes, body: bytes, certificate: object) -> None:
+    def append_decided(self, height: int, block_id: bytes, body: bytes, certificate: Certificate) -> None:
+        if height > self.disk.height:
+            self.append(block_id, body, certificate)
+
+    def append(self, block_id: bytes, body: bytes, certificate: Certificate) -> None:
         disk, world = self.disk, self.world
         problem = disk.problem_of(block_id, body)
-        world.checker.on_append(self.name, disk.height + 1, block_id, certificate)  # type: ignore[arg-type]
+        world.checker.on_append(self.name, disk.height + 1, block_id, certificate)
         if problem:
             raise AssertionError(f"{self.name} was to append height {disk.height + 1}: {problem}")
-        disk.append(block_id, body, certificate)  # type: ignore[arg-type]
-        world.progress_ms = world.now_ms
-        self.handle(Appended(disk.height, block_id, certificate, world.validators, bool(self.waiting())))  # type: ignore[arg-type]
+        self.pending -= set(disk.append(block_id, body, certificate))
+        world.has_progress = True
+        self.handle(Appended(disk.height, block_id, certificate, world.validators, bool(self.pending)))
 
-    def fetch(self, life: int, departments: tuple[str, ...]) -> None:
-        """Catch-up: a few blocks from somebody who is ahead and reachable."""
-        if not self.is_up or life != self.life:
-            return
+    def fetch(self, departments: tuple[str, ...]) -> None:
+        """Catch-up: a few blocks from somebody who is ahead and reachable, each checked before it is appended."""
         self.is_fetching = False
         ahead = [node for node in self.world.reachable(self) if node.disk.height > self.disk.height]
         preferred = [node for node in ahead if node.name in departments] or ahead
         if not preferred:
             return
-        source = self.world.rng.choice(preferred)
-        for entry in source.disk.blocks[self.disk.height : self.disk.height + 8]:
-            if not self.is_up or life != self.life or self.disk.height >= source.disk.height:
+        source, life = self.world.rng.choice(preferred), self.life
+        served = source.disk.blocks[self.disk.height : self.disk.height + FETCH_BLOCKS_MAX]
+        for block in source.actor.serve(served) if source.actor else served:
+            if not self.is_up or life != self.life or not self.is_certified(block):
                 return
-            self.append(*entry)
+            self.append(*block)
+
+    def is_certified(self, block: Block) -> bool:
+        """As the node's catch-up does it: nothing of what a peer sends is believed."""
+        block_id, body, certificate = block
+        try:
+            certificate.require("commit", self.disk.height + 1, block_id)
+            certificate.verify(self.world.validators, self.world.chain_id, self.world.check)
+        except KehuError:
+            return False
+        return block_id_of(body) == block_id

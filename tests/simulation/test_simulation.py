@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
-from tests.simulation.__main__ import replay_command, run_seed
-from tests.simulation.faults import FAULT_KINDS, Plan
+from tests.simulation.__main__ import main
+from tests.simulation.actors.cast import CAST
+from tests.simulation.campaign import run_campaign
+from tests.simulation.checkers import ViolationError
+from tests.simulation.plan import ACTOR_KINDS, FAULT_KINDS, MEMBER_FAULTS, SIZES, Plan
+from tests.simulation.runs import run_seed
 from tests.simulation.world import World
 
-FAST_SEEDS = 200
-"""`python -m tests.simulation --seeds 10000` is for the hand; these are for every commit."""
+FAST_SEEDS = 400
+"""`make simulate SEEDS=20000` is for the hand and for CI; these are for every commit."""
 
 REGRESSIONS = {
-    262: "an idle observer that missed the last block was never told of it",
-    1020: "an idle replica that caught up to one height short did not ask for the last block",
-    2346: "as 262, with a silent member",
-    2912: "as 1020, after two crashes",
-    3012: "a status about the last block counted as news of the next one, so an idle replica asked for ever",
-    3408: "a replica restarted while it observed took its new, empty vote log for a whole one and voted twice",
-    5516: "as 3408, in another view",
+    3274: "a view change at a height without work left everybody asking for ever what the others were doing",
 }
-"""Seeds that once failed, and what was wrong. None is ever removed."""
+"""Seeds that once failed, and what was wrong. None is ever removed.
+
+Seeds drawn before the plan had its present form (262, 1020, 2346, 2912, 3012, 3408, 5516) draw other networks now: what
+they found is put back on purpose by the mutants "never asks when others work", "takes a status for news of the next
+height" and "begins a new log while observing", which must be found.
+"""
 
 
 def test_hundreds_of_seeds_keep_every_property_and_inject_every_fault() -> None:
-    counts: Counter[str] = Counter()
-    for seed in range(FAST_SEEDS):
-        try:
-            counts.update(run_seed(seed).counts)
-        except Exception as error:
-            error.add_note(f"replay: {replay_command(seed, None, has_real_crypto=False)}")
-            raise
-    assert [kind for kind in FAULT_KINDS if not counts[kind]] == []
+    done = run_campaign(0, FAST_SEEDS, processes=1)
+    assert done.failures == []
+    assert done.disagreements == []
+    assert [kind for kind in FAULT_KINDS if not done.counts[kind]] == []
+    assert sorted(done.sizes) == sorted(SIZES)
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS)
@@ -44,8 +43,8 @@ def test_a_seed_that_failed_once_passes(seed: int) -> None:
     run_seed(seed)
 
 
-@pytest.mark.parametrize("n", [4, 5, 6, 7])
-def test_without_faults_there_is_no_view_change_and_no_accusation(n: int) -> None:
+@pytest.mark.parametrize("n", SIZES)
+def test_without_faults_there_is_no_view_change_and_no_accusation_b44(n: int) -> None:
     world = World(n, Plan.fault_free(n, 60))
     world.run()
     assert world.counts["view_change"] == 0
@@ -53,24 +52,116 @@ def test_without_faults_there_is_no_view_change_and_no_accusation(n: int) -> Non
     assert world.counts["fetch"] == 0
 
 
+@pytest.mark.parametrize("kind", ACTOR_KINDS)
+def test_f_members_of_one_kind_do_no_harm(kind: str) -> None:
+    """Every kind of actor on its own, in full number, with faults enough that everybody becomes primary."""
+    injected = 0
+    for n in (4, 7, 10):
+        plan = Plan(n, 6_000, 20, loss=0.05, partitions=2, crashes=2, byzantine=(kind,) * ((n - 1) // 3))
+        for seed in range(4):
+            world = World(seed, plan)
+            world.run()
+            injected += world.counts[kind]
+    assert injected > 0
+
+
+@pytest.mark.parametrize("kind", MEMBER_FAULTS)
+def test_f_members_with_damaged_disks_do_no_harm_and_come_back(kind: str) -> None:
+    injected = 0
+    for seed in range(6):
+        world = World(seed, Plan(7, 6_000, 20, loss=0.05, damaged=(kind, kind)))
+        world.run()
+        injected += world.counts[kind]
+    assert injected > 0
+
+
+def test_the_cast_is_complete() -> None:
+    assert sorted(CAST) == sorted(ACTOR_KINDS)
+    modules = {re.sub(r".*\.", "", actor.__module__) for actor in CAST.values()}
+    assert len(modules) == len(CAST)
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_real_signatures_behave_as_cheap_ones(seed: int) -> None:
     run_seed(seed, 4, has_real_crypto=True)
 
 
-def trace_under(hash_seed: str, seed: int) -> str:
-    command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed)]
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-1]
+def test_a_failing_seed_is_printed_with_the_command_that_replays_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: World) -> None:
+        raise ViolationError("on purpose")
+
+    monkeypatch.setattr(World, "require_convergence", fail)
+    monkeypatch.setattr(sys, "argv", ["simulation", "--seeds", "1", "--from", "7", "--processes", "1"])
+    assert main() == 1
+    assert "    python -m tests.simulation --seed 7\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("seed", [262, 7, 8])
-def test_the_trace_is_the_same_under_any_hash_seed_b39(seed: int) -> None:
-    assert trace_under("0", seed) == trace_under("4242", seed)
+def test_one_seed_can_be_replayed_by_that_command() -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"trace {run_seed(7).digest()}"
+
+
+def throughput(plan: Plan, seed: int, *, delays: str = "") -> tuple[float, int]:
+    """Blocks a second of virtual time over 40 seconds of steady work, and the view at the end."""
+    world = World(seed, plan)
+    if delays:
+        slow = CAST["slow_primary"](world, delays, world.nodes_of[delays][0].signer)
+        world.nodes_of[delays][0].actor = slow
+    for transaction in range(2_000):
+        world.at(transaction * 20, world.submit, transaction)
+    for node in world.nodes:
+        world.at(0, world.restart, node)
+    world.at(0, world.gossip)
+    world.run_until(40_000)
+    node = next(node for node in world.correct if node.name != delays)
+    return node.disk.height / 40, node.disk.blocks[-1][2].view
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_a_primary_that_delays_nine_tenths_of_the_timeout_is_left_and_costs_less_than_half_b26(n: int) -> None:
+    plan = Plan(n, transactions=0)
+    first = World(0, plan).validators.primary(0)
+    well, view = throughput(plan, 0)
+    assert view == 0
+    slowed, view = throughput(plan, 0, delays=first)
+    assert view == 1
+    assert slowed >= 0.5 * well
+
+
+def test_the_slow_primary_is_slow_as_long_as_nobody_complains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without rule P3 the test above would fail, so it shows something."""
+    from consensus import replica, slowness
+
+    rules = tuple(rule for rule in replica.RULES if rule is not slowness.lose_patience)
+    monkeypatch.setattr(replica, "RULES", rules)
+    plan = Plan(4, transactions=0)
+    assert throughput(plan, 0, delays=World(0, plan).validators.primary(0))[0] < 1.5
+
+
+def test_withheld_proposals_cost_a_member_little_b43() -> None:
+    """The members that a withholding primary leaves out hold every block soon after the others."""
+    plan = Plan(7, transactions=0, byzantine=("withholder",))
+    worlds = (World(seed, plan) for seed in range(100))
+    world = next(world for world in worlds if world.byzantine.keys() == {world.validators.primary(0)})
+    world.is_healed = True
+    for transaction in range(200):
+        world.at(transaction * 50, world.submit, transaction)
+    for node in world.nodes:
+        world.at(0, world.restart, node)
+    world.at(0, world.gossip)
+    lags = []
+    for now_ms in range(1_000, 12_000, 100):
+        world.run_until(now_ms)
+        heights = [node.disk.height for node in world.correct]
+        lags.append(max(heights) - min(heights))
+    assert world.counts["withholder"] > 50
+    assert max(lags) <= 5
+    assert lags[-1] == 0
 
 
 @pytest.mark.slow
 def test_thousands_of_seeds() -> None:
-    for seed in range(FAST_SEEDS, 4_000):
-        run_seed(seed)
+    assert run_campaign(FAST_SEEDS, 4_000, processes=2).failures == []

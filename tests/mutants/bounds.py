@@ -1,0 +1,94 @@
+"""Bugs that let a peer crash a replica, fill its memory, or make its behaviour depend on chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from consensus import evidence, ordering, replica
+from consensus.config import ReplicaConfig
+from consensus.effects import Accuse, FetchBlocks
+from consensus.message_log import MessageLog, coordinates
+from consensus.messages import decode_message
+from consensus.replica_state import ReplicaState
+from tests.consensus import test_messages, test_ordering, test_properties, test_recovery, test_view_change
+from tests.mutants.base import Mutant, attribute, wrapped
+
+Call = Callable[..., Any]
+
+
+def raising_on_garbage(state: ReplicaState, sender: str, data: bytes) -> None:
+    replica._sort_by_height(state, sender, decode_message(data, state.config.body_bytes_max))  # type: ignore[arg-type]
+
+
+def keeps_every_vote(self: MessageLog, vote: Any, _views_kept: int) -> None:
+    self.votes.setdefault(vote.department, {})[vote.view, vote.phase] = vote
+
+
+def keeps_every_body(self: ReplicaState, block_id: bytes, body: bytes) -> None:
+    self.at.bodies[block_id] = body
+
+
+def keeps_every_future(sort: Call) -> Call:
+    def careless(state: ReplicaState, sender: str, message: Any) -> None:
+        if coordinates(message)[0] > state.at.height:
+            state.future.keep(sender, message)
+        sort(state, sender, message)
+
+    return careless
+
+
+def accuses_always(
+    state: ReplicaState, department: str, offence: str, detail: str, proof: tuple[bytes, ...] = ()
+) -> None:
+    state.emit(Accuse(department, offence, detail, proof))
+
+
+def in_the_order_of_a_set(state: ReplicaState, to_height: int, departments: tuple[str, ...]) -> None:
+    """B39."""
+    if to_height > state.fetch_to_height:
+        state.fetch_to_height = to_height
+        state.emit(FetchBlocks(state.at.height, to_height, tuple(frozenset(departments) - {state.me})))
+
+
+MUTANTS = [
+    Mutant(
+        "B39 effects in the order of a set",
+        attribute(ordering, "fetch", in_the_order_of_a_set),
+        test_properties.test_effects_are_in_a_fixed_order_b39,
+    ),
+    Mutant(
+        "B42 garbage is an exception",
+        attribute(replica, "_on_bytes", raising_on_garbage),
+        lambda: test_recovery.test_garbage_is_an_accusation_not_an_exception_b42(b""),
+    ),
+    Mutant(
+        "B45 keeps votes of every view",
+        attribute(MessageLog, "add_vote", keeps_every_vote),
+        test_ordering.test_a_member_fills_its_own_slots_only_scenario_22,
+    ),
+    Mutant(
+        "B45 keeps messages of every height",
+        wrapped(replica, "_sort_by_height", keeps_every_future),
+        test_ordering.test_a_member_fills_its_own_slots_only_scenario_22,
+    ),
+    Mutant(
+        "B45 keeps every body",
+        attribute(ReplicaState, "remember_body", keeps_every_body),
+        test_view_change.test_a_thousand_view_changes_then_normal_speed_b30,
+    ),
+    Mutant(
+        "B45 a flood of offences is a flood of accusations",
+        attribute(evidence, "accuse", accuses_always),
+        test_messages.test_mutated_messages_never_raise_in_a_replica,
+    ),
+    Mutant(
+        "B07 views without a window",
+        wrapped(
+            ReplicaConfig,
+            "__init__",
+            lambda genuine: lambda self, *values, **named: genuine(self, *values, **{**named, "view_window": 1 << 62}),
+        ),
+        test_view_change.test_views_beyond_the_window_are_dropped_b07,
+    ),
+]

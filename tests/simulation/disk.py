@@ -1,0 +1,99 @@
+"""What a simulated node keeps, and the least that agreement can tell apart: body = [height, parent id, [transactions]].
+
+The vote log is written in frames, one per sync, as the real one is (node/wal.py): a power cut loses the frame under
+way, leaves a torn one that the next opening cuts off, or happens just after it was durable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from chain import codec
+from chain.certificate import Certificate
+from chain.crypto import ZERO_DIGEST, digest
+from chain.errors import KehuError
+
+BODY_BYTES_MAX = 1 << 20
+Record = tuple[int, bytes]
+Block = tuple[bytes, bytes, Certificate]
+"""Block id, body, commit certificate."""
+
+
+def block_id_of(body: bytes) -> bytes:
+    return digest("simulated-block", body)
+
+
+@dataclass(slots=True)
+class Disk:
+    """What survives a crash, and what was written and not yet synced."""
+
+    votes: list[Record] = field(default_factory=list)
+    unsynced: list[Record] = field(default_factory=list)
+    torn: list[Record] = field(default_factory=list)
+    is_log_lost: bool = False
+    blocks: list[Block] = field(default_factory=list)
+    """From height 1."""
+    executed: dict[int, int] = field(default_factory=dict)
+    """Transaction -> height."""
+
+    @property
+    def height(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def head_id(self) -> bytes:
+        return self.blocks[-1][0] if self.blocks else ZERO_DIGEST
+
+    def sync(self) -> list[Record]:
+        """Everything written is durable; what has just become so."""
+        synced, self.unsynced = self.unsynced, []
+        self.votes += synced
+        return synced
+
+    def power_cut(self, rng: Random) -> tuple[str, list[Record]]:
+        """The frame under way is lost, torn, or durable after all; which, and the records that survived."""
+        if not self.unsynced:
+            return "", []
+        outcome = rng.choice(("lost_unsynced", "torn_tail", ""))
+        if not outcome:
+            return "", self.sync()
+        if outcome == "torn_tail":
+            self.torn = self.unsynced[:1]
+        self.unsynced = []
+        return outcome, []
+
+    def open_log(self) -> list[bytes] | None:
+        """The records, or None if there is no log. A torn tail was never acknowledged and is cut off."""
+        self.torn = []
+        return None if self.is_log_lost else [record for _, record in self.votes]
+
+    def copy(self) -> Disk:
+        return Disk(list(self.votes), [], [], self.is_log_lost, list(self.blocks), dict(self.executed))
+
+    def build(self, transactions: list[int]) -> bytes:
+        return codec.encode_flat([self.height + 1, self.head_id, transactions])
+
+    def problem_of(self, block_id: bytes, body: bytes) -> str:
+        """Why `body` can't be the next block; empty if it can."""
+        if block_id_of(body) != block_id:
+            return "block.id"
+        try:
+            height, parent, transactions = codec.fields(
+                codec.decode(body, BODY_BYTES_MAX), "body", codec.is_uint, codec.is_digest, codec.list_of(codec.is_uint)
+            )
+        except KehuError as error:
+            return error.code
+        if (height, parent) != (self.height + 1, self.head_id):
+            return "block.parent"
+        is_in_order = bool(transactions) and transactions == sorted(set(transactions))
+        if not is_in_order or any(transaction in self.executed for transaction in transactions):
+            return "block.transactions"
+        return ""
+
+    def append(self, block_id: bytes, body: bytes, certificate: Certificate) -> list[int]:
+        transactions: list[int] = codec.decode(body, BODY_BYTES_MAX)[2]
+        for transaction in transactions:
+            self.executed[transaction] = self.height + 1
+        self.blocks.append((block_id, body, certificate))
+        return transactions
