@@ -11,11 +11,12 @@ from chain import codec
 from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
-from contracts.accesses import answer_fields, record_access, shown_record
+from contracts.accesses import answer_fields, answer_past_fields, record_access, shown_record
 from contracts.base import (
     AFTER,
     EVERY,
     FIELDS,
+    HEIGHT,
     LIMIT,
     PURPOSE,
     RECORD,
@@ -36,6 +37,7 @@ from contracts.permissions import Case
 from contracts.policy import load_policy, require_fields, require_table
 from contracts.records import SEQUENCES, chosen_fields, load_record
 from contracts.subjects import Subject, require_person, require_person_or_customer
+from contracts.versions import require_past, require_record_at
 
 LIST: Final = "list"
 EXPORT: Final = "export"
@@ -64,12 +66,20 @@ def login(context: CallContext, view: View, args: Args) -> codec.Value:
 def read(context: CallContext, view: View, args: Args) -> codec.Value:
     sender, table, record_id = require_person_or_customer(context, view), args["table"], args["record"]
     record = load_record(view, table, record_id)
-    known = _require_asked(view, table, args["fields"])
+    known = require_asked(view, table, args["fields"])
     case = Case(view, sender, "read", table, args["purpose"], context.time_ms)
+    as_of = args.get("as_of")
+    if as_of is not None:
+        require_past(context, table, as_of)
+        past = require_record_at(view, table, record_id, as_of)
+        decisions = case.decide_fields(record_id, chosen_fields(past, args["fields"], known))
+        answers = answer_past_fields(record, past, decisions)
+        record_access(context, view, sender, table, record_id, "read", args["purpose"], answers, as_of=as_of)
+        return {**shown_record(table, record_id, past, answers), "as_of": as_of}
     decisions = case.decide_fields(record_id, chosen_fields(record, args["fields"], known))
     answers = answer_fields(record, decisions)
     record_access(context, view, sender, table, record_id, "read", args["purpose"], answers)
-    return shown_record(table, record_id, record, answers)
+    return shown_record(table, record_id, record, answers, context.time_ms)
 
 
 def list_records(context: CallContext, view: View, args: Args) -> codec.Value:
@@ -77,7 +87,7 @@ def list_records(context: CallContext, view: View, args: Args) -> codec.Value:
     fields."""
     require_early(context)
     sender, table = require_person(context, view), args["table"]
-    known = _require_asked(view, table, args["fields"])
+    known = require_asked(view, table, args["fields"])
     if table not in SEQUENCES:
         raise KehuError(NOT_LISTABLE, table=table, expected=", ".join(sorted(SEQUENCES)))
     case = Case(view, sender, _action_of(args), table, args["purpose"], context.time_ms)
@@ -112,7 +122,7 @@ def _visible(
     chosen = chosen_fields(record, args["fields"], known)
     answers = answer_fields(record, {field: decisions[field] for field in chosen})
     record_access(context, view, sender, table, record_id, args.get("intent") or LIST, args["purpose"], answers)
-    return shown_record(table, record_id, record, answers)
+    return shown_record(table, record_id, record, answers, context.time_ms)
 
 
 def _action_of(args: Args) -> str:
@@ -120,7 +130,7 @@ def _action_of(args: Args) -> str:
     return "export" if args.get("intent") == EXPORT else "read"
 
 
-def _require_asked(view: View, table: str, fields: list[str]) -> list[str]:
+def require_asked(view: View, table: str, fields: list[str]) -> list[str]:
     """The table's known fields, after a check of the asked ones. Errors: record.table_unknown, .field_unknown."""
     policy = load_policy(view)
     if fields != [EVERY]:
@@ -130,7 +140,11 @@ def _require_asked(view: View, table: str, fields: list[str]) -> list[str]:
 
 METHODS: Final = methods(
     ("access.login", login, {"purpose": optional(PURPOSE)}),
-    ("access.read", read, {"table": TABLE, "record": RECORD, "fields": FIELDS, "purpose": PURPOSE}),
+    (
+        "access.read",
+        read,
+        {"table": TABLE, "record": RECORD, "fields": FIELDS, "purpose": PURPOSE, "as_of": optional(HEIGHT)},
+    ),
     (
         "access.list",
         list_records,

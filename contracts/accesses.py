@@ -9,6 +9,7 @@ from chain import codec
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import next_number, stamp
+from contracts.dues import is_overdue
 from contracts.errors import FIELD_ABSENT
 from contracts.journals import add_entry
 from contracts.permissions import Decision
@@ -64,12 +65,28 @@ def answer_fields(record: Record, decisions: Mapping[str, Decision]) -> Answers:
     return answers
 
 
-def shown_record(table: str, record_id: str, record: Record, answers: Answers) -> dict[str, Any]:
-    """One record in the result of a read."""
+def shown_record(
+    table: str, record_id: str, record: Record, answers: Answers, time_ms: int | None = None
+) -> dict[str, Any]:
+    """One record in the result of a read. With `time_ms`, the block's time, facts that follow from it are among its
+    facts: whether a payment is overdue."""
+    facts = public_facts(record)
+    if table == "payments" and time_ms is not None and "due_ms" in record:
+        facts["overdue"] = is_overdue(record, time_ms)
     return {
         "table": table,
         "record": record_id,
         "version": record["version"],
-        "facts": public_facts(record),
+        "facts": facts,
         "fields": answers,
     }
+
+
+def answer_past_fields(record: Record, past: Record, decisions: Mapping[str, Decision]) -> Answers:
+    """As `answer_fields`, of the record as it was: `current` says whether the value of then is still the present one.
+    Vaults destroy the others, so of these there is the digest only."""
+    answers = answer_fields(past, decisions)
+    for field, answer in answers.items():
+        if answer["allowed"]:
+            answer["current"] = record["fields"].get(field, [None])[0] == answer["digest"]
+    return answers

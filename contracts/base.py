@@ -146,6 +146,7 @@ COUNT: Final = Argument("a number, from 0", is_within(0, 1 << 32))
 VERSION: Final = Argument("a version, from 1", is_within(1, 1 << 62))
 FLAG: Final = Argument("true or false", lambda value: type(value) is bool)
 AFTER: Final = Argument("the number to go on after, from 0", is_within(0, 1 << 62))
+HEIGHT: Final = Argument("a height, from 0", is_within(0, 1 << 62))
 LIMIT: Final = Argument("a number of rows, 1 to 100", is_within(1, 100))
 ATTESTATIONS: Final = Argument("an attestation (docs/spec/attestation.md) or a list of up to 16", codec.is_list)
 

@@ -23,8 +23,9 @@ from contracts.entitlements import assignments, granted_subjects, grants_of, rem
 from contracts.errors import ERASURE_NOT_AWAITED, ERASURE_PERSON_ACTIVE, ERASURE_UNKNOWN
 from contracts.holds import require_not_held
 from contracts.invitations import OPEN, WITHDRAWN
+from contracts.membership import leave_place
 from contracts.policy import load_policy
-from contracts.records import Record, load_record, write_fields
+from contracts.records import SEQUENCES, Record, load_record, write_fields
 from contracts.subjects import ACTIVE, CUSTOMER, REVOKED, Subject, require_administrator, require_kind, retire_key
 
 ERASURES: Final = "erasures"
@@ -103,12 +104,12 @@ def _untie(context: CallContext, view: View, sender: Subject, table: str, record
             view.put("grants", grant_id, {**grant, "status": REVOKED, "revoked": revoked})
     if assignments(view, table, record_id):
         view.delete("assignments", f"{table}.{record_id}")
+    if "sequence" in record:
+        view.delete(SEQUENCES[table], str(record["sequence"]))
     if table == "customers":
-        view.delete("customer_sequence", str(record["sequence"]))
         view.delete(CONTACTS, record_id)
+        leave_place(view, record)
         _shut_out(view, record_id, revoked)
-    elif "sequence" in record:
-        view.delete("sequences", f"{table}.{record['sequence']}")
 
 
 def _shut_out(view: View, customer: str, revoked: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ from contracts.errors import (
     TABLE_UNKNOWN,
 )
 from contracts.own import is_own
-from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, load_policy, rule_name
+from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT, load_policy, rule_name
+from contracts.reach import Hands, is_in_hands, ties
 from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject
 
 ALLOWED: Final = "ok"
@@ -89,6 +90,7 @@ class _About:
 
     record: str
     assigned: dict[str, Any] | None = None
+    is_reached: bool | None = None
     grants: list[tuple[str, dict[str, Any]]] | None = None
 
 
@@ -112,6 +114,7 @@ class Case:
         self._rules = [rule for rule, misses in self._my_rules if not misses]
         self._general_grants = [] if self._refusal else self._grants(EVERY)
         self._about: _About | None = None
+        self._hands = Hands(view, self._person, department)
 
     def decide(self, record: str | None, field: str | None) -> Decision:
         if self._refusal is not None:
@@ -171,7 +174,11 @@ class Case:
         if about.assigned is None:
             about.assigned = assignments(self._view, self._table, record)
         subjects = about.assigned
-        return self._person in subjects or (scope != ASSIGNED and self._department in subjects)
+        if self._person in subjects or (scope != ASSIGNED and self._department in subjects):
+            return True
+        if scope == PROJECT and about.is_reached is None:
+            about.is_reached = self._hands.reach(self._table, record)
+        return scope == PROJECT and bool(about.is_reached)
 
     def _grants_about(self, record: str | None) -> list[tuple[str, dict[str, Any]]]:
         if record is None:
@@ -220,9 +227,18 @@ class Case:
 
 
 def require_may(
-    view: View, subject: Subject, action: str, table: str, record: str | None, fields: Sequence[str], time_ms: int
+    view: View,
+    subject: Subject,
+    action: str,
+    table: str,
+    record: str | None,
+    fields: Sequence[str | None],
+    time_ms: int,
 ) -> None:
-    """For changes, which are refused as a whole. Errors: permission.denied and the other codes of `may`."""
+    """For changes, which are refused as a whole; None among `fields` asks for any.
+
+    Errors: permission.denied and the other codes of `may`.
+    """
     case = Case(view, subject, action, table, None, time_ms)
     for field in fields:
         decision = case.decide(record, field)
@@ -315,10 +331,12 @@ def _entitled_by_rule(view: View, rule: dict[str, Any], table: str, record: str)
     if rule["scope"] == ALL:
         yield Entitled(f"department:{department}", department, because)
         return
-    for subject, assignment in assignments(view, table, record).items():
+    for subject, assignment in ties(view, table, record, is_far=rule["scope"] == PROJECT):
         is_meant = subject.startswith("person:") or rule["scope"] != ASSIGNED
         if assignment["department"] == department and is_meant and _works(view, subject):
             yield Entitled(subject, department, because)
+    if rule["scope"] == PROJECT and is_in_hands(view, department, table, record):
+        yield Entitled(f"department:{department}", department, because)
 
 
 def _works(view: View, subject: str) -> bool:

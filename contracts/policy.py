@@ -3,6 +3,7 @@
   neighbours        departments in the order in which projects travel
   rules             [{department, table | "*", actions, fields | ["*"], scope}, ...]; deny unless one matches
   tables            table -> its personal fields
+  relation_kinds    kind -> "organisation" (within one) or "anywhere"
   vault_holders_min departments that must hold a transaction's values before it is proposed
   erasure_due_ms    how long the departments' nodes have to confirm that they destroyed what was erased
   retention         table -> ms without a change or contact after which a record is erased by itself
@@ -10,7 +11,9 @@
                     sweep_age_ms: how old an answer may get before a sweep asks again}
 
 Scopes: "all" records; "assigned": those assigned to the person; "department": those assigned to the person's
-department or to the person. A rule applies to a department's administrators and operators.
+department or to the person; "project": those, and what is reached through a project in the department's hands or
+through a customer or project so assigned (contracts.reach). A rule applies to a department's administrators and
+operators.
 """
 
 from __future__ import annotations
@@ -33,12 +36,17 @@ from contracts.base import (
     is_within,
     one_of,
 )
+from contracts.defaults import RELATION_KINDS, WORK_RULES, WORK_TABLES
 from contracts.errors import FIELD_UNKNOWN, POLICY_INVALID, TABLE_UNKNOWN
 
 ALL: Final = "all"
 ASSIGNED: Final = "assigned"
 DEPARTMENT_SCOPE: Final = "department"
-SCOPES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE)
+PROJECT: Final = "project"
+SCOPES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT)
+REPORTS_TO: Final = "reports_to"
+WITHIN: Final = "organisation"
+"""The bound of a kind of relation that only joins customers of one organisation."""
 RULES_MAX: Final = 256
 TABLES_MAX: Final = 32
 DAYS_MS: Final = 86_400_000
@@ -50,17 +58,18 @@ _TABLES: Final = {
     "logins": ["entries"],
     "accesses": ["entries"],
     "changes": ["entries"],
+    **WORK_TABLES,
 }
-_REQUIRED_FIELDS: Final = {"customers": ("name", "phone", "identifier"), "people": ("name",)}
+_REQUIRED_FIELDS: Final = {"customers": ("name", "phone", "identifier"), "people": ("name",), **WORK_TABLES}
 _CUSTOMER_FIELDS: Final = [field for field in _TABLES["customers"] if field != "identifier"]
 _CONTACT_FIELDS: Final = ["phone", "identifier"]
 # Who reads and changes which customers: the table of departments in the product's description.
 _CUSTOMER_RULES: Final = (
     ("sales", ["read", "change"], ASSIGNED),
     ("finance", ["read", "change"], ALL),
-    ("process", ["read"], DEPARTMENT_SCOPE),
-    ("technical", ["read", "change"], DEPARTMENT_SCOPE),
-    ("after_sales", ["read", "change"], DEPARTMENT_SCOPE),
+    ("process", ["read"], PROJECT),
+    ("technical", ["read", "change"], PROJECT),
+    ("after_sales", ["read", "change"], PROJECT),
 )
 
 
@@ -70,6 +79,7 @@ def default_policy(departments: Sequence[str] = DEPARTMENTS) -> dict[str, Any]:
         "neighbours": [department for department, _, _ in _CUSTOMER_RULES if department in departments],
         "rules": _default_rules(departments),
         "tables": {table: list(fields) for table, fields in _TABLES.items()},
+        "relation_kinds": dict(RELATION_KINDS),
         "vault_holders_min": 2,
         "erasure_due_ms": 7 * DAYS_MS,
         "retention": {},
@@ -91,6 +101,9 @@ def _default_rules(departments: Sequence[str]) -> list[dict[str, Any]]:
         if department in departments:
             rules.append(_rule(department, "customers", list(actions), list(_CUSTOMER_FIELDS), scope))
             rules.append(_rule(department, "customers", ["contact"], list(_CONTACT_FIELDS), scope))
+    for owner, tables, allowed, reach in WORK_RULES:
+        if owner in departments:
+            rules += [_rule(owner, table, list(allowed), [EVERY], reach) for table in tables]
     return rules
 
 
@@ -169,6 +182,12 @@ def _are_periods(value: codec.Value) -> bool:
     return all(is_field_name(table) and is_within(1_000, 36_500 * DAYS_MS)(ms) for table, ms in value.items())
 
 
+def _are_kinds(value: codec.Value) -> bool:
+    if type(value) is not dict or not 1 <= len(value) <= FIELDS_MAX or value.get(REPORTS_TO) != WITHIN:
+        return False
+    return all(is_field_name(kind) and bound in (WITHIN, "anywhere") for kind, bound in value.items())
+
+
 def _is_rule(value: codec.Value) -> bool:
     return _has_exactly(value, _RULE)
 
@@ -199,6 +218,7 @@ _PARTS: Final[dict[str, codec.Check]] = {
     "neighbours": _is_order,
     "rules": codec.list_of(_is_rule, RULES_MAX),
     "tables": _are_tables,
+    "relation_kinds": _are_kinds,
     "vault_holders_min": is_within(1, 1_000),
     "erasure_due_ms": is_within(1_000, 3_650 * DAYS_MS),
     "retention": _are_periods,

@@ -1,6 +1,7 @@
 """Records with personal fields: {version, fields: {name: [digest, version]}, ...public facts}.
 
-Every change makes the next version and a row in changes/<table>.<record>.<version>: which fields, by whom, when.
+Every change makes the next version and a row in changes/<table>.<record>.<version>: which fields, by whom, when, and
+the facts it set.
 """
 
 from __future__ import annotations
@@ -15,10 +16,28 @@ from contracts.base import EVERY, stamp
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN, TABLE_UNKNOWN, VERSION_CONFLICT
 from contracts.journals import add_entry
 from contracts.subjects import Subject
+from contracts.versions import keep_version
 
-SEQUENCES: Final = {"customers": "customer_sequence"}
+RECORD_ARGUMENTS: Final = {
+    "customers": "customer",
+    "people": "person",
+    "organisations": "organisation",
+    "client_departments": "client_department",
+    "relations": "relation",
+    "projects": "project",
+    "participations": "participation",
+    "handovers": "handover",
+    "progress": "progress",
+    "progress_answers": "progress_answer",
+    "demands": "demand",
+    "payments": "payment",
+    "feedback": "feedback",
+}
+"""Table, which is also its contract's name -> the argument that names the record in the contract's calls. `fields` of
+such a call are the digests of that record's values."""
+RECORD_TABLES: Final = tuple(RECORD_ARGUMENTS)
+SEQUENCES: Final = {table: f"{name}_sequence" for table, name in RECORD_ARGUMENTS.items() if table != "people"}
 """Tables that can be listed -> the table that numbers their records from 1."""
-RECORD_TABLES: Final = ("customers", "people")
 _NOT_FACTS: Final = ("version", "fields", "gateways")
 
 Record = dict[str, Any]
@@ -67,13 +86,16 @@ def write_fields(
     record: Record,
     digests: Mapping[str, bytes],
     removed: Iterable[str] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Stores `record` as its next version with `digests` set and `removed` gone, and the row of the change."""
+    """Stores `record` as its next version with `digests` and `facts` set and `removed` gone, and the row of the
+    change; of tables that are looked at as of a height, the version too."""
     before = record["version"]
     record["version"] = before + 1
     gone = [name for name in removed if record["fields"].pop(name, None) is not None]
     for name, digest in digests.items():
         record["fields"][name] = [digest, record["version"]]
+    record.update(facts or {})
     view.put(table, record_id, record)
     change = {
         "fields": sorted({*digests, *gone}),
@@ -81,9 +103,11 @@ def write_fields(
         "department": subject.department,
         "from": before,
         "to": record["version"],
+        **({"facts": dict(facts)} if facts else {}),
         **stamp(context),
     }
     key = f"{table}.{record_id}.{record['version']}"
     view.put("changes", key, change)
     for journal in ("changes", f"changes.{subject.text}"):
         add_entry(view, journal, key)
+    keep_version(context, view, table, record_id, record)

@@ -24,7 +24,7 @@ from node.vault_values import FieldId, VaultValue
 
 WINDOW_MS: Final = 10 * 60_000
 """How long after its block a read may still be answered."""
-_CALLS: Final = frozenset({"access.read", "access.list", "access.contact"})
+_CALLS: Final = frozenset({"access.read", "access.list", "access.members", "access.contact"})
 
 ACCESS_NOT_YOURS = define(
     "access.not_yours",
@@ -38,7 +38,7 @@ ACCESS_NOT_COMMITTED = define(
 )
 ACCESS_NOT_A_READ = define(
     "access.not_a_read",
-    "the transaction has no call that may release values (access.read, access.list, access.contact)",
+    "the transaction has no call that may release values (access.read, access.list, access.members, access.contact)",
     "ask for the values of a read",
 )
 ACCESS_TOO_OLD = define(
@@ -95,7 +95,7 @@ def allowed_values(transaction: Transaction, receipt: Receipt) -> list[Wanted]:
 
 def _allowed_in(call: str, result: dict[str, Any]) -> Iterator[Wanted]:
     """Results are the contracts' own (contracts.access, contracts.contact) and certified, so their shape is known."""
-    if call == "access.list":
+    if call in ("access.list", "access.members"):
         for record in result["records"]:
             yield from _allowed_fields(record["table"], record["record"], record["fields"])
     elif call == "access.contact":
@@ -105,8 +105,9 @@ def _allowed_in(call: str, result: dict[str, Any]) -> Iterator[Wanted]:
 
 
 def _allowed_fields(table: str, record: str, answers: dict[str, dict[str, Any]]) -> Iterator[Wanted]:
+    """A value that was superseded since the height asked about is in no vault any more, so it isn't looked for."""
     for field, answer in answers.items():
-        if answer["allowed"]:
+        if answer["allowed"] and answer.get("current", True):
             yield FieldId(table, record, field), answer["digest"]
 
 

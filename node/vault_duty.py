@@ -26,14 +26,13 @@ from contracts.base import EVERY, count_of
 from contracts.erasure import ERASED
 from contracts.permissions import holders
 from contracts.policy import load_policy
-from contracts.records import RECORD_TABLES, SEQUENCES
+from contracts.reach import dependants
+from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
 from node.vault_seal import RecordId, Wanted
 from node.vault_values import FieldId
 
 TURN: Final = 16
 """Transactions or records looked at before others get a turn of the event loop; each takes up to a millisecond."""
-_RECORD_ARGUMENTS: Final = {"customers": "customer", "people": "person"}
-"""Table, which is also the contract's name -> the argument that names the record."""
 
 
 def commitments(transaction: Transaction) -> list[Wanted]:
@@ -53,7 +52,7 @@ def digests_of(transaction: Transaction) -> list[bytes]:
 
 def _named(call: Call) -> Iterator[Wanted]:
     table = call.name.partition(".")[0]
-    record, fields = call.args.get(_RECORD_ARGUMENTS.get(table, "")), call.args.get("fields")
+    record, fields = call.args.get(RECORD_ARGUMENTS.get(table, "")), call.args.get("fields")
     if isinstance(record, str) and isinstance(fields, dict):
         for field, digest in fields.items():
             yield from _wanted(table, record, field, digest)
@@ -246,10 +245,16 @@ def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
         table, _, key = raw.decode().partition("/")
         if table in RECORD_TABLES:
             records[RecordId(table, key)] = None
+            if table == "participations":
+                records.update(_reached_through(view, table, key))
             if table == "people" and _is_revoked(view, key):
                 tables.update(dict.fromkeys(RECORD_TABLES))
+        elif table == "changes" and _is_hand_over(view, key):
+            records.update(_reached_through(view, "projects", key.split(".")[1]))
         elif table == "assignments":
-            records[RecordId(*key.split("."))] = None
+            assigned = RecordId(*key.split("."))
+            records[assigned] = None
+            records.update(_reached_through(view, assigned.table, assigned.record))
         elif table == "subject_grants":
             _, of_table, record = key.split(".")
             if record == EVERY:
@@ -259,6 +264,17 @@ def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
         elif table == "policy":
             tables.update(dict.fromkeys(RECORD_TABLES))
     return Affected(tuple(records), tuple(name for name in tables if name in RECORD_TABLES))
+
+
+def _reached_through(view: View, table: str, record: str) -> dict[RecordId, None]:
+    """What the scope "project" reaches through a record: it may have changed hands with it."""
+    return dict.fromkeys(RecordId(*found) for found in dependants(view, table, record))
+
+
+def _is_hand_over(view: View, change: str) -> bool:
+    """Whether a row of changes put a project into a department's hands: it is new there, or was handed over."""
+    row = view.get("changes", change) if change.startswith("projects.") else None
+    return row is not None and "stage" in row.get("facts", {})
 
 
 def _is_revoked(view: View, person: str) -> bool:

@@ -16,6 +16,7 @@ from chain import light
 from chain.errors import KehuError, define
 from chain.state import View, decode_value, state_key
 from contracts.own import is_own_entry
+from contracts.records import RECORD_TABLES, SEQUENCES
 from contracts.subjects import CUSTOMER
 from node.api.context import answer, context_of
 from node.api.facade import NodeFacade
@@ -32,7 +33,6 @@ SHOWN: Final = frozenset(LISTED) | {
     "answers",
     "changes",
     "counters",
-    "customer_sequence",
     "holds",
     "invitations",
     "keys",
@@ -41,6 +41,13 @@ SHOWN: Final = frozenset(LISTED) | {
     "record_grants",
     "subject_grants",
     "validators",
+    "entries",
+    "superiors",
+    "ties",
+    "uses",
+    "versions",
+    *RECORD_TABLES,
+    *SEQUENCES.values(),
 }
 _PAGE_DEFAULT: Final = 50
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.policy import default_policy
+from tests.contracts.client import Client
 from tests.contracts.office import Office, hex_of
 
 FIELDS = ("name", "note", "address", "position", "organisation", "email")
@@ -41,7 +42,32 @@ def tell() -> list[tuple[bytes, bytes]]:
     office.ok("li", "access.search", **search)
     office.ok("node sales", "access.found", person="li", search=1, records=["c4", "c1", "c0"])
     _change(office)
+    _work(Client(office))
     return office.roots
+
+
+def _work(client: Client) -> None:
+    office = client.office
+    client.organisation("o1")
+    client.department("d1")
+    client.department("d2", parent="d1")
+    for customer, department in (("c0", "d1"), ("c4", "d2")):
+        client.place(customer, "o1", department, by="boss")
+    client.relation("l1", "c4", "reports_to", "c0", by="boss")
+    client.project("p1")
+    for participation, customer in (("t1", "c0"), ("t2", "c4")):
+        client.participate(participation, customer, by="boss")
+    client.work("li", "demands.register", "n1", customer="c0", project="p1")
+    client.hand_over("li", "h1", "finance")
+    client.work("qian", "progress.record", "r1", project="p1")
+    client.work("li", "progress_answers.give", "a1", progress="r1", verdict="confirmed")
+    client.work("qian", "payments.register", "y1", project="p1", currency="CNY", due_ms=1)
+    client.work("boss", "feedback.send", "f1", customer="c0", project="p1", correction=True)
+    for table in ("client_departments", "customers", "relations"):
+        args = {"of": "organisations", "record": "o1", "table": table, "as_of": office.ledger.height}
+        rest = {"after": 0, "limit": 9, "fields": ["*"], "purpose": "story"}
+        office.ok("boss", "access.members", **args, **rest)
+        office.ok("qian", "access.members", **args, **rest)
 
 
 def _change(office: Office) -> None:

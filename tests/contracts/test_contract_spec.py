@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 import contracts.errors
+import contracts.work_errors
 from chain.errors import ErrorSpec
 from contracts.policy import default_policy
 from contracts.registry import METHODS
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / "docs/spec/contracts.md").read_text(encoding="utf-8")
-CODES = {value.code: name for name, value in vars(contracts.errors).items() if isinstance(value, ErrorSpec)}
+DEFINED = {**vars(contracts.errors), **vars(contracts.work_errors)}
+CODES = {value.code: name for name, value in DEFINED.items() if isinstance(value, ErrorSpec)}
 
 
 def section_of(call: str) -> str:
@@ -39,7 +41,11 @@ def test_every_code_is_described_used_and_tested() -> None:
     for code, name in CODES.items():
         assert f"`{code}`" in SPEC, f"{code} is not described"
         assert f'"{code}"' in tests, f"{code} is not tested"
-        users = [path for path, text in sources.items() if path.name != "errors.py" and re.search(rf"\b{name}\b", text)]
+        users = [
+            path
+            for path, text in sources.items()
+            if path.name not in ("errors.py", "work_errors.py") and re.search(rf"\b{name}\b", text)
+        ]
         assert users, f"{name} is not used"
 
 

@@ -71,7 +71,7 @@ def test_a_decision_names_the_rule_or_the_code(stocked: Office) -> None:
 
 def test_unknown_tables_fields_and_subjects_are_denied_with_their_own_codes(stocked: Office) -> None:
     assert stocked.may("boss", "read", "c1", "salary").code == "record.field_unknown"
-    assert stocked.may("boss", "read", "x", "name", table="projects").code == "record.table_unknown"
+    assert stocked.may("boss", "read", "x", "name", table="wishes").code == "record.table_unknown"
     resource, view = Resource("customers", "c1", "name"), stocked.view()
     for subject, code in (
         (Subject("node", "sales", "sales"), "keys.wrong_kind"),
@@ -115,7 +115,7 @@ def test_holders_are_the_departments_whose_people_may_do_something(stocked: Offi
     assert holders(view, "customers", "c1", "name") == ("administration", "finance", "sales")
     assert holders(view, "people", "li", "name") == ("administration",)
     assert holders(view, "customers", "c1", "salary") == ()
-    assert holders(view, "projects", "p1", "name") == ()
+    assert holders(view, "wishes", "w1", "name") == ()
 
 
 def test_the_identifier_is_held_where_the_number_is_checked_before_contact(stocked: Office) -> None:

@@ -70,7 +70,7 @@ def test_every_read_is_a_row_refused_ones_and_the_administrations_too(stocked: O
     ("changes", "code"),
     [
         ({"record": "c9"}, "record.unknown"),
-        ({"table": "projects"}, "record.table_unknown"),
+        ({"table": "wishes"}, "record.table_unknown"),
         ({"fields": ["salary"]}, "record.field_unknown"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_list_ends_early_rather_than_grow_its_receipt_without_bound(office: Of
 def test_tables_without_a_sequence_and_unknown_ones_are_not_listed(office: Office) -> None:
     args = {"after": 0, "limit": 1, "fields": ["*"], "purpose": "x"}
     assert office.code("boss", "access.list", table="people", **args) == "access.not_listable"
-    assert office.code("boss", "access.list", table="projects", **args) == "record.table_unknown"
+    assert office.code("boss", "access.list", table="wishes", **args) == "record.table_unknown"
 
 
 def test_a_call_with_many_rows_comes_first_in_its_transaction(stocked: Office) -> None:
