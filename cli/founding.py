@@ -22,7 +22,7 @@ from cli.profile import Profile, require_name
 from contracts.base import ADMINISTRATION
 from contracts.policy import default_policy
 from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
-from node.carrier.simulator.process import LOOKUP_TOKEN_FILE, ensure_token
+from node.carrier.simulator.process import CLIENT_ID_FILE, CLIENT_SECRET_FILE, LOOKUP_TOKEN_FILE, ensure_token
 from node.config import Home
 from node.durable import storage_failures, write_file
 from node.keys import create_key_file
@@ -106,8 +106,15 @@ def found_network(plan: Plan, passphrase: str) -> Profile:
     )
     administrator = _make_administrator(profile, plan.administrator, passphrase)
     profile.carrier_home.mkdir(mode=0o700)
-    token = ensure_token(profile.carrier_home / LOOKUP_TOKEN_FILE)
-    keys = {id_: _make_keys(profile, id_, token) for id_ in plan.departments}
+    credentials = {
+        name: ensure_token(profile.carrier_home / file)
+        for name, file in (
+            ("carrier-token", LOOKUP_TOKEN_FILE),
+            ("carrier-client-id", CLIENT_ID_FILE),
+            ("carrier-client-secret", CLIENT_SECRET_FILE),
+        )
+    }
+    keys = {id_: _make_keys(profile, id_, credentials) for id_ in plan.departments}
     genesis = _genesis_bytes(plan, ports, administrator, keys)
     _write(profile.folder / "genesis.json", genesis, 0o644)
     for id_ in plan.departments:
@@ -135,14 +142,15 @@ def _claim(folder: Path) -> None:
             raise KehuError(NETWORK_EXISTS, folder=str(folder))
 
 
-def _make_keys(profile: Profile, department: str, carrier_token: str) -> tuple[SigningKey, SigningKey]:
+def _make_keys(profile: Profile, department: str, credentials: dict[str, str]) -> tuple[SigningKey, SigningKey]:
     """A department's folder with its secrets; gives its node key and its gateway key."""
     home = Home(profile.node_home(department))
     secrets_folder = home.path / "secrets"
     secrets_folder.mkdir(mode=0o700, parents=True)
     passphrase = secrets.token_urlsafe(24)
     _write(secrets_folder / "passphrase", passphrase.encode() + b"\n", 0o600)
-    _write(secrets_folder / "carrier-token", carrier_token.encode() + b"\n", 0o600)
+    for name, secret in credentials.items():
+        _write(secrets_folder / name, secret.encode() + b"\n", 0o600)
     node, gateway = SigningKey(secrets.token_bytes(32)), SigningKey(secrets.token_bytes(32))
     create_key_file(home.node_key, "node", department, passphrase, node.seed)
     create_key_file(home.gateway_key, "gateway", gateway_id(department), passphrase, gateway.seed)

@@ -228,9 +228,9 @@ class OfficeNode:
         salt = self._chain.values[known[0]].salt if known else secrets.token_bytes(32)
         heard = await self._attest(customer, phone.value, digest, salt, phone.salt)
         call = Call("phone.record", {"attestation": heard.attestation.to_value(), "asked_by": person["id"]})
-        key = self._chain.gateway_keys[self.department]
+        signer = self._chain.gateway_keys[self.department]
         nonce, expires = secrets.token_bytes(16), self.ledger.height + 50
-        transaction = sign_transaction(key, self.genesis.chain_id, nonce, expires, [call])
+        transaction = sign_transaction(signer, self.genesis.chain_id, nonce, expires, [call])
         if heard.identifier and not known:
             value = VaultValue("customers", customer, "identifier", salt, heard.identifier)
             self._chain.values[value.digest(self.genesis.chain_id)] = value
@@ -318,5 +318,6 @@ class Office:
         self.simulator = make_simulator(config)
         url = await stack.enter_async_context(serving(self.simulator, config.host, config.port))
         lookup = LookupConfig("simulator", url, self.simulator.lookup_token, deadline_ms=2_000)
-        self.platform = await stack.enter_async_context(IdentifierLookup(lookup))
-        return self.platform
+        platform = await stack.enter_async_context(IdentifierLookup(lookup))
+        self.platform = platform
+        return platform
