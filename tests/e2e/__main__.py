@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--from", dest="first", type=int, default=1)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     failed = [seed for seed in range(given.first, given.first + given.seeds) if not tell_seed(seed)]
     print(f"failed seeds: {failed}" if failed else f"all {given.seeds} seeds hold")
     return 1 if failed else 0
