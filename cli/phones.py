@@ -21,11 +21,17 @@ from node.vault_values import VaultValue
 TABLE = "customers"
 ANSWER_BYTES_MAX = 16 << 10
 """16 attestations and some."""
+DUPLICATES_PURPOSE = "registration"
 
 CARRIER_NO_ANSWER = define(
     "carrier.no_answer",
     "the carrier gave no clear answer about the number; nothing was recorded",
     "try again later, or record the customer as temporary (--temporary)",
+)
+RECORD_DUPLICATE = define(
+    "record.duplicate",
+    "a customer with this number is recorded already",
+    "look at the customers named, and update one; --allow-duplicate records another all the same",
 )
 CARRIER_STALE = define(
     "carrier.still_unchecked",
@@ -78,6 +84,18 @@ def _read_answer(client: NodeClient, said: Any) -> tuple[list[Attestation], str 
         return attestations_of(codec.decode(raw, ANSWER_BYTES_MAX)), said["identifier"]
     except (KeyError, TypeError, ValueError):
         raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path="/v1/phone/attest") from None
+
+
+async def find_duplicates(client: NodeClient, phones: list[str]) -> list[list[str]]:
+    """For each number in E.164 the customers that have it already, of those that the signer may see.
+
+    Errors: the node's own, node.answer_malformed.
+    """
+    said = await client.post("/v1/customers/duplicates", {"phones": phones, "purpose": DUPLICATES_PURPOSE})
+    found = said.get("customers") if isinstance(said, dict) else None
+    if not isinstance(found, list) or len(found) != len(phones) or not all(isinstance(ids, list) for ids in found):
+        raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path="/v1/customers/duplicates")
+    return [[str(id_) for id_ in ids] for ids in found]
 
 
 async def register_call(

@@ -34,6 +34,7 @@ from node.catch_up import REQUEST_KIND, CatchUp, answer_request
 from node.config import listening_on, split_address
 from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
 from node.driver import Driver
+from node.duplicates import DuplicateDesk
 from node.inbox import BatchInbox
 from node.level import Level
 from node.links import Links
@@ -41,6 +42,7 @@ from node.mempool import Mempool
 from node.opening import Opened
 from node.own_transactions import OwnTransactions
 from node.phone import PhoneAnswer
+from node.phone_book import PhoneBook
 from node.phone_due import DuePage
 from node.phone_office import PhoneOffice
 from node.transport import Identity
@@ -106,6 +108,8 @@ class Node:
         )
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
+        self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
+        self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
         self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._agreement.listeners.append(self._appended.put)
@@ -202,13 +206,17 @@ class Node:
         while True:
             executed = await self._appended.get()
             await self._exchange.on_block(executed)
+            self._book.on_block(executed)
             self._waiting.block_appended(executed)
 
     async def _safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
         await self._exchange.safeguard(transaction, values)
 
     async def _record_release(self, calls: Sequence[Call]) -> None:
-        await self._own.commit(self._opened.node_key, list(calls))
+        await self._commit_own(calls)
+
+    async def _commit_own(self, calls: Sequence[Call]) -> Committed:
+        return await self._own.commit(self._opened.node_key, list(calls))
 
     # --- the façade
 
@@ -293,6 +301,10 @@ class Node:
 
     async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
         return await self._phones.desk.due(key, after, limit)
+
+    async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> Sequence[Sequence[str]]:
+        await self._level.require(OBTAIN_S)
+        return await self._duplicates.find(person, phones, purpose)
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         return self._waiting.subscribe()

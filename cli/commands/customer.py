@@ -26,6 +26,9 @@ Fields = Annotated[
 Temporary = Annotated[
     bool, typer.Option("--temporary", help="Record the number even if no carrier knows an identifier for it.")
 ]
+AllowDuplicate = Annotated[
+    bool, typer.Option("--allow-duplicate", help="Record it even if a customer that you may see has the number.")
+]
 
 NAME_AND_PHONE = define("usage.name_and_phone", "a customer needs a name and a phone", "add name=… and phone=…")
 NOTHING_TO_CHANGE = define("usage.nothing_to_change", "no field was given", "write FIELD=VALUE, or --fields FILE")
@@ -66,9 +69,13 @@ async def add(
     ] = None,
     is_temporary: Temporary = False,
     region: Region = "CN",
+    allows_duplicate: AllowDuplicate = False,
 ) -> Answer:
-    """Record a customer: the carrier is asked about the number, then the departments agree."""
-    from cli.phones import register_call
+    """Record a customer: the carrier is asked about the number, then the departments agree.
+
+    If a customer that you may see has the number already, nothing is recorded unless you allow it.
+    """
+    from cli.phones import RECORD_DUPLICATE, find_duplicates, register_call
     from cli.profile import require_name
 
     given = _plain_fields(fields, fields_file, region)
@@ -76,6 +83,9 @@ async def add(
         raise KehuError(NAME_AND_PHONE)
     customer = require_name(customer_id, "customer") if customer_id else new_customer_id()
     async with run.client() as client:
+        (same,) = [[]] if allows_duplicate else await find_duplicates(client, [given["phone"]])
+        if same:
+            raise KehuError(RECORD_DUPLICATE, customers=",".join(same))
         call, values, outcome = await register_call(client, customer, given, is_temporary=is_temporary)
         committed = await client.execute([call], values)
     result = committed.result()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +12,15 @@ import typer
 
 from chain.errors import KehuError
 from cli.command import Needs, command
-from cli.commands.customer import Temporary, app, new_customer_id
+from cli.commands.customer import AllowDuplicate, Temporary, app, new_customer_id
 from cli.exits import SIGNED, Exit
 from cli.options import Region
-from cli.output import Answer, Screen, json_ready, print_note, progress
+from cli.output import Answer, Screen, print_note, progress
 from cli.run import Run
 
 KEYS = (
-    "file", "encoding", "columns", "ignored_columns", "rows", "imported", "already", "left_out", "unknown", "faults",
-    "customers", "journal",
+    "file", "encoding", "columns", "ignored_columns", "rows", "imported", "already", "planned", "left_out", "unknown",
+    "faults", "customers", "journal",
 )  # fmt: skip
 
 
@@ -36,24 +38,39 @@ async def import_customers(
     region: Region = "CN",
     is_temporary: Temporary = False,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write the --json object here too.")
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Each row's outcome; .csv, or else the --json object."),
     ] = None,
     journal: Annotated[
         Path | None, typer.Option("--journal", metavar="FILE", help="What is in already (default: FILE.csv.journal).")
     ] = None,
+    given_map: Annotated[
+        list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column it is; repeat it.")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", metavar="FILE", help="The same as a JSON object {field: column}.")
+    ] = None,
+    allows_duplicate: AllowDuplicate = False,
     is_check: Annotated[bool, typer.Option("--check", help="Read and check the file only; send nothing.")] = False,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would become of each row; record nothing.")
+    ] = False,
 ) -> Answer:
     """Record the customers of a CSV file; faulty rows are reported by number and code, and the rest goes in.
 
-    Run it again to go on after an interruption, or after correcting rows: nobody is recorded twice. Exit code 9 if
-    rows were left out, 4 if somebody still has to say what became of some.
+    Run it again to go on after an interruption, or after correcting rows: nobody is recorded twice. A dry run asks the
+    node for duplicates, and not the carrier. Exit code 9 if rows were left out, 4 if somebody still has to say what
+    became of some.
     """
+    from cli.intake.columns import read_mapping
     from cli.intake.importer import Result
+    from cli.intake.report import write_report
     from cli.intake.rows import read_sheet
 
-    sheet = read_sheet(file, region)
+    sheet = read_sheet(file, region, read_mapping(given_map or [], mapping))
     journal_path = journal or file.with_name(file.name + ".journal")
-    result = Result() if is_check else await _bring(run, sheet, journal_path, is_temporary=is_temporary)
+    options = _Options(is_temporary, allows_duplicate, is_dry_run)
+    result = Result() if is_check else await _bring(run, sheet, journal_path, options)
     faults = sorted([*sheet.faults, *result.faults], key=lambda fault: fault.row)
     data: dict[str, Any] = {
         "file": str(file),
@@ -63,49 +80,71 @@ async def import_customers(
         "rows": sheet.total,
         "imported": len(result.taken),
         "already": len(result.already),
+        "planned": result.planned,
         "left_out": len(faults),
         "unknown": result.unknown,
         "faults": [fault.to_json() for fault in faults],
         "customers": [taken.to_json() for taken in sorted([*result.taken, *result.already], key=lambda item: item.row)],
-        "journal": None if is_check else str(journal_path),
+        "journal": None if is_check or is_dry_run else str(journal_path),
     }
     if report is not None:
-        _write_report(report, data)
+        write_report(report, data)
     if result.unknown:
         return Answer(data, lambda screen: _show(screen, data), Exit.UNKNOWN)
     return Answer(data, lambda screen: _show(screen, data), Exit.PARTIAL if faults else Exit.OK)
 
 
-async def _bring(run: Run, sheet: Any, journal_path: Path, *, is_temporary: bool) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Options:
+    is_temporary: bool
+    allows_duplicates: bool
+    is_dry_run: bool
+
+
+async def _bring(run: Run, sheet: Any, journal_path: Path, options: _Options) -> Any:
     from cli.intake.importer import Importer
     from cli.intake.journal import Journal, ensure_secret
 
     secret = ensure_secret(run.profile.folder / "secrets" / "import.key")
     async with run.client() as client:
         with (
-            Journal(journal_path, client.genesis.chain_id) as journal,
+            _journal(Journal, journal_path, client.genesis.chain_id, options) as journal,
             progress("import", len(sheet.rows), is_wanted=not run.is_json) as advance,
         ):
-            importer = Importer(client, journal, secret, new_customer_id, is_temporary=is_temporary, advance=advance)
+            importer = Importer(
+                client,
+                journal,
+                secret,
+                new_customer_id,
+                is_temporary=options.is_temporary,
+                allows_duplicates=options.allows_duplicates,
+                advance=advance,
+            )
             try:
-                return await importer.run(sheet.rows)
+                return await (importer.rehearse if options.is_dry_run else importer.run)(sheet.rows)
             except KehuError:
                 done = len(importer.result.taken) + len(importer.result.already)
-                if not run.is_json:  # the problem stands alone on stderr there
+                if not run.is_json and not options.is_dry_run:  # the problem stands alone on stderr there
                     print_note(f"Stopped after {done} of {len(sheet.rows)} rows. Run the same command again to go on.")
                 raise
 
 
-def _write_report(path: Path, data: dict[str, Any]) -> None:
-    from node.durable import storage_failures, write_file
-
-    with storage_failures(path, "write report"):
-        content = json.dumps(json_ready(data), ensure_ascii=False, indent=2).encode() + b"\n"
-        write_file(path, content, replace=True)
+@contextmanager
+def _journal(kind: Any, path: Path, chain_id: bytes, options: _Options) -> Iterator[Any]:
+    """The journal; for a dry run that has none yet, one that is gone afterwards."""
+    is_passing = options.is_dry_run and not path.exists()
+    try:
+        with kind(path, chain_id) as journal:
+            yield journal
+    finally:
+        if is_passing:
+            path.unlink(missing_ok=True)
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
     screen.facts((key, data[key]) for key in ("file", "encoding", "rows", "imported", "already", "left_out"))
+    if data["planned"]:
+        screen.line(f"{len(data['planned'])} rows would be imported, if the carrier knows their numbers.")
     if data["faults"]:
         rows = [(fault["row"], fault["column"], fault["code"], _details(fault["details"])) for fault in data["faults"]]
         screen.table(("row", "column", "code", "details"), rows, title="Rows left out")

@@ -8,22 +8,28 @@ record.exists, and the row counts as done. So a file can be imported again and a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chain.errors import KehuError
+from chain.errors import KehuError, define
 from cli.client import OUTCOME_UNKNOWN, Draft, NodeClient, Outcome
 from cli.intake.journal import Journal, row_digest
 from cli.intake.rows import Fault, Row
 from cli.output import Advance
-from cli.phones import register_call
+from cli.phones import RECORD_DUPLICATE, find_duplicates, register_call
 from cli.verify import Committed, refusal_of
 
 ROWS_PER_REQUEST: Final = 40
 REQUESTS_AT_ONCE: Final = 2
 CARRIER_QUESTIONS_AT_ONCE: Final = 8
 EXISTS: Final = "record.exists"
+
+ROW_SAME_PHONE = define(
+    "import.duplicate_phone",
+    "an earlier row of the file has the same number",
+    "leave one of the two out, or import with --allow-duplicate",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,13 @@ class Taken:
 
 @dataclass(slots=True)
 class Result:
-    """`already`: rows that an earlier run had brought in."""
+    """`already`: rows that an earlier run had brought in. `planned`: rows that a dry run would bring in."""
 
     taken: list[Taken] = field(default_factory=list)
     already: list[Taken] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     unknown: list[dict[str, Any]] = field(default_factory=list)
+    planned: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,7 +67,15 @@ class Importer:
     """One import. `secret` keys the journal's row digests."""
 
     def __init__(
-        self, client: NodeClient, journal: Journal, secret: bytes, new_id: Any, *, is_temporary: bool, advance: Advance
+        self,
+        client: NodeClient,
+        journal: Journal,
+        secret: bytes,
+        new_id: Callable[[], str],
+        *,
+        is_temporary: bool,
+        allows_duplicates: bool,
+        advance: Advance,
     ) -> None:
         self.result = Result()
         self._client = client
@@ -68,12 +83,13 @@ class Importer:
         self._secret = secret
         self._new_id = new_id
         self._is_temporary = is_temporary
+        self._allows_duplicates = allows_duplicates
         self._advance = advance
         self._questions = asyncio.Semaphore(CARRIER_QUESTIONS_AT_ONCE)
 
     async def run(self, rows: list[Row]) -> Result:
         """Brings the rows in. Raises when the node is gone or refuses the person; what went in is in the journal."""
-        jobs = await self._plan(rows)
+        jobs = self._plan(rows)
         requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
         async def bring(chunk: list[_Job]) -> None:
@@ -92,22 +108,61 @@ class Importer:
         self.result.faults.sort(key=lambda fault: fault.row)
         return self.result
 
-    async def _plan(self, rows: list[Row]) -> list[_Job]:
-        """What is left to do; every new row has its customer id in the journal before this returns."""
-        jobs = [(row, row_digest(self._secret, row.fields)) for row in rows]
-        new = [digest for _, digest in jobs if digest not in self._journal.entries]
-        self._journal.record({"row": digest, "customer": self._new_id()} for digest in new)
-        left = []
-        for row, digest in jobs:
-            entry = self._journal.entries[digest]
-            if entry.done is None:
-                left.append(_Job(row, digest, entry.customer))
-            else:
+    async def rehearse(self, rows: list[Row]) -> Result:
+        """What `run` would do as far as it can be known beforehand: the carrier is not asked, nothing is recorded."""
+        jobs = []
+        for row, digest in self._pending(rows):
+            entry = self._journal.entries.get(digest)
+            jobs.append(_Job(row, digest, "" if entry is None else entry.customer))
+        for chunk in _chunks(jobs):
+            self.result.planned += [job.row.number for job in await self._without_duplicates(chunk)]
+            self._advance(len(chunk))
+        return self.result
+
+    def _pending(self, rows: list[Row]) -> list[tuple[Row, str]]:
+        """Rows with their digests; without those that are in already, and those whose number an earlier row has."""
+        left: list[tuple[Row, str]] = []
+        first: dict[str, int] = {}
+        for row in rows:
+            digest = row_digest(self._secret, row.fields)
+            entry = self._journal.entries.get(digest)
+            number = first.setdefault(row.fields["phone"], row.number)
+            if entry is not None and entry.done is not None:
                 self.result.already.append(Taken(row.number, entry.customer, None, entry.transaction))
                 self._advance(1)
+            elif number != row.number and not self._allows_duplicates:
+                fault = Fault.of(row.number, "phone", KehuError(ROW_SAME_PHONE, first=number))
+                self.result.faults.append(fault)
+                self._advance(1)
+            else:
+                left.append((row, digest))
         return left
 
+    async def _without_duplicates(self, chunk: list[_Job]) -> list[_Job]:
+        """The rows without those whose number a visible customer has; a row's own customer, from a run whose end got
+        lost, is no duplicate of it."""
+        if self._allows_duplicates or not chunk:
+            return chunk
+        found = await find_duplicates(self._client, [job.row.fields["phone"] for job in chunk])
+        left = []
+        for job, customers in zip(chunk, found, strict=True):
+            others = [customer for customer in customers if customer != job.customer]
+            if others:
+                error = KehuError(RECORD_DUPLICATE, customers=",".join(others))
+                self.result.faults.append(Fault.of(job.row.number, "phone", error))
+            else:
+                left.append(job)
+        return left
+
+    def _plan(self, rows: list[Row]) -> list[_Job]:
+        """What is left to do; every new row has its customer id in the journal before this returns."""
+        pending = self._pending(rows)
+        new = [digest for _, digest in pending if digest not in self._journal.entries]
+        self._journal.record({"row": digest, "customer": self._new_id()} for digest in new)
+        return [_Job(row, digest, self._journal.entries[digest].customer) for row, digest in pending]
+
     async def _bring(self, chunk: list[_Job]) -> None:
+        chunk = await self._without_duplicates(chunk)
         drafted = await asyncio.gather(*map(self._draft, chunk))
         ready = [(job, draft) for job, draft in zip(chunk, drafted, strict=True) if draft is not None]
         if not ready:

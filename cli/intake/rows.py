@@ -1,7 +1,7 @@
 """A CSV file as people have it: which bytes, which columns, which rows can be taken.
 
 UTF-8 (with or without a mark), UTF-16 with a mark and GB18030 (what Excel writes in Chinese Windows) are told
-apart. Columns are known by English and Chinese names. A faulty row is reported by row number, column and code,
+apart. A faulty row is reported by row number, column and code,
 never by what stands in it.
 """
 
@@ -17,28 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from chain.errors import KehuError, define, shown_details
+from cli.cells import unguarded
+from cli.intake.columns import COLUMNS, REQUIRED, Mapping, match_columns
 from node.carrier.numbers import parse_number
 from node.vault_values import VALUE_BYTES_MAX
 
 FILE_BYTES_MAX: Final = 256 << 20
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
-    "name": ("name", "full name", "customer", "contact", "姓名", "名字", "客户", "客户姓名", "客户名称", "联系人"),
-    "phone": (
-        "phone", "phone number", "mobile", "mobile number", "telephone", "tel",
-        "电话", "电话号码", "手机", "手机号", "手机号码", "联系电话", "联系方式",
-    ),
-    "organisation": (
-        "organisation", "organization", "company", "employer", "单位", "工作单位", "公司", "企业", "机构", "客户机构",
-    ),
-    "department": ("department", "dept", "部门", "客户部门", "科室"),
-    "position": ("position", "title", "job title", "role", "职位", "职务", "岗位"),
-    "email": ("email", "e-mail", "mail", "邮箱", "电子邮箱", "电子邮件"),
-    "address": ("address", "地址", "联系地址", "通讯地址"),
-    "note": ("note", "notes", "remark", "remarks", "comment", "备注", "说明", "附注"),
-}  # fmt: skip
-"""Field of a customer -> the column names that mean it."""
-REQUIRED: Final = ("name", "phone")
-
 IMPORT_UNREADABLE = define(
     "import.unreadable", "the file can't be read, or is larger than 256 MiB", "check the path, or split the file"
 )
@@ -46,11 +30,6 @@ IMPORT_ENCODING = define(
     "import.encoding",
     "the file is neither UTF-8 nor GB18030, nor UTF-16 with a byte order mark",
     "save it as CSV UTF-8",
-)
-IMPORT_HEADER = define(
-    "import.header",
-    "the first line does not name the columns: a name and a phone column are needed, each once",
-    "call them name and phone, or 姓名 and 电话; docs/cli.md lists all names",
 )
 ROW_EMPTY = define("import.value_missing", "a row lacks a value that is needed", "fill the column in this row")
 ROW_WIDTH = define(
@@ -108,8 +87,10 @@ class Sheet:
     ignored: list[str]
 
 
-def read_sheet(path: Path, region: str | None) -> Sheet:
-    """Reads and checks a whole file. Errors: import.unreadable, import.encoding, import.header, phone.region."""
+def read_sheet(path: Path, region: str | None, mapping: Mapping | None = None) -> Sheet:
+    """Reads and checks a whole file; `mapping` names columns that mean something else than their names say.
+
+    Errors: import.unreadable, import.encoding, import.header, phone.region."""
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)
@@ -118,7 +99,7 @@ def read_sheet(path: Path, region: str | None) -> Sheet:
     if len(raw) > FILE_BYTES_MAX:
         raise KehuError(IMPORT_UNREADABLE, file=str(path), bytes=len(raw), limit=FILE_BYTES_MAX)
     text, encoding = decode_text(raw)
-    return parse_sheet(text, encoding, region)
+    return parse_sheet(text, encoding, region, mapping)
 
 
 def decode_text(raw: bytes) -> tuple[str, str]:
@@ -132,7 +113,7 @@ def decode_text(raw: bytes) -> tuple[str, str]:
     raise KehuError(IMPORT_ENCODING, bytes=len(raw))
 
 
-def parse_sheet(text: str, encoding: str, region: str | None) -> Sheet:
+def parse_sheet(text: str, encoding: str, region: str | None, mapping: Mapping | None = None) -> Sheet:
     """As `read_sheet`, from text. Errors: import.header, phone.region."""
     _require_region(region)
     separator = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
@@ -140,7 +121,7 @@ def parse_sheet(text: str, encoding: str, region: str | None) -> Sheet:
     _, header = next(lines, (1, []))
     if isinstance(header, KehuError):
         raise header
-    places, columns, ignored = _match(header)
+    places, columns, ignored = match_columns(header, mapping or {})
     taker = _Taker(len(header), places, region)
     for number, cells in lines:
         taker.take(number, cells)
@@ -200,33 +181,12 @@ class _Taker:
             self.faults.append(taken)
 
 
-def _match(header: list[str]) -> tuple[dict[str, int], dict[str, str], list[str]]:
-    """Field -> place, field -> the column's own name, and the columns that mean nothing here."""
-    known = {alias: field for field, aliases in COLUMNS.items() for alias in aliases}
-    places: dict[str, int] = {}
-    columns: dict[str, str] = {}
-    ignored: list[str] = []
-    for place, cell in enumerate(header):
-        name = unicodedata.normalize("NFKC", cell).strip().strip("*").strip()
-        field = known.get(" ".join(name.replace("_", " ").lower().split()))
-        if field is None:
-            ignored.append(name)
-        elif field in places:
-            raise KehuError(IMPORT_HEADER, problem="two columns mean the same", field=field)
-        else:
-            places[field], columns[field] = place, name
-    missing = [field for field in REQUIRED if field not in places]
-    if missing:
-        raise KehuError(IMPORT_HEADER, problem="missing", fields=",".join(missing))
-    return places, columns, ignored
-
-
 def _take(number: int, cells: list[str], width: int, places: dict[str, int], region: str | None) -> Row | Fault:
     if len(cells) > width and any(cell.strip() for cell in cells[width:]):
         return Fault.of(number, None, KehuError(ROW_WIDTH, cells=len(cells), columns=width))
     fields: dict[str, str] = {}
     for field, place in places.items():
-        text = unicodedata.normalize("NFC", cells[place]).strip() if place < len(cells) else ""
+        text = unguarded(unicodedata.normalize("NFC", cells[place]).strip()) if place < len(cells) else ""
         try:
             value = _value(field, text, region)
         except KehuError as error:

@@ -124,6 +124,10 @@ class NodeFacade(Protocol):
         """Customers whose numbers are due and that the person behind `key` may have checked, by sequence number."""
         ...
 
+    async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> Sequence[Sequence[str]]:
+        """For each number the customers with it that the person may know of; on the record before it returns."""
+        ...
+
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         """One event per appended block, from now on: {"height", "block_id", "time_ms", "transactions": [id, …]}.
 

@@ -137,6 +137,19 @@ class DueAnswer(Model):
     sweep_age_ms: int
 
 
+class DuplicatesBody(Model):
+    """Numbers in E.164, about to be recorded. `purpose`: why; it goes on the record with what is found."""
+
+    phones: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(min_length=1, max_length=100)]
+    purpose: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+
+
+class DuplicatesAnswer(Model):
+    """For each number, in order, at most five customers that have it and whose phone the asker may read."""
+
+    customers: list[list[str]]
+
+
 class HealthAnswer(Model):
     status: Literal["ok", "ready", "not ready"]
 

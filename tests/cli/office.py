@@ -35,6 +35,7 @@ from node.carrier.numbers import parse_number
 from node.carrier.platform import PlatformTable
 from node.carrier.simulator import SimulatorConfig, make_simulator, serving
 from node.config import Home
+from node.duplicates import DuplicateDesk
 from node.keys import load_key
 from node.phone import PhoneAnswer
 from node.phone_due import DuePage, find_due
@@ -213,6 +214,29 @@ class OfficeNode:
         return await find_due(
             lambda: View(self.ledger.state.get), self.department, subject, self.now_ms(), after, limit
         )
+
+    async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> list[list[str]]:
+        desk = DuplicateDesk(lambda: View(self.ledger.state.get), self._look_up, self._commit_own, self.now_ms)
+        return await desk.find(person, phones, purpose)
+
+    async def _look_up(self, numbers: Sequence[str]) -> list[list[str]]:
+        state = View(self.ledger.state.get)
+        of: dict[str, list[str]] = {}
+        for digest, value in self._chain.values.items():
+            record = state.get("customers", value.record) if value.field == "phone" else None
+            if record is not None and record["fields"].get("phone", [None])[0] == digest:
+                of.setdefault(value.value, []).append(value.record)
+        return [of.get(number, []) for number in numbers]
+
+    async def _commit_own(self, calls: list[Call]) -> Committed:
+        key = self._chain.keys[self.department]
+        nonce, expires = secrets.token_bytes(16), self.ledger.height + 50
+        transaction = sign_transaction(key, self.genesis.chain_id, nonce, expires, calls)
+        self._chain.commit(self.department, [transaction])
+        found = find_committed(self.blocks, transaction.id)
+        assert found is not None
+        assert found.receipt.is_ok, found.receipt
+        return found
 
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         """The number is asked about again, and the answer recorded under the gateway's key."""

@@ -17,7 +17,7 @@ NODES = ("administration", "finance", "sales", "technical")
 def customer(kehu: Kehu) -> str:
     """A temporary customer of li's."""
     fields = ("name=欧阳娜娜", "phone=13812349999", "note=只在周二来访")
-    id_: str = kehu.json("customer", "add", *fields, "--temporary", as_="li")["customer"]
+    id_: str = kehu.json("customer", "add", *fields, "--temporary", "--allow-duplicate", as_="li")["customer"]
     return id_
 
 

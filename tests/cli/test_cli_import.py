@@ -110,7 +110,7 @@ def test_numbers_no_carrier_knows_are_left_out_or_temporary_as_the_caller_chose(
 
 def test_a_person_who_may_not_record_customers_stops_the_import_at_once(kehu: Kehu, tmp_path: Path) -> None:
     file = write(tmp_path / "e.csv", 500, 3)
-    problem = kehu("customer", "import", str(file), "--json", as_="shen")
+    problem = kehu("customer", "import", str(file), as_="shen")
     assert problem.exit == 1
     assert "auth.role" in problem.err
     assert "Run the same command again" in problem.err

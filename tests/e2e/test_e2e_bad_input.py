@@ -165,7 +165,8 @@ def test_a_malformed_number_is_refused_before_anything_is_sent(cluster: Cluster)
 def test_a_stale_version_is_a_conflict_that_names_both(cluster: Cluster) -> None:
     sales = cluster.people["sales"]
     fields = {"name": "李雷", "phone": PHONE}
-    customer = cluster.kehu("customer", "add", "--temporary", "--fields", "-", as_=sales, stdin=fields)["customer"]
+    add = ("customer", "add", "--temporary", "--allow-duplicate", "--fields", "-")
+    customer = cluster.kehu(*add, as_=sales, stdin=fields)["customer"]
     update = ("customer", "update", customer, "--expect", "1", "--fields", "-")
     assert cluster.kehu(*update, as_=sales, stdin={"note": "甲"})["version"] == 2
     problem = require_problem(

@@ -26,6 +26,7 @@ from contracts.registry import contract_table
 from contracts.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
 from node.admission import Admission
 from node.disclosure import ACCESS_NOT_COMMITTED, disclose
+from node.duplicates import DuplicateDesk
 from node.mempool import MEMPOOL_FULL
 from node.phone_due import DuePage, find_due
 from node.vault_values import VaultValue
@@ -216,6 +217,22 @@ class FakeNode:
             "missing": missing[:limit],
             "next": None,
         }
+
+    async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> list[list[str]]:
+        async def look_up(numbers: Sequence[str]) -> list[list[str]]:
+            held = [value for value in self.shelf.values.values() if value.field == "phone"]
+            return [[value.record for value in held if value.value == number] for number in numbers]
+
+        async def commit_own(calls: list[Call]) -> Committed:
+            transaction = self.transaction(f"node {self.department}", *calls)
+            self.pending[transaction.id] = transaction
+            self.commit()
+            found = self.find(transaction.id)
+            assert not isinstance(found, str)
+            return found
+
+        desk = DuplicateDesk(lambda: View(self.ledger.state.get), look_up, commit_own, self.clock)
+        return await desk.find(person, phones, purpose)
 
     async def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         self.subscribed.set()

@@ -1,0 +1,186 @@
+"""Customers into a CSV file, page by page: every page is an access on the ledger before it is written.
+
+While it goes on, rows stand in FILE.partial, and FILE.resume says how far it got: after which number to go on and how
+many bytes of the rows count. Both lie beside the file and are for this machine's user only. When all is written the
+rows get the file's name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from chain.errors import KehuError, define
+from chain.transaction import Call
+from cli.cells import guarded
+from cli.client import NodeClient
+from cli.output import Advance
+from cli.records import RecordShown, disclose
+from node.durable import storage_failures, sync_folder, write_file, write_fully
+
+FORMAT: Final = 1
+PAGE: Final = 100
+FIELDS: Final = ("name", "phone", "organisation", "department", "position", "email", "address", "note")
+HEADERS: Final = {
+    "id": "编号",
+    "status": "号码状态",
+    "name": "姓名",
+    "phone": "电话",
+    "organisation": "单位",
+    "department": "部门",
+    "position": "职位",
+    "email": "邮箱",
+    "address": "地址",
+    "note": "备注",
+    "identifier": "唯一性标识",
+}
+"""Chinese column names; those of the fields are names by which `kehu customer import` knows them."""
+FACTS: Final = ("id", "status")
+MARK: Final = "\ufeff"
+
+EXPORT_OTHER = define(
+    "usage.export_other",
+    "an export into this file was begun with other options, or in another network",
+    "go on with the same options, or remove FILE.partial and FILE.resume and begin anew",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the file is to look like; `is_marked`: with a byte order mark, as Excel wants it for UTF-8."""
+
+    fields: tuple[str, ...]
+    purpose: str
+    is_chinese: bool
+    is_marked: bool
+
+    def header(self) -> str:
+        names = (*FACTS, *self.fields)
+        shown = [HEADERS.get(name, name) for name in names] if self.is_chinese else names
+        return (MARK if self.is_marked else "") + line(shown)
+
+
+def line(cells: Sequence[object]) -> str:
+    """A line of CSV (RFC 4180) that no spreadsheet runs."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(["" if cell is None else guarded(str(cell)) for cell in cells])
+    return text.getvalue()
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an export got. `after`: the sequence number to go on after; `bytes`: of the rows that count; `refused`
+    and `missing`: cells left empty because they are not this person's to take, or because the vault lacks them."""
+
+    chain: str
+    layout: dict[str, Any]
+    after: int = 0
+    bytes: int = 0
+    rows: int = 0
+    refused: int = 0
+    missing: int = 0
+    pages: int = 0
+    is_resumed: bool = False
+
+    @classmethod
+    def load(cls, path: Path, chain: str, layout: dict[str, Any]) -> Self:
+        """Where an earlier run stopped, or the beginning. Errors: usage.export_other."""
+        if not path.exists():
+            return cls(chain, layout)
+        try:
+            found = cls(**json.loads(path.read_text(encoding="utf-8"))["progress"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise KehuError(EXPORT_OTHER, file=str(path)) from None
+        if (found.chain, found.layout) != (chain, layout):
+            raise KehuError(EXPORT_OTHER, file=str(path))
+        found.is_resumed = True
+        return found
+
+
+class Exporter:
+    """One export into `file`, which must not exist."""
+
+    def __init__(self, client: NodeClient, file: Path, layout: Layout, advance: Advance) -> None:
+        self._client = client
+        self._layout = layout
+        self._advance = advance
+        self._file = file
+        self._rows = file.with_name(file.name + ".partial")
+        self._resume = file.with_name(file.name + ".resume")
+        as_json = json.loads(json.dumps(asdict(layout)))
+        self.progress = Progress.load(self._resume, client.genesis.chain_id.hex(), as_json)
+
+    async def run(self) -> Progress:
+        """Writes what is left; raises when the node is gone, and then it goes on from there another time."""
+        with storage_failures(self._rows, "write export"):
+            descriptor = os.open(self._rows, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, self.progress.bytes)  # a page whose end was not noted is read again
+            os.lseek(descriptor, 0, os.SEEK_END)
+            if self.progress.bytes == 0:
+                self._write(descriptor, self._layout.header())
+            self._advance(self.progress.after)
+            while await self._write_page(descriptor):
+                pass
+        finally:
+            os.close(descriptor)
+        if self.progress.rows:
+            self._finish()
+        else:
+            self._forget(self._rows)
+        return self.progress
+
+    async def _write_page(self, descriptor: int) -> bool:
+        """Whether there is more."""
+        progress = self.progress
+        args = {"table": "customers", "after": progress.after, "limit": PAGE, "fields": list(self._layout.fields)}
+        call = Call("access.list", {**args, "purpose": self._layout.purpose, "intent": "export"})
+        committed = await self._client.execute([call])
+        result = committed.result()
+        records = await disclose(self._client, committed, result["records"])
+        progress.pages += 1
+        progress.rows += len(records)
+        content = "".join(self._row(record) for record in records)
+        if result["next"] is not None:
+            self._advance(result["next"] - progress.after)
+            progress.after = result["next"]
+        self._write(descriptor, content)
+        return result["next"] is not None
+
+    def _row(self, record: RecordShown) -> str:
+        cells: list[object] = [record.record, record.facts.get("status")]
+        for name in self._layout.fields:
+            found = record.fields.get(name)
+            if found is not None and found.state == "refused" and found.code != "record.field_absent":
+                self.progress.refused += 1
+            elif found is not None and found.state == "missing":
+                self.progress.missing += 1
+            cells.append(found.value if found is not None and found.state == "shown" else None)
+        return line(cells)
+
+    def _write(self, descriptor: int, content: str) -> None:
+        """Rows first, then the note that they count: a crash in between costs a page that is read again."""
+        with storage_failures(self._rows, "write export"):
+            raw = content.encode()
+            write_fully(descriptor, raw)
+            os.fsync(descriptor)
+            self.progress.bytes += len(raw)
+            value = {"export": FORMAT, "progress": asdict(self.progress)}
+            write_file(self._resume, json.dumps(value, ensure_ascii=False).encode() + b"\n", replace=True)
+
+    def _finish(self) -> None:
+        with storage_failures(self._file, "finish export"):
+            os.link(self._rows, self._file)  # never over a file that came up meanwhile
+            self._forget(self._rows)
+
+    def _forget(self, rows: Path) -> None:
+        with storage_failures(rows, "finish export"):
+            rows.unlink(missing_ok=True)
+            self._resume.unlink(missing_ok=True)
+            sync_folder(rows.parent)
