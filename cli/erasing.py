@@ -10,7 +10,8 @@ from chain.crypto import digest
 from chain.errors import KehuError, define
 from chain.transaction import Call
 from cli.client import NodeClient
-from contracts.erasure import ERASED, overdue
+from contracts.endings import ERASED
+from contracts.erasure import overdue
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN
 
 CODE_CHARACTERS: Final = 8
@@ -48,7 +49,7 @@ async def look_at(client: NodeClient, table: str, record: str) -> dict[str, Any]
 async def order(client: NodeClient, table: str, record: str, reason: str, confirm: str | None) -> dict[str, Any]:
     """Without `confirm` only looks. Errors: usage.confirm, and those of the contract."""
     data: dict[str, Any] = {**await look_at(client, table, record), "reason": reason, "is_ordered": False}
-    later: dict[str, Any] = dict.fromkeys(("number", "due_ms", "waiting", "transaction", "height"))
+    later: dict[str, Any] = dict.fromkeys(("number", "due_ms", "waiting", "records", "transaction", "height"))
     if confirm is None:
         return data | later
     if confirm != data["confirm"]:
@@ -56,7 +57,7 @@ async def order(client: NodeClient, table: str, record: str, reason: str, confir
     call = Call("erasure.order", {"table": table, "record": record, "reason": reason})
     committed = await client.execute([call])
     result = committed.result()
-    later = {name: result[name] for name in ("number", "due_ms", "waiting")}
+    later = {name: result[name] for name in ("number", "due_ms", "waiting", "records")}
     return (
         data
         | {"is_ordered": True}

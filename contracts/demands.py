@@ -25,7 +25,7 @@ FOLLOWING: Final = {
     "rejected": (OPEN,),
 }
 """State -> the states that may follow."""
-_PENDING: Final = (OPEN, "accepted")
+PENDING: Final = (OPEN, "accepted")
 
 
 def register(context: CallContext, view: View, args: Args) -> codec.Value:
@@ -49,7 +49,7 @@ def update(context: CallContext, view: View, args: Args) -> codec.Value:
     before, after = record["state"], args["state"]
     if after not in (before, *FOLLOWING[before]):
         raise KehuError(DEMAND_STATE, demand=args["demand"], actual=before, expected=", ".join(FOLLOWING[before]))
-    change = (after in _PENDING) - (before in _PENDING)
+    change = (after in PENDING) - (before in PENDING)
     if record["project"] is not None and change:
         load_open(view, "projects", record["project"])
         count_use(view, "projects", record["project"], TABLE, change)

@@ -19,17 +19,16 @@ from chain.execution import CallContext
 from chain.state import View
 from chain.validators import ValidatorSet
 from contracts.base import COUNT, REASON, RECORD, TABLE, Args, methods, next_number, stamp
+from contracts.endings import ERASED, end_place, erased_together
 from contracts.entitlements import assignments, granted_subjects, grants_of, remove_grant
 from contracts.errors import ERASURE_NOT_AWAITED, ERASURE_PERSON_ACTIVE, ERASURE_UNKNOWN
 from contracts.holds import require_not_held
 from contracts.invitations import OPEN, WITHDRAWN
-from contracts.membership import leave_place
 from contracts.policy import load_policy
 from contracts.records import SEQUENCES, Record, load_record, write_fields
 from contracts.subjects import ACTIVE, CUSTOMER, REVOKED, Subject, require_administrator, require_kind, retire_key
 
 ERASURES: Final = "erasures"
-ERASED: Final = "erased"
 CONTACTS: Final = "contacts"
 """contacts/<customer> {time_ms}: when the number was last given out."""
 BY_ORDER: Final = "order"
@@ -42,9 +41,15 @@ def order(context: CallContext, view: View, args: Args) -> codec.Value:
     """The administration has a record erased, at once and for good."""
     sender = require_administrator(context, view)
     record = load_record(view, args["table"], args["record"])
-    require_not_held(view, args["table"], args["record"])
+    require_free(view, args["table"], args["record"])
     require_gone_person(args["table"], args["record"], record)
     return bury(context, view, sender, args["table"], args["record"], record, args["reason"], BY_ORDER)
+
+
+def require_free(view: View, table: str, record_id: str) -> None:
+    """That no hold lies on the record or on what is erased with it. Errors: erasure.held."""
+    for held_table, held in erased_together(view, table, record_id):
+        require_not_held(view, held_table, held)
 
 
 def require_gone_person(table: str, record_id: str, record: Record) -> None:
@@ -63,7 +68,26 @@ def bury(
     reason: str,
     cause: str,
 ) -> dict[str, codec.Value]:
-    """Leaves the tombstone and the erasure that all departments have to confirm."""
+    """Leaves the tombstone and the erasure that all departments have to confirm, of the record and of all that is
+    erased with it."""
+    together = list(erased_together(view, table, record_id))
+    result = _bury_one(context, view, sender, table, record_id, record, reason, cause)
+    for member_table, member in together[1:]:
+        member_record = load_record(view, member_table, member)
+        _bury_one(context, view, sender, member_table, member, member_record, reason, cause)
+    return result | {"records": len(together)}
+
+
+def _bury_one(
+    context: CallContext,
+    view: View,
+    sender: Subject,
+    table: str,
+    record_id: str,
+    record: Record,
+    reason: str,
+    cause: str,
+) -> dict[str, codec.Value]:
     fields = sorted(record["fields"])
     tombstone = _tombstone(table, record) | {ERASED: {"reason": reason, "by": sender.text, **stamp(context)}}
     write_fields(context, view, sender, table, record_id, tombstone, {}, removed=fields)
@@ -87,7 +111,8 @@ def bury(
 
 def _tombstone(table: str, record: Record) -> Record:
     if table != "customers":
-        return dict(record)
+        ended = {name: ERASED for name in ("status", "state") if name in record and table != "people"}
+        return record | ended
     kept = {name: record[name] for name in _CUSTOMER_KEPT if name in record}
     return kept | {"status": ERASED, "reason": None, "checked_ms": None, "gateways": {}}
 
@@ -95,6 +120,7 @@ def _tombstone(table: str, record: Record) -> Record:
 def _untie(context: CallContext, view: View, sender: Subject, table: str, record_id: str, record: Record) -> None:
     """Nobody has anything to do with the record any more: assignments, grants on it and its place in lists end."""
     revoked = {"by": sender.text, **stamp(context)}
+    end_place(view, table, record_id, record)
     for subject in granted_subjects(view, table, record_id):
         for grant_id in grants_of(view, subject, table, record_id):
             grant = view.get("grants", grant_id)
@@ -108,7 +134,6 @@ def _untie(context: CallContext, view: View, sender: Subject, table: str, record
         view.delete(SEQUENCES[table], str(record["sequence"]))
     if table == "customers":
         view.delete(CONTACTS, record_id)
-        leave_place(view, record)
         _shut_out(view, record_id, revoked)
 
 

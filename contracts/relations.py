@@ -103,12 +103,17 @@ def update(context: CallContext, view: View, args: Args) -> codec.Value:
 
 def close(context: CallContext, view: View, args: Args) -> codec.Value:
     sender, record = begin_change(context, view, TABLE, args)
+    leave(view, args["relation"], record)
+    return finish_change(context, view, sender, TABLE, args, record, {"status": CLOSED})
+
+
+def leave(view: View, relation: str, record: Record) -> None:
+    """The two customers are free for another relation of this kind."""
     view.delete(_PAIRS, f"{record['from']}.{record['kind']}.{record['to']}")
     if record["kind"] == REPORTS_TO:
         view.delete(_SUPERIORS, record["from"])
     for customer in (record["from"], record["to"]):
-        untie(view, "customers", customer, "relations", args["relation"])
-    return finish_change(context, view, sender, TABLE, args, record, {"status": CLOSED})
+        untie(view, "customers", customer, "relations", relation)
 
 
 METHODS: Final = methods(

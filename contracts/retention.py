@@ -1,7 +1,7 @@
 """Retention: the policy says for how long a record may lie untouched; then any department's node has it erased.
 
-The period counts from the last change of the record's fields or, for a customer, from the last time the number was
-given out, whichever is later. People are due once they have been revoked.
+The period counts from the last change of the record; for a customer from the last change of the customer or of what is
+erased with it, or from the last time the number was given out, whichever is latest. People are due once revoked.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import RECORD, TABLE, Args, methods
-from contracts.erasure import BY_RETENTION, CONTACTS, ERASED, ERASURES, bury, require_gone_person
+from contracts.endings import ERASED, erased_together
+from contracts.erasure import BY_RETENTION, CONTACTS, ERASURES, bury, require_free, require_gone_person
 from contracts.errors import ERASURE_NOT_DUE, RECORD_ERASED
-from contracts.holds import is_held, require_not_held
+from contracts.holds import is_held
 from contracts.policy import load_policy
-from contracts.records import Record, load_record
+from contracts.records import load_record
 from contracts.subjects import ACTIVE, require_kind
 
 REASON_TEXT: Final = "retention"
@@ -32,35 +33,45 @@ def expire(context: CallContext, view: View, args: Args) -> codec.Value:
         if error.spec is not RECORD_ERASED:
             raise
         return {"table": table, "record": record_id, "erased": False}
-    require_not_held(view, table, record_id)
+    require_free(view, table, record_id)
     require_gone_person(table, record_id, record)
-    due_ms = expires_ms(view, table, record_id, record)
+    due_ms = expires_ms(view, table, record_id)
     if due_ms is None or due_ms > context.time_ms:
         raise KehuError(ERASURE_NOT_DUE, table=table, record=record_id, due_ms=due_ms, time_ms=context.time_ms)
     bury(context, view, sender, table, record_id, record, REASON_TEXT, BY_RETENTION)
     return {"table": table, "record": record_id, "erased": True}
 
 
-def expires_ms(view: View, table: str, record_id: str, record: Record) -> int | None:
+def expires_ms(view: View, table: str, record_id: str) -> int | None:
     """When the record's retention period ends; None if the policy has none for its table."""
     period_ms: int | None = load_policy(view)["retention"].get(table)
     if period_ms is None:
         return None
-    change = view.get("changes", f"{table}.{record_id}.{record['version']}")
+    touched = [_changed_ms(view, *one) for one in erased_together(view, table, record_id)]
     contact = view.get(CONTACTS, record_id) if table == "customers" else None
-    touched_ms = max(0 if row is None else int(row["time_ms"]) for row in (change, contact))
-    return touched_ms + period_ms
+    if contact is not None:
+        touched.append(int(contact["time_ms"]))
+    return max(touched) + period_ms
+
+
+def _changed_ms(view: View, table: str, record_id: str) -> int:
+    """When the present version was written."""
+    record = view.get(table, record_id) or {"version": 0}
+    change = view.get("changes", f"{table}.{record_id}.{record['version']}")
+    return 0 if change is None else int(change["time_ms"])
 
 
 def is_due(view: View, table: str, record_id: str, time_ms: int) -> bool:
     """Whether `expire` would erase it at this time."""
     record = view.get(table, record_id)
-    if record is None or ERASED in record or is_held(view, table, record_id):
+    if record is None or ERASED in record:
         return False
     if table == "people" and record["status"] == ACTIVE:
         return False
-    due_ms = expires_ms(view, table, record_id, record)
-    return due_ms is not None and due_ms <= time_ms
+    due_ms = expires_ms(view, table, record_id)
+    if due_ms is None or due_ms > time_ms:
+        return False
+    return not any(is_held(view, *one) for one in erased_together(view, table, record_id))
 
 
 def is_erased(view: View, table: str, record_id: str) -> bool:

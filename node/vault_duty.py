@@ -23,7 +23,7 @@ from chain.state import View
 from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.base import EVERY, count_of
-from contracts.erasure import ERASED
+from contracts.endings import ERASED
 from contracts.permissions import holders
 from contracts.policy import load_policy
 from contracts.reach import dependants

@@ -34,6 +34,7 @@ _ORDER_KEYS = (
     "number",
     "due_ms",
     "waiting",
+    "records",
     "transaction",
     "height",
 )

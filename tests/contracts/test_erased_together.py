@@ -1,0 +1,99 @@
+"""What ends with a customer: relations, participations, demands, feedback; and what stays in nobody's way."""
+
+from __future__ import annotations
+
+from contracts.endings import erased_together
+from contracts.membership import ties_of
+from contracts.retention import is_due
+from tests.contracts.client import Client, stocked_client
+from tests.contracts.office import DAY_MS, Office
+
+C1 = {"table": "customers", "record": "c1"}
+TOGETHER = [
+    ("customers", "c1"),
+    ("relations", "l1"),
+    ("relations", "l2"),
+    ("participations", "t1"),
+    ("demands", "m1"),
+    ("feedback", "f1"),
+]
+
+
+def busy(client: Client) -> Client:
+    """c1 with a demand and a feedback beside two relations and a participation."""
+    client.work("li", "demands.register", "m1", customer="c1", project="p1")
+    client.work("clerk", "feedback.send", "f1", customer="c1", project=None, correction=False)
+    return client
+
+
+def order(client: Client, **changes: str) -> dict[str, object]:
+    result: dict[str, object] = client.office.ok("boss", "erasure.order", **(C1 | {"reason": "withdrawn"} | changes))
+    return result
+
+
+def test_what_says_something_about_the_person_is_erased_with_the_customer(client: Client) -> None:
+    busy(client)
+    assert list(erased_together(client.office.view(), "customers", "c1")) == TOGETHER
+    assert order(client)["records"] == 6
+    for number, (table, record) in enumerate(TOGETHER, 1):
+        row = client.office.row(table, record)
+        assert (row["fields"], row["erased"]["reason"]) == ({}, "withdrawn")
+        assert row.get("status", row.get("state")) == "erased"
+        erasure = client.office.row("erasures", f"{table}.{record}")
+        assert (erasure["number"], len(erasure["waiting"])) == (number, 6)
+    for table, record in (("customers", "c2"), ("projects", "p1"), ("participations", "t2"), ("organisations", "o1")):
+        assert client.office.row(table, record)["fields"] != {}
+
+
+def test_what_was_erased_names_ids_and_facts_as_before(client: Client) -> None:
+    order(client)
+    relation, part = client.office.row("relations", "l2"), client.office.row("participations", "t1")
+    assert (relation["from"], relation["to"], relation["kind"], relation["weight"]) == ("c3", "c1", "reports_to", 60)
+    assert (part["project"], part["customer"], part["right"]) == ("p1", "c1", "decides")
+
+
+def test_an_erasure_leaves_nothing_in_the_way_of_others(client: Client) -> None:
+    busy(client)
+    order(client)
+    view = client.office.view()
+    assert ties_of(view, "customers", "c3")["relations"] == {}
+    assert not view.has("superiors", "c3")
+    client.place("c3", "o2")  # moves, though it reported to the erased customer
+    client.relation("l9", "c3", "reports_to", "c4")
+    version = client.office.row("projects", "p1")["version"]
+    client.office.ok("boss", "projects.close", project="p1", version=version)  # the demand is not open any more
+
+
+def test_members_of_a_project_are_listed_with_an_erased_participation_among_them(client: Client) -> None:
+    order(client)
+    args = {"of": "projects", "record": "p1", "table": "participations", "as_of": None, "after": 0, "limit": 10}
+    listed = client.office.ok("boss", "access.members", **args, fields=["*"], purpose="check")["records"]
+    assert [(record["record"], record["fields"] == {}) for record in listed] == [("t1", True), ("t2", False)]
+
+
+def test_a_hold_on_what_would_go_along_stops_the_erasure_of_the_customer(client: Client) -> None:
+    busy(client)
+    client.office.ok("boss", "erasure.hold", table="demands", record="m1", reason="lawsuit")
+    assert client.office.code("boss", "erasure.order", **C1, reason="withdrawn") == "erasure.held"
+    client.office.ok("boss", "erasure.release", table="demands", record="m1", reason="settled")
+    order(client)
+
+
+def test_what_was_erased_by_itself_is_not_erased_again(client: Client) -> None:
+    assert order(client, table="relations", record="l1")["records"] == 1
+    assert client.office.row("customers", "c2")["fields"] != {}
+    assert order(client)["records"] == 3
+
+
+def test_a_change_of_what_goes_along_begins_the_customers_retention_period_anew() -> None:
+    client = busy(stocked_client(Office(policy={"retention": {"customers": 30 * DAY_MS}})))
+    office = client.office
+    office.time_ms += 20 * DAY_MS
+    office.ok("li", "demands.update", demand="m1", version=1, state="accepted", fields={})
+    office.time_ms += 20 * DAY_MS
+    assert not is_due(office.view(), "customers", "c1", office.time_ms)
+    assert is_due(office.view(), "customers", "c2", office.time_ms)
+    office.time_ms += 10 * DAY_MS
+    assert is_due(office.view(), "customers", "c1", office.time_ms)
+    office.ok("boss", "erasure.hold", table="demands", record="m1", reason="lawsuit")
+    assert not is_due(office.view(), "customers", "c1", office.time_ms)
