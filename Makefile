@@ -6,7 +6,7 @@ SOURCES := chain consensus contracts node cli tests tools
 SEEDS ?= 1000
 FROM ?= 1
 
-.PHONY: help install demo test check format lint types fast simulate vectors errors clean
+.PHONY: help install demo test check format lint types fast simulate bench profile vectors errors clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,12 @@ fast: install
 
 simulate: install ## SEEDS=1000 FROM=1: the simulator over many seeds
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+bench: install ## QUICK=1 for a look under two minutes: throughput, latency, audit, sizes beside the machine's bound
+	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
+
+profile: install ## microseconds per transaction and node, by part
+	@$(BIN)/python -m tools.bench.profile
 
 errors: install ## docs/errors.md, made from the code
 	@$(BIN)/python -m tools.make_errors

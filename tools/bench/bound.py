@@ -1,0 +1,35 @@
+"""The bound: every node verifies every client signature once, so nothing can commit more than c / (n * t_verify).
+
+It is measured by verifying on all cores at once for a stretch of wall clock, so that what else the machine does weighs
+on the bound as it weighs on the nodes. `chain.crypto.verify` is the strict check that the nodes make.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+
+from chain.crypto import SigningKey, verify
+
+MESSAGE_BYTES = 350
+"""About what the body of an update of two fields takes."""
+
+
+def verifies_per_second(seconds: float) -> float:
+    """Strict verifications a second of wall clock, by all cores together."""
+    cores = os.cpu_count() or 1
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        pool.map(_verify_for, [0.01] * cores, chunksize=1)  # the processes are up
+        return float(sum(pool.map(_verify_for, [seconds] * cores, chunksize=1)))
+
+
+def _verify_for(seconds: float) -> float:
+    key, chain_id, payload = SigningKey(bytes(range(32))), bytes(32), bytes(MESSAGE_BYTES)
+    signature = key.sign("transaction", chain_id, payload)
+    count, begin = 0, time.monotonic()
+    while (passed := time.monotonic() - begin) < seconds:
+        for _ in range(20):
+            verify(key.public, "transaction", chain_id, payload, signature)
+        count += 20
+    return count / passed

@@ -1,0 +1,116 @@
+"""Where a node's processor time goes: clocks around named functions, each counting what is not inside another clock.
+
+Time is the thread's own processor time, so waiting costs nothing and threads don't count each other. A coroutine is
+timed step by step. An absorbing part keeps what runs inside it: a dry run counts as planning, not as execution. The
+clocks themselves cost about 0.7 us per call, which is in the figures; sampling would be cheaper and couldn't tell a dry
+run from the real one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any
+
+_local = threading.local()
+_lock = threading.Lock()
+_totals: list[Counter[str]] = []
+_calls: list[Counter[str]] = []
+
+
+class _Thread:
+    """One thread's open clocks: [part, is_absorbing, ns when it last began to count]."""
+
+    def __init__(self) -> None:
+        self.ns: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.open: list[list[Any]] = []
+        with _lock:
+            _totals.append(self.ns)
+            _calls.append(self.calls)
+
+    def enter(self, part: str, is_absorbing: bool) -> None:
+        now = time.thread_time_ns()
+        if self.open:
+            outer = self.open[-1]
+            self.ns[outer[0]] += now - outer[2]
+            if outer[1]:
+                part, is_absorbing = outer[0], True
+        self.open.append([part, is_absorbing, now])
+
+    def leave(self) -> None:
+        now = time.thread_time_ns()
+        part, _, since = self.open.pop()
+        self.ns[part] += now - since
+        if self.open:
+            self.open[-1][2] = now
+
+
+def _thread() -> _Thread:
+    if not hasattr(_local, "clocks"):
+        _local.clocks = _Thread()
+    clocks: _Thread = _local.clocks
+    return clocks
+
+
+class _Steps:
+    """Drives a coroutine, with the clock running only while it runs."""
+
+    def __init__(self, part: str, is_absorbing: bool, inner: Awaitable[Any]) -> None:
+        self._part, self._is_absorbing, self._inner = part, is_absorbing, inner
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner, thread = self._inner.__await__(), _thread()
+        step: Callable[[], Any] = lambda: next(inner)  # noqa: E731
+        while True:
+            thread.enter(self._part, self._is_absorbing)
+            try:
+                waited = step()
+            except StopIteration as end:
+                return end.value
+            finally:
+                thread.leave()
+            try:
+                sent = yield waited
+                step = lambda value=sent: inner.send(value)  # type: ignore[attr-defined]  # noqa: E731
+            except BaseException as error:
+                step = lambda raised=error: inner.throw(raised)  # type: ignore[attr-defined]  # noqa: E731
+
+
+def timed(owner: Any, name: str, part: str, *, is_absorbing: bool = False) -> None:
+    """Puts a clock around `owner.name`, a function, method or coroutine function."""
+    raw = owner.__dict__[name] if isinstance(owner, type) else getattr(owner, name)
+    function = raw.__func__ if isinstance(raw, classmethod) else raw
+
+    if iscoroutinefunction(function):
+
+        @wraps(function)
+        async def clocked(*args: Any, **named: Any) -> Any:
+            _thread().calls[part] += 1
+            return await _Steps(part, is_absorbing, function(*args, **named))
+
+    else:
+
+        @wraps(function)
+        def clocked(*args: Any, **named: Any) -> Any:
+            thread = _thread()
+            thread.calls[part] += 1
+            thread.enter(part, is_absorbing)
+            try:
+                return function(*args, **named)
+            finally:
+                thread.leave()
+
+    setattr(owner, name, classmethod(clocked) if isinstance(raw, classmethod) else clocked)
+
+
+def reading() -> dict[str, Any]:
+    """ns and calls by part of all threads so far, and the process's whole processor time."""
+    with _lock:
+        ns: Counter[str] = sum(map(Counter, _totals), Counter())
+        calls: Counter[str] = sum(map(Counter, _calls), Counter())
+    return {"ns": dict(ns), "calls": dict(calls), "process_ns": time.process_time_ns()}
