@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SOURCES := chain consensus contracts node cli tests tools
 SEEDS ?= 1000
 FROM ?= 1
+N ?=
+STATES ?= 1000000
 
 .PHONY: help install demo test check format lint types fast simulate bench profile vectors errors clean
 
@@ -43,8 +45,14 @@ types: install
 fast: install
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
-simulate: install ## SEEDS=1000 FROM=1: the simulator over many seeds
-	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+simulate: install ## SEEDS=1000 FROM=1 N=: the simulator over many seeds, on every core; N members if given
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(N),--n $(N))
+
+explore: install ## STATES=1000000: every order of events in a network of four, breadth first
+	@$(BIN)/python -m tests.exploration --states $(STATES)
+
+mutants: install ## puts every known bug in on purpose and lists those that no test finds
+	@$(BIN)/python -m tests.mutants
 
 bench: install ## QUICK=1 for a look under two minutes: throughput, latency, audit, sizes beside the machine's bound
 	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))

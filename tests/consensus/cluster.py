@@ -51,7 +51,7 @@ class Bench:
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster, self.name = cluster, name
-        self.signer = CheapSigner(keys_of(9)[name])
+        self.signer = CheapSigner(keys_of(10)[name])
         self.records: list[bytes] = []
         self.blocks: list[tuple[bytes, bytes, Certificate]] = []
         self.effects: list[Effect] = []
@@ -160,7 +160,7 @@ class Cluster:
     def __init__(self, n: int = 4) -> None:
         self.validators: ValidatorSet = validators_of(n)
         self.names = self.validators.departments
-        self.check = CheapVerifier(keys_of(9))
+        self.check = CheapVerifier(keys_of(10))
         self.now_ms = 0
         self.queue: list[tuple[str, str, Message]] = []
         self.invalid_bodies: set[bytes] = set()

@@ -1,0 +1,38 @@
+"""A small part of the search, every time; `make explore STATES=1000000` is the large one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.exploration.__main__ import WHO_LIES
+from tests.exploration.locals import N, clone, first_local, local_key, with_work
+from tests.exploration.search import Search
+
+STATES = 1_500
+DIVES = 40
+
+
+@pytest.mark.parametrize("who", WHO_LIES)
+def test_no_order_of_events_decides_two_blocks_or_leaves_anybody_stuck_b18(who: str) -> None:
+    search = Search(WHO_LIES[who])
+    search.dive(DIVES)
+    result = search.run(STATES)
+    assert result.states >= STATES
+    assert len(result.decided_views) >= 2
+
+
+def test_a_copy_of_a_replica_is_equal_and_independent() -> None:
+    for who in range(N):
+        local, _ = with_work(first_local(who), who)
+        other = clone(local.replica)
+        assert local_key(local) == local_key(type(local)(other))
+        other._state.at.log.view_changes["x"] = None  # type: ignore[assignment]
+        other._state.at.bodies[b"x"] = b""
+        other._state.timers.clear()
+        other._state.future.claim("x", 9)
+        assert local_key(local) == local_key(with_work(first_local(who), who)[0])
+
+
+def test_the_search_finds_the_same_states_each_time() -> None:
+    one, other = Search(0).run(400), Search(0).run(400)
+    assert (one.states, one.locals_count, one.steps) == (other.states, other.locals_count, other.steps)
