@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from chain.state import View
 from chain.transaction import Call, sign_transaction
+from cli.erasing import standing_of
 from tests.cli.conftest import Kehu
 from tests.cli.office import Office, Trouble
 
@@ -85,6 +87,17 @@ def test_an_erased_customer_is_refused_by_name_to_every_command(kehu: Kehu, cust
         assert problem["code"] in ("record.erased", "permission.denied"), command
     args = ("customer", "erase", customer, "--reason", "again")
     assert kehu.problem(*args, as_="admin", exit=1)["code"] == "record.erased"
+
+
+def test_departments_that_are_late_are_named_as_overdue(kehu: Kehu, customer: str, office: Office) -> None:
+    erase(kehu, customer)
+    confirm(office, customer, "sales")
+    row = View(office.chain.ledger.state.get).get("erasures", f"customers.{customer}")
+    assert row is not None
+    assert standing_of(row)["state"] == "waiting"
+    late = standing_of(row | {"due_ms": row["time_ms"] - 1})
+    assert (late["state"], late["overdue"]) == ("overdue", ["administration", "finance", "technical"])
+    assert kehu.json("customer", "erasures", "--overdue", as_="admin")["erasures"] == []
 
 
 def test_only_the_administration_erases(kehu: Kehu, customer: str) -> None:
