@@ -19,9 +19,12 @@ from contracts.base import AFTER, FIELDS, HEIGHT, LIMIT, PURPOSE, RECORD, TABLE,
 from contracts.membership import MEMBERS, count_entries, entry
 from contracts.permissions import Case, Resource, may
 from contracts.records import Record, chosen_fields, load_record
-from contracts.subjects import Subject, require_person
+from contracts.subjects import Subject, require_person, require_person_or_customer
 from contracts.versions import record_at, require_past, require_record_at
 from contracts.work_errors import ACCESS_NO_MEMBERS
+
+FOR_CUSTOMERS: Final = (("projects", "progress"), ("projects", "progress_answers"))
+"""What customers may ask for too, of their own projects."""
 
 
 def members(context: CallContext, view: View, args: Args) -> codec.Value:
@@ -51,7 +54,9 @@ def members(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def _asked(context: CallContext, view: View, args: Args) -> tuple[Subject, str, str, str, int | None]:
-    sender, of, owner, table = require_person(context, view), args["of"], args["record"], args["table"]
+    of, owner, table = args["of"], args["record"], args["table"]
+    is_for_customers = (of, table) in FOR_CUSTOMERS
+    sender = (require_person_or_customer if is_for_customers else require_person)(context, view)
     if table not in MEMBERS.get(of, ()):
         raise KehuError(ACCESS_NO_MEMBERS, of=of, table=table, expected=", ".join(MEMBERS.get(of, ())))
     load_record(view, of, owner)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import secrets
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +15,10 @@ from cli.options import Purpose
 from cli.output import Answer, Screen, time_text
 from cli.run import Run
 
-app = group("For customers: your own record, and who has read it.")
+if TYPE_CHECKING:
+    from cli.own_projects import OwnProject
+
+app = group("For customers: your own record and projects, who has read your data, and feedback.")
 
 
 @command(
@@ -88,3 +94,79 @@ def _show_accesses(screen: Screen, data: dict[str, Any]) -> None:
     screen.table(("when", "who", "what", "purpose", "fields read", "refused"), rows)
     if data["next"] is not None:
         screen.line(f"More: --after {data['next']}")
+
+
+@command(
+    app,
+    "projects",
+    needs=Needs.KEY,
+    example="kehu own projects --as c-1f…",
+    json_keys=("customer", "projects", "transaction", "height"),
+    exits=SIGNED,
+)
+async def projects(run: Run, purpose: Purpose = "own") -> Answer:
+    """Show the projects you take part in and their progress, as far as the administration has granted it."""
+    from cli.own_projects import read_own_projects
+
+    async with run.client() as client:
+        committed, found = await read_own_projects(client, purpose)
+    data = {
+        "customer": run.key_file.name,
+        "projects": [project.to_json() for project in found],
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+    return Answer(data, lambda screen: _show_projects(screen, found))
+
+
+def _show_projects(screen: Screen, found: Sequence[OwnProject]) -> None:
+    from cli.shown import cell
+
+    for project in found:
+        name = project.record.fields.get("name")
+        title = f"{project.record.record} {cell(name) if name else ''}: {project.record.facts.get('stage')}"
+        rows = [
+            (time_text(step.facts["registered"]["time_ms"]), step.facts["stage"], cell(step.fields["text"]))
+            for step in project.progress
+        ]
+        screen.table(("when", "department", "progress"), rows, title=title)
+    if not found:
+        screen.line("No project of yours is open to you yet.")
+
+
+@command(
+    app,
+    "feedback",
+    needs=Needs.KEY,
+    example="kehu own feedback - --correction --as c-1f…",
+    json_keys=("customer", "feedback", "project", "state", "transaction", "height"),
+    exits=SIGNED,
+)
+async def feedback(
+    run: Run,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What you want to say; - reads it from stdin.")],
+    project: Annotated[
+        str | None, typer.Option("--project", metavar="PROJECT", help="Which project it is about.")
+    ] = None,
+    is_correction: Annotated[bool, typer.Option("--correction", help="Something recorded of you is wrong.")] = False,
+) -> Answer:
+    """Send feedback, or ask for a correction; the administration resolves it. The text goes to no other department
+    than those that may read feedback, and not on the chain."""
+    from chain.transaction import Call
+    from cli.records import seal_fields
+
+    customer, id_ = run.key_file.name, f"f-{secrets.token_hex(8)}"
+    said = {"text": sys.stdin.read().strip() if text == "-" else text}
+    async with run.client() as client:
+        digests, values = seal_fields(client.genesis.chain_id, "feedback", id_, said)
+        about = {"feedback": id_, "customer": customer, "project": project, "correction": is_correction}
+        committed = await client.execute([Call("feedback.send", {**about, "fields": digests})], values)
+    data = {
+        "customer": customer,
+        "feedback": id_,
+        "project": project,
+        "state": committed.result()["state"],
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+    return Answer(data, lambda screen: screen.facts(data.items()))

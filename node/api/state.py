@@ -16,8 +16,9 @@ from chain import light
 from chain.errors import KehuError, define
 from chain.state import View, decode_value, state_key
 from contracts.own import is_own_entry
+from contracts.permissions import Resource, may
 from contracts.records import RECORD_TABLES, SEQUENCES
-from contracts.subjects import CUSTOMER
+from contracts.subjects import CUSTOMER, subject_of_person
 from node.api.context import answer, context_of
 from node.api.facade import NodeFacade
 from node.api.models import ListAnswer, ListItem, StateAnswer
@@ -92,8 +93,12 @@ async def show_value(request: web.Request) -> web.Response:
 
 
 def _require_shown_to(person: Person, node: NodeFacade, table: str, key: str) -> None:
-    """Customers are shown their own entries. Errors: auth.not_own."""
-    if person.role == CUSTOMER and not is_own_entry(View(node.ledger.state.get), person.id, table, key):
+    """Customers are shown the entries about them, and records of their own that they may read. Errors: auth.not_own."""
+    if person.role != CUSTOMER or is_own_entry(person.id, table, key):
+        return
+    view = View(node.ledger.state.get)
+    subject = subject_of_person(view, person.id)
+    if not may(view, subject, "read", Resource(table, key), node.now_ms()).allowed:
         raise KehuError(AUTH_NOT_OWN, table=table, key=key)
 
 

@@ -1,0 +1,97 @@
+"""Customers and their projects: progress once it is granted, of the projects they take part in, and feedback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contracts.client import Client
+from tests.contracts.office import Office
+from tests.contracts.test_invitations import invitation, redeem
+
+PURPOSE = {"purpose": "own"}
+
+
+@pytest.fixture
+def client(office: Office) -> Client:
+    """c1 takes part in p1 and has a key; p2 is a project of the same client without c1."""
+    made = Client(office)
+    made.organisation("o1")
+    made.customer("c1")
+    made.customer("c2")
+    made.project("p1")
+    made.project("p2")
+    made.participate("d1", "c1")
+    made.participate("d2", "c2", "p2")
+    office.ok("boss", "customers.invite", **invitation(office))
+    assert redeem(office) == "ok"
+    return made
+
+
+def grant(client: Client, name: str, table: str, record: str = "*") -> None:
+    client.office.grant(name, "person:c1", table=table, record=record)
+
+
+def members(table: str = "progress", **changes: Any) -> dict[str, Any]:
+    asked = {"of": "projects", "record": "p1", "table": table, "as_of": None, "after": 0, "limit": 9, "fields": ["*"]}
+    return {**asked, **PURPOSE, **changes}
+
+
+def test_a_customer_sees_own_projects_once_they_are_granted_and_no_others(client: Client) -> None:
+    office = client.office
+    assert office.ok("zhang", "access.own_projects", **PURPOSE)["projects"] == []
+    grant(client, "g1", "projects")
+    assert office.ok("zhang", "access.own_projects", **PURPOSE)["projects"] == ["p1"]
+    read = {"table": "projects", "fields": ["*"], **PURPOSE}
+    assert office.ok("zhang", "access.read", record="p1", **read)["fields"]["name"]["allowed"]
+    assert not office.ok("zhang", "access.read", record="p2", **read)["fields"]["name"]["allowed"]
+    assert office.row("accesses", "projects.p1.1")["action"] == "own"
+
+
+def test_progress_of_own_projects_is_shown_once_it_is_granted(client: Client) -> None:
+    office = client.office
+    client.hand_over("li", "h1", "finance")
+    client.work("qian", "progress.record", "e1", project="p1")
+    assert office.ok("zhang", "access.members", **members())["allowed"] is False
+    grant(client, "g1", "projects")
+    (row,) = office.ok("zhang", "access.members", **members())["records"]
+    assert (row["facts"]["stage"], row["fields"]["text"]["allowed"]) == ("finance", False)
+    grant(client, "g2", "progress")
+    (row,) = office.ok("zhang", "access.members", **members())["records"]
+    assert row["fields"]["text"]["because"] == "grant:g2"
+    assert office.ok("zhang", "access.members", **members(record="p2"))["allowed"] is False
+
+
+def test_leaving_a_project_ends_it(client: Client) -> None:
+    office = client.office
+    grant(client, "g1", "projects")
+    office.ok("li", "participations.close", participation="d1", version=1)
+    assert office.ok("zhang", "access.own_projects", **PURPOSE)["projects"] == []
+
+
+@pytest.mark.parametrize("table", ["participations", "payments", "demands", "handovers", "feedback"])
+def test_what_departments_think_of_a_project_is_not_for_customers(client: Client, table: str) -> None:
+    grant(client, "g1", "projects")
+    grant(client, "g2", table)
+    assert client.office.code("zhang", "access.members", **members(table)) == "permission.customer"
+    if table in ("participations",):
+        assert not client.office.may("c1", "read", "d1", None, table=table).allowed
+
+
+def test_a_customer_sends_feedback_and_reads_how_it_was_resolved_once_granted(client: Client) -> None:
+    office = client.office
+    client.work("zhang", "feedback.send", "f1", customer="c1", project="p1", correction=True)
+    assert office.row("feedback", "f1")["own"] is True
+    foreign = client.work_args("feedback.send", "f2", customer="c2", project=None, correction=False)
+    assert office.code("zhang", "feedback.send", **foreign) == "feedback.author"
+    resolution = client.digests("feedback", "f1", resolution="已更正")
+    office.ok("boss", "feedback.resolve", feedback="f1", version=1, outcome="resolved", fields=resolution)
+    read = {"table": "feedback", "record": "f1", "fields": ["resolution"], **PURPOSE}
+    assert not office.ok("zhang", "access.read", **read)["fields"]["resolution"]["allowed"]
+    grant(client, "g1", "feedback")
+    assert office.ok("zhang", "access.read", **read)["fields"]["resolution"]["allowed"]
+
+
+def test_colleagues_have_no_own_projects(client: Client) -> None:
+    assert client.office.code("li", "access.own_projects", **PURPOSE) == "keys.wrong_kind"
