@@ -23,7 +23,8 @@ async def test_a_whole_vault_lacks_nothing_and_counts_by_table(tmp_path: Path) -
     async with network(tmp_path) as net:
         await net.submit(net.registration())
         await net.holds("sales", "name", "phone", "position")
-        await until(lambda: not net.nodes["sales"].exchange.refill.is_walking)
+        refill = net.nodes["sales"].exchange.refill
+        await until(lambda: not (refill.is_walking or refill.missing.items() or refill.surplus.items()))
         said = await net.nodes["sales"].exchange.report(None, 10)
         counts = {"customers": {"live": 3, "missing": 0, "surplus": 0}}
         head = {"department": "sales", "height": len(net.chain), "is_complete": True, "tables": counts}
