@@ -31,6 +31,8 @@ from contracts.reach import Hands, is_in_hands, ties
 from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject
 
 ALLOWED: Final = "ok"
+_TIES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE)
+"""Scopes that ask at most to whom a record is assigned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,13 @@ class Ground:
 @dataclass(frozen=True, slots=True)
 class Horizon:
     """What a subject can have a say over at all. `is_open`: any record; otherwise only records that are assigned to
-    one of the subjects `assigned`, or on which one of `granted` has a grant."""
+    one of the subjects `assigned`, or on which one of `granted` has a grant, and if `hands` is a department, those
+    that are reached through projects in its hands, or through projects or customers assigned to one of `assigned`."""
 
     is_open: bool
     assigned: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
+    hands: str | None = None
 
 
 def may(view: View, subject: Subject, action: str, resource: Resource, time_ms: int) -> Decision:
@@ -150,15 +154,21 @@ class Case:
             found = [*general, *self._grant_misses(terms), *_field_misses(terms, field)]
             yield Ground(grant_name(grant_id), terms, tuple(found))
 
+    @property
+    def goes_by_ties(self) -> bool:
+        """Whether nothing else about a record counts for this subject than assignments and grants on it."""
+        return self._customer is None and all(rule["scope"] in _TIES for rule, _ in self._my_rules)
+
     def horizon(self) -> Horizon:
         """A superset of the records for which `decide` allows some field: for whoever looks for them."""
         if self._refusal is not None:
             return Horizon(is_open=False)
         scopes = {rule["scope"] for rule in self._rules}
-        if self._general_grants or scopes - {ASSIGNED, DEPARTMENT_SCOPE}:
+        if self._general_grants or ALL in scopes:
             return Horizon(is_open=True)
         mine, both = (self._person,), (self._person, self._department)
-        return Horizon(False, (both if DEPARTMENT_SCOPE in scopes else mine) if scopes else (), both)
+        hands = self._department.partition(":")[2] if PROJECT in scopes else None
+        return Horizon(False, (both if scopes - {ASSIGNED} else mine) if scopes else (), both, hands)
 
     def decide_fields(self, record: str | None, fields: Sequence[str]) -> dict[str, Decision]:
         return {field: self.decide(record, field) for field in fields}

@@ -24,7 +24,9 @@ from node.vault_values import FieldId, VaultValue
 
 WINDOW_MS: Final = 10 * 60_000
 """How long after its block a read may still be answered."""
-_CALLS: Final = frozenset({"access.read", "access.list", "access.members", "access.contact"})
+_FOUND: Final = "access.found"
+"""A node's answer to somebody's search: the one call whose values go to another key than the one that signed it."""
+_CALLS: Final = frozenset({"access.read", "access.list", "access.members", "access.contact", _FOUND})
 
 ACCESS_NOT_YOURS = define(
     "access.not_yours",
@@ -38,7 +40,8 @@ ACCESS_NOT_COMMITTED = define(
 )
 ACCESS_NOT_A_READ = define(
     "access.not_a_read",
-    "the transaction has no call that may release values (access.read, access.list, access.members, access.contact)",
+    "the transaction has no call that may release values (access.read, access.list, access.members, access.contact, "
+    "access.found)",
     "ask for the values of a read",
 )
 ACCESS_TOO_OLD = define(
@@ -65,7 +68,7 @@ def disclose(
     Errors: access.not_yours, access.not_committed, access.not_a_read, access.too_old, vault.missing (with the
     departments that may hold it), vault.superseded, record.erased. Reads the disk.
     """
-    if key != transaction.key:
+    if key not in _readers(transaction, receipt):
         raise KehuError(ACCESS_NOT_YOURS, transaction=transaction.id, key=key)
     if receipt is None or not receipt.is_ok:
         code = None if receipt is None else receipt.code
@@ -74,7 +77,7 @@ def disclose(
         raise KehuError(ACCESS_NOT_A_READ, transaction=transaction.id, calls=len(transaction.calls))
     if now_ms - block_time_ms > window_ms:
         raise KehuError(ACCESS_TOO_OLD, transaction=transaction.id, age_ms=now_ms - block_time_ms, limit_ms=window_ms)
-    wanted = allowed_values(transaction, receipt)
+    wanted = allowed_values(transaction, receipt, key)
     # The chain may be a moment ahead of the vault: what is erased there is not shown though it is still here.
     left = [(name, digest) for name, digest in wanted if not is_erased(view, name.table, name.record)]
     found = [vault.get(name.table, name.record, name.field, digest) for name, digest in left]
@@ -84,18 +87,31 @@ def disclose(
     return shown
 
 
-def allowed_values(transaction: Transaction, receipt: Receipt) -> list[Wanted]:
-    """The fields and digests that a committed transaction's access calls were allowed, each once."""
+def _readers(transaction: Transaction, receipt: Receipt | None) -> set[bytes]:
+    """The keys that may ask for the values behind a transaction."""
+    if receipt is None or not receipt.is_ok:
+        return {transaction.key}
+    reading = [one for one in zip(transaction.calls, receipt.results, strict=True) if one[0].name in _CALLS]
+    return {_reader(transaction, call.name, result) for call, result in reading} or {transaction.key}
+
+
+def _reader(transaction: Transaction, call: str, result: dict[str, Any]) -> bytes:
+    return bytes.fromhex(result["key"]) if call == _FOUND else transaction.key
+
+
+def allowed_values(transaction: Transaction, receipt: Receipt, key: bytes | None = None) -> list[Wanted]:
+    """The fields and digests that a committed transaction's access calls were allowed, each once; of those whose
+    values go to `key`, if it is given."""
     found: dict[Wanted, None] = {}
     for call, result in zip(transaction.calls, receipt.results, strict=True):
-        if call.name in _CALLS:
+        if call.name in _CALLS and key in (None, _reader(transaction, call.name, result)):
             found.update(dict.fromkeys(_allowed_in(call.name, result)))
     return list(found)
 
 
 def _allowed_in(call: str, result: dict[str, Any]) -> Iterator[Wanted]:
     """Results are the contracts' own (contracts.access, contracts.contact) and certified, so their shape is known."""
-    if call in ("access.list", "access.members"):
+    if call in ("access.list", "access.members", _FOUND):
         for record in result["records"]:
             yield from _allowed_fields(record["table"], record["record"], record["fields"])
     elif call == "access.contact":

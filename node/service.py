@@ -45,6 +45,10 @@ from node.phone import PhoneAnswer
 from node.phone_book import PhoneBook
 from node.phone_due import DuePage
 from node.phone_office import PhoneOffice
+from node.preview import Preview, preview_calls
+from node.search.desk import Found, SearchDesk
+from node.search.index import RecordIndex
+from node.search.query import Query
 from node.transport import Identity
 from node.upkeep import Upkeep
 from node.vault_duty import digests_of
@@ -110,6 +114,9 @@ class Node:
         self._driving: asyncio.Task[None] | None = None
         self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
         self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
+        self._index = RecordIndex(self.ledger, opened.vault)
+        opened.vault.on_change = self._index.touch
+        self._search_desk = SearchDesk(self.ledger, self._index, self._commit_own, wall_ms)
         self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._agreement.listeners.append(self._appended.put)
@@ -150,7 +157,13 @@ class Node:
             await self.peers.start(*split_address(address))
         self._driver.post(Started())
         self._driving = self._upkeep.spawn(self._driver.run())
-        for work in (self._batcher.run(), self._inbox.run(), self._follow_blocks(), self._exchange.run()):
+        for work in (
+            self._batcher.run(),
+            self._inbox.run(),
+            self._follow_blocks(),
+            self._exchange.run(),
+            self._index.run(),
+        ):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
         if self._phones.sweeper is not None:
@@ -206,6 +219,7 @@ class Node:
         while True:
             executed = await self._appended.get()
             await self._exchange.on_block(executed)
+            self._index.on_block(executed)
             self._book.on_block(executed)
             self._waiting.block_appended(executed)
 
@@ -281,14 +295,20 @@ class Node:
             raise KehuError(ACCESS_NOT_COMMITTED, transaction=transaction_id)
         block = self.blocks.block(found.height)
         _, transaction = block.transactions()[found.index]
-        if transaction.key == key and found.receipt.is_ok:
-            await self._exchange.obtain(allowed_values(transaction, found.receipt))
+        if found.receipt.is_ok:
+            await self._exchange.obtain(allowed_values(transaction, found.receipt, key))
         return await asyncio.to_thread(
             disclose, self._opened.vault, self.view(), transaction, found.receipt, block.header.time_ms, key, wall_ms()
         )
 
     async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
         return await self._exchange.report(after, limit)
+
+    async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Found:
+        return await self._search_desk.answer(key, person, number, salt, query)
+
+    async def preview(self, key: bytes, calls: Sequence[Call]) -> Preview:
+        return await preview_calls(self.ledger, self._index, key, self.department, calls, wall_ms())
 
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes

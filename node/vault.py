@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -96,6 +96,8 @@ class Vault:
         self._staged = self._load_staged()
         self._live = Counter(_table_of(key[2:]) for key, _ in data.scan(b"v/"))
         self._erased = ErasedRecords(data)
+        self.on_change: Callable[[set[RecordId]], None] = _ignore
+        """Told of records whose live values came or went, from whatever thread changed them."""
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
         self._finish_erasures(self._erased.unfinished)
@@ -183,6 +185,7 @@ class Vault:
             added = self._count_new(puts)
             self._unstage(transaction_ids, puts)
             self._live.update(added)
+        self.on_change({record_of(key[2:]) for key in puts})
 
     def discard(self, *transaction_ids: bytes) -> None:
         """The transactions will not commit: their staged values are destroyed. Live values stay."""
@@ -262,6 +265,7 @@ class Vault:
                 added = self._count_new(puts)
                 self._data.write(puts)
                 self._live.update(added)
+        self.on_change({record_of(key[2:]) for key in puts})
 
     def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> None:
         """Destroys the live values of each (table, record) except those with the given {field: digest}."""
@@ -281,6 +285,7 @@ class Vault:
                 self._data.write({}, gone)
                 self._live.subtract(_table_of(key[2:]) for key in gone)
                 self._note_destroyed(gone, {record_of(key[2:]) for key in gone})
+        self.on_change({record_of(key[2:]) for key in gone})
 
     # Destruction
 
@@ -291,6 +296,7 @@ class Vault:
             new = sorted(one for one in set(records) if one not in self._erased)
             self._erased.begin({one: len(self._places_of(one)) for one in new})
             self._finish_erasures(new)
+        self.on_change(set(new))
 
     def erased(self) -> dict[RecordId, int]:
         """The erased records, and how many sealed values were destroyed with each."""
@@ -381,6 +387,10 @@ class Vault:
 
 def _table_of(place: bytes) -> str:
     return place.partition(b"/")[0].decode()
+
+
+def _ignore(_records: set[RecordId]) -> None:
+    """Nobody wants to know."""
 
 
 def _records(values: Iterable[VaultValue]) -> list[RecordId]:

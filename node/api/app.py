@@ -11,7 +11,19 @@ from aiohttp import hdrs, web
 
 from chain.errors import InvariantError, KehuError
 from contracts.subjects import CUSTOMER
-from node.api import duplicates, events, export, phone, state, status, transactions, values, vault
+from node.api import (
+    duplicates,
+    events,
+    export,
+    phone,
+    preview,
+    search,
+    state,
+    status,
+    transactions,
+    values,
+    vault,
+)
 from node.api.authentication import Authenticator, Clock
 from node.api.context import CONTEXT, Context, allow, context_of
 from node.api.facade import NodeFacade
@@ -40,6 +52,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *status.ROUTES,
     *transactions.ROUTES,
     *values.ROUTES,
+    *search.ROUTES,
+    *preview.ROUTES,
     *duplicates.ROUTES,
     *phone.ROUTES,
     *vault.ROUTES,

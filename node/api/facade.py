@@ -15,7 +15,11 @@ from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.receipt import Receipt
+from chain.transaction import Call
 from node.phone_due import DuePage
+from node.preview import Preview
+from node.search.desk import Found
+from node.search.query import Query
 from node.vault_values import VaultValue
 
 
@@ -103,6 +107,14 @@ class NodeFacade(Protocol):
         """The values that a committed access call of `key` was allowed to see; refuses every other key."""
         ...
 
+    async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Found:
+        """Answers a search that `key` has put on the record: what was found stands in a transaction of this node's."""
+        ...
+
+    async def preview(self, key: bytes, calls: Sequence[Call]) -> Preview:
+        """What these changes of permissions by `key` would change, for whom. Nothing is done."""
+        ...
+
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
     ) -> PhoneAnswer:
@@ -116,12 +128,12 @@ class NodeFacade(Protocol):
         """
         ...
 
-    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
-        """What the department's vault holds and lacks (node.vault_report). JSON values, no personal ones."""
-        ...
-
     async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
         """Customers whose numbers are due and that the person behind `key` may have checked, by sequence number."""
+        ...
+
+    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
+        """What the department's vault holds and lacks (node.vault_report). JSON values, no personal ones."""
         ...
 
     async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> Sequence[Sequence[str]]:

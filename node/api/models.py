@@ -85,6 +85,81 @@ class ValuesAnswer(Model):
     values: list[ValueBody]
 
 
+class FilterBody(Model):
+    """field: the value of the personal field `name` begins with `text`. fact: the public fact `name` is `text`.
+    assigned: the record is assigned to the subject `text`. stage: it is reached through a project in the hands of the
+    department `text`. Of the latter two `name` is empty."""
+
+    kind: Literal["field", "fact", "assigned", "stage"]
+    name: Annotated[str, Field(max_length=64)]
+    text: Annotated[str, Field(max_length=256)]
+
+
+class SortBody(Model):
+    """id: by the record's id; `name` is empty."""
+
+    kind: Literal["field", "fact", "id"]
+    name: Annotated[str, Field(max_length=64)]
+
+
+class QueryBody(Model):
+    """All filters must fit. `after`: the record after which the page begins."""
+
+    where: Annotated[list[FilterBody], Field(max_length=8)]
+    sort: SortBody
+    descending: bool
+    after: Annotated[str, Field(max_length=64)] | None
+
+
+class SearchBody(Model):
+    """`search`: the number that access.search gave; `salt` and `query`: what its digest was made from."""
+
+    search: Annotated[int, Field(ge=1)]
+    salt: Hex32
+    query: QueryBody
+
+
+class SearchAnswer(Model):
+    """`transaction`: the node's, in which what was found stands; its proof and values are asked for as of a read.
+    `next`: pass it as `after` of the next search; null at the end."""
+
+    transaction: Hex32
+    height: Height
+    next: str | None
+
+
+class CallBody(Model):
+    name: Annotated[str, Field(max_length=64)]
+    args: dict[str, Any]
+
+
+class PreviewBody(Model):
+    """Changes of permissions (permissions.*) that are to be tried out, in order."""
+
+    calls: Annotated[list[CallBody], Field(min_length=1, max_length=16)]
+
+
+class DifferenceBody(Model):
+    """The person would gain or lose the action on the field of so many records."""
+
+    person: str
+    department: str
+    table: str
+    action: str
+    field: str
+    gained: int
+    lost: int
+
+
+class PreviewAnswer(Model):
+    """`people`: how many were looked at; `left_out`: how many more the change may concern."""
+
+    height: Height
+    people: int
+    left_out: int
+    differences: list[DifferenceBody]
+
+
 class AttestBody(Model):
     """A number about to be recorded, with the salts that its record will have. 32 secret random bytes each."""
 

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from chain.errors import InvariantError, KehuError, define
-from contracts.subjects import CUSTOMER, ROLES, WORKING_ROLES
+from contracts.subjects import ADMINISTRATOR, CUSTOMER, ROLES, WORKING_ROLES
 from node.api.authentication import Authenticator
 from node.api.people import PERSON, Person
 from node.api.problems import HTTP_MEDIA_TYPE
@@ -40,13 +40,14 @@ class Policy(Enum):
     """`PUBLIC`: anybody, facts without personal data. `ENVELOPE`: anybody, because each transaction carries its own
     signature and is refused without it. `PERSON`: an active person who works in this department signed the request.
     `READER`: such a person, or a customer, who is served by the administration. `OPERATOR`: such a person who records
-    customers. The value is what openapi.json says."""
+    customers. `ADMINISTRATOR`: one who administers. The value is what openapi.json says."""
 
     PUBLIC = "public"
     ENVELOPE = "signed transactions"
     PERSON = "signed by a person of this department"
     READER = "signed by a person of this department or a customer"
     OPERATOR = "signed by an operator or administrator of this department"
+    ADMINISTRATOR = "signed by an administrator"
 
     @property
     def is_signed(self) -> bool:
@@ -57,6 +58,7 @@ _ROLES: Final[Mapping[Policy, tuple[str, ...]]] = {
     Policy.PERSON: ROLES,
     Policy.READER: (*ROLES, CUSTOMER),
     Policy.OPERATOR: WORKING_ROLES,
+    Policy.ADMINISTRATOR: (ADMINISTRATOR,),
 }
 
 

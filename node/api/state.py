@@ -19,6 +19,7 @@ from contracts.own import is_own_entry
 from contracts.permissions import Resource, may
 from contracts.records import RECORD_TABLES, SEQUENCES
 from contracts.subjects import CUSTOMER, subject_of_person
+from contracts.trails import LOGS
 from node.api.context import answer, context_of
 from node.api.facade import NodeFacade
 from node.api.models import ListAnswer, ListItem, StateAnswer
@@ -64,6 +65,11 @@ STATE_NOT_CERTIFIED = define(
 )
 
 
+STATE_BY_LOG = define(
+    "state.by_log",
+    "who logged in, read or changed what is told to those who may know it, and telling it is on the record",
+    "use `kehu log` (access.log), or the record's history",
+)
 AUTH_NOT_OWN = define(
     "auth.not_own",
     "customers are shown what is their own, and this is not",
@@ -93,8 +99,13 @@ async def show_value(request: web.Request) -> web.Response:
 
 
 def _require_shown_to(person: Person, node: NodeFacade, table: str, key: str) -> None:
-    """Customers are shown the entries about them, and records of their own that they may read. Errors: auth.not_own."""
-    if person.role != CUSTOMER or is_own_entry(person.id, table, key):
+    """Customers are shown the entries about them, and records of their own that they may read. Errors:
+    auth.not_own, state.by_log."""
+    if person.role != CUSTOMER:
+        if table in LOGS:
+            raise KehuError(STATE_BY_LOG, table=table)
+        return
+    if is_own_entry(person.id, table, key):
         return
     view = View(node.ledger.state.get)
     subject = subject_of_person(view, person.id)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
-from chain.errors import KehuError, define
+from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.state import View
 from chain.store import MemoryStore
@@ -35,14 +35,17 @@ from node.carrier.numbers import parse_number
 from node.carrier.platform import PlatformTable
 from node.carrier.simulator import SimulatorConfig, make_simulator, serving
 from node.config import Home
+from node.disclosure import disclose
 from node.duplicates import DuplicateDesk
 from node.keys import load_key
 from node.phone import PhoneAnswer
 from node.phone_due import DuePage, find_due
+from node.preview import preview_calls
+from node.search.desk import SearchDesk
+from node.search.index import RecordIndex
+from node.search.query import Query
 from node.vault_values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
-
-NOT_YOURS = define("office.not_yours", "the access call was made by another key", "read it yourself")
 
 
 @dataclass
@@ -92,6 +95,16 @@ class Chain:
         self.blocks.append(executed, certificate)
         self.ledger.advance(executed, certificate)
         self.waiting.block_appended(executed)
+
+
+class _Values:
+    """The dictionary as the index asks a vault."""
+
+    def __init__(self, values: dict[bytes, VaultValue]) -> None:
+        self._values = values
+
+    def get(self, _table: str, _record: str, _field: str, digest: bytes) -> VaultValue | None:
+        return self._values.get(digest)
 
 
 class OfficeNode:
@@ -157,21 +170,39 @@ class OfficeNode:
         return found if found is not None else "pending" if transaction_id in self._pending else "unknown"
 
     async def disclose(self, transaction_id: bytes, key: bytes) -> list[VaultValue]:
-        location = self.blocks.find(transaction_id)
-        sender = self.blocks.block(location.height).transactions()[location.index][1].key
-        if sender != key:
-            raise KehuError(NOT_YOURS, transaction=transaction_id)
         found = find_committed(self.blocks, transaction_id)
         assert found is not None
-        result = found.receipt.results[0]
-        records = result.get("records", [result])
-        digests = [field["digest"] for record in records for field in record["fields"].values() if field["allowed"]]
-        values = [self._chain.values[digest] for digest in digests]
+        block = self.blocks.block(found.height)
+        _, transaction = block.transactions()[found.index]
+        vault: Any = _Values(self._chain.values)
+        view, time_ms = View(self.ledger.state.get), block.header.time_ms
+        values = disclose(vault, view, transaction, found.receipt, time_ms, key, self.now_ms())
         if self._chain.trouble.is_forgetful:
             return values[1:]
         if self._chain.trouble.is_lying:
             return [replace(value, value=value.value + "?") for value in values]
         return values
+
+    async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Any:
+        desk = SearchDesk(self.ledger, await self._index(), self._commit_own, self.now_ms)
+        return await desk.answer(key, person, number, salt, query)
+
+    async def preview(self, key: bytes, calls: Sequence[Call]) -> Any:
+        return await preview_calls(self.ledger, await self._index(), key, self.department, calls, self.now_ms())
+
+    async def _index(self) -> RecordIndex:
+        index = RecordIndex(self.ledger, _Values(self._chain.values))
+        await index.walk()
+        return index
+
+    async def _commit_own(self, calls: list[Call]) -> Committed:
+        key, nonce = self._chain.keys[self.department], secrets.token_bytes(16)
+        transaction = sign_transaction(key, self.genesis.chain_id, nonce, self.ledger.height + 50, calls)
+        self._chain.commit(self.department, [transaction])
+        found = find_committed(self.blocks, transaction.id)
+        assert found is not None
+        assert found.receipt.is_ok, found.receipt
+        return found
 
     async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
         """One shelf for all: nothing is lacking, but for a name that only the sales department's people can place."""

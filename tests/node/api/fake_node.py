@@ -16,7 +16,7 @@ from chain.attestation import FOUND, phone_digest_of, sign_attestation
 from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
-from chain.errors import KehuError
+from chain.errors import CATALOGUE, KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.state import View
@@ -29,6 +29,10 @@ from node.disclosure import ACCESS_NOT_COMMITTED, disclose
 from node.duplicates import DuplicateDesk
 from node.mempool import MEMPOOL_FULL
 from node.phone_due import DuePage, find_due
+from node.preview import Preview, preview_calls
+from node.search.desk import Found, SearchDesk
+from node.search.index import RecordIndex
+from node.search.query import Query
 from node.vault_values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
@@ -173,6 +177,26 @@ class FakeNode:
         vault: Any = self.shelf
         view = View(self.ledger.state.get)
         return disclose(vault, view, transaction, found.receipt, block.header.time_ms, key, self.now_ms())
+
+    async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Found:
+        desk = SearchDesk(self.ledger, await self._index(), self._commit_own, self.now_ms)
+        return await desk.answer(key, person, number, salt, query)
+
+    async def preview(self, key: bytes, calls: Sequence[Call]) -> Preview:
+        return await preview_calls(self.ledger, await self._index(), key, self.department, calls, self.now_ms())
+
+    async def _index(self) -> RecordIndex:
+        index = RecordIndex(self.ledger, self.shelf)
+        await index.walk()
+        return index
+
+    async def _commit_own(self, calls: list[Call]) -> Committed:
+        transaction = self.transaction(f"node {self.department}", *calls)
+        batch = sign_batch(key_of(f"node {self.department}"), self.genesis.chain_id, self.department, [transaction])
+        (receipt,) = self._append([batch])
+        if not receipt.is_ok:
+            raise KehuError(CATALOGUE[receipt.code], **receipt.details)
+        return Committed(self.ledger.height, 0, receipt)
 
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes

@@ -12,7 +12,7 @@ from yarl import URL
 
 from chain.transaction import Call
 from node.api.app import ROUTES
-from node.api.policy import Route
+from node.api.policy import Policy, Route
 from node.api.signing import sign_request
 from tests.node.api.conftest import Answer, Api, Start
 from tests.node.api.fake_node import TIME_MS, Clock, FakeNode, key_of, make_genesis
@@ -23,7 +23,12 @@ BODIES = {
     "/v1/phone/attest": b'{"customer":"c1","phone":"+8613800138000","phone_salt":"%b","identifier_salt":"%b"}'
     % (b"01" * 32, b"02" * 32),
     "/v1/phone/check": b'{"customer":"c1"}',
+    "/v1/search": b'{"search":1,"salt":"%b","query":{"where":[],"sort":{"kind":"id","name":""},"descending":false,'
+    b'"after":null}}' % (b"03" * 32),
+    "/v1/permissions/preview": b'{"calls":[{"name":"permissions.revoke","args":{"grant":"g"}}]}',
 }
+LI_POSTS = [route for route in SIGNED if route.path in BODIES and route.policy is not Policy.ADMINISTRATOR]
+OPERATORS_ONLY = [route for route in SIGNED if route.path in BODIES and route.policy is Policy.OPERATOR]
 
 
 def path_of(route: Route) -> str:
@@ -169,7 +174,7 @@ async def test_a_signed_route_refuses_every_wrong_request(api: Api, route: Route
     assert "revoked" in kind or api.node.ledger.state.root == root
 
 
-@pytest.mark.parametrize("route", [route for route in SIGNED if route.path in BODIES], ids=lambda route: route.path)
+@pytest.mark.parametrize("route", LI_POSTS, ids=lambda route: route.path)
 async def test_a_body_changed_after_signing_is_refused_before_it_is_parsed(api: Api, route: Route) -> None:
     headers = api.signature("POST", route.path, BODIES[route.path])
     answer = await api.request("POST", route.path, b"{" * 1000, headers)
@@ -184,7 +189,7 @@ async def test_a_body_taken_away_or_added_breaks_the_signature(api: Api) -> None
     assert (await api.request("GET", "/v1/people", b"x", headers)).code == "http.body"
 
 
-@pytest.mark.parametrize("route", [route for route in SIGNED if route.path in BODIES], ids=lambda route: route.path)
+@pytest.mark.parametrize("route", OPERATORS_ONLY, ids=lambda route: route.path)
 async def test_an_auditor_may_look_but_not_have_the_carrier_asked(api: Api, route: Route) -> None:
     answer = await call(api, route, key=key_of("rui"))
     assert (answer.status, answer.code) == (403, "auth.role")

@@ -27,6 +27,7 @@ WHO = {
     Policy.PUBLIC: ("anybody",),
     Policy.ENVELOPE: ("anybody with signed transactions",),
     Policy.OPERATOR: ("operators, administrators",),
+    Policy.ADMINISTRATOR: ("administrators",),
     Policy.PERSON: ("people of this department",),
     Policy.READER: ("people of this department; customers their own", "the person or customer who read"),
 }

@@ -1,0 +1,108 @@
+"""Columns and ties: for each record one text of a field or fact, in order; and the subjects it is tied to.
+
+An entry of a column is UTF-8 of the text, a zero byte and the record's id. Bytes of UTF-8 are ordered as code points
+are, and one bytes object per value and record is little memory.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+SETTLE_AT_ONCE: Final = 64
+"""New entries up to this number are put in place one by one, more are sorted in together."""
+_AFTER_ALL: Final = b"\xff"
+"""A byte that no UTF-8 has."""
+
+
+def record_of(entry: bytes) -> str:
+    return entry[entry.rindex(b"\0") + 1 :].decode()
+
+
+class Column:
+    """At most one text for each record."""
+
+    def __init__(self) -> None:
+        self._entries: list[bytes] = []
+        self._new: list[bytes] = []
+        self._of: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def put(self, record: str, text: str | None) -> None:
+        """Sets the record's text; None and "" take it away."""
+        entry = f"{text}\0{record}".encode() if text else None
+        before = self._of.get(record)
+        if before == entry:
+            return
+        if before is not None:
+            entries = self._settled()
+            del entries[bisect_left(entries, before)]
+            del self._of[record]
+        if entry is not None:
+            self._of[record] = entry
+            self._new.append(entry)
+
+    def entry_of(self, record: str) -> bytes | None:
+        return self._of.get(record)
+
+    def begins(self, record: str, start: bytes) -> bool:
+        entry = self._of.get(record)
+        return entry is not None and entry.startswith(start)
+
+    def count(self, start: bytes) -> int:
+        """How many entries begin so."""
+        entries = self._settled()
+        return bisect_left(entries, start + _AFTER_ALL) - bisect_left(entries, start)
+
+    def records(self, start: bytes) -> Iterator[str]:
+        entries = self._settled()
+        for place in range(bisect_left(entries, start), bisect_left(entries, start + _AFTER_ALL)):
+            yield record_of(entries[place])
+
+    def slice(self, after: bytes | None, size: int, *, descending: bool) -> list[bytes]:
+        """The next entries behind `after` in order; none when it was the last."""
+        entries = self._settled()
+        if descending:
+            end = len(entries) if after is None else bisect_left(entries, after)
+            return entries[max(0, end - size) : end][::-1]
+        begin = 0 if after is None else bisect_left(entries, after + b"\0")
+        return entries[begin : begin + size]
+
+    def _settled(self) -> list[bytes]:
+        if len(self._new) > SETTLE_AT_ONCE:
+            self._entries += self._new
+            self._entries.sort()
+        else:
+            for entry in self._new:
+                insort(self._entries, entry)
+        self._new = []
+        return self._entries
+
+
+class Ties:
+    """Which subjects a record is tied to, and which records a subject."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, set[str]] = {}
+        self._subjects: dict[str, tuple[str, ...]] = {}
+
+    def put(self, record: str, subjects: Iterable[str]) -> None:
+        for subject in self._subjects.pop(record, ()):
+            self._records[subject].discard(record)
+        tied = tuple(subjects)
+        if tied:
+            self._subjects[record] = tied
+        for subject in tied:
+            self._records.setdefault(subject, set()).add(record)
+
+    def records_of(self, subjects: Iterable[str]) -> set[str]:
+        return {record for subject in subjects for record in self._records.get(subject, ())}
+
+    def count(self, subject: str) -> int:
+        return len(self._records.get(subject, ()))
+
+    def has(self, record: str, subject: str) -> bool:
+        return subject in self._subjects.get(record, ())

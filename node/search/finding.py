@@ -1,0 +1,123 @@
+"""Finding: the records of a table that a query asks for and the reader may be told of, in order.
+
+Filters are tried where the fewest records are: either in the records of the rarest filter, which are then put in
+order, or along the order itself until the page is full. Every so many records others get a turn of the event loop;
+the index may change meanwhile, so a walk goes on after the last entry and not at a place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chain.errors import KehuError, define
+from node.search.columns import Column, record_of
+from node.search.index import TableIndex
+from node.search.query import Filter, Query
+from node.search.text import normalise
+
+TURN: Final = 256
+RARE: Final = 4
+"""Records are put in order first if they are fewer than one in so many."""
+
+SEARCH_NOT_INDEXED = define(
+    "search.not_indexed",
+    "records can't be looked for or ordered by this",
+    "name a field that the policy has for the table and this department may hold (notes, addresses and identifiers "
+    "are not indexed), or one of the facts in docs/api.md",
+)
+SEARCH_CURSOR = define(
+    "search.cursor",
+    "the record after which the page should begin has no value any more by which the records are ordered",
+    "begin again from the first page",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One filter: how many records pass it, which, and whether one does."""
+
+    count: int
+    records: Callable[[], Iterator[str]]
+    passes: Callable[[str], bool]
+
+
+async def find(
+    table: TableIndex,
+    query: Query,
+    horizon: set[str] | None,
+    accepts: Callable[[str], bool],
+    limit: int,
+    sets: Sequence[set[str]] = (),
+) -> tuple[list[str], bool]:
+    """At most `limit` ids, and whether there are more. `horizon`: no others are accepted anyway (None: all may be).
+    `sets`: what the filters of kind "stage" leave.
+
+    Errors: search.not_indexed, search.cursor.
+    """
+    order = _column(table, *query.sort)
+    tests = [_test(table, one) for one in query.where if one.kind != "stage"]
+    tests += [_within(records) for records in (*sets, *([] if horizon is None else [horizon]))]
+    tests.sort(key=lambda test: test.count)
+    found: list[str] = []
+    async for record in _candidates(order, tests, query):
+        if all(test.passes(record) for test in tests) and accepts(record):
+            if len(found) == limit:
+                return found, True
+            found.append(record)
+    return found, False
+
+
+async def _candidates(order: Column, tests: list[_Test], query: Query) -> AsyncIterator[str]:
+    after = None
+    if query.after is not None:
+        after = order.entry_of(query.after)
+        if after is None:
+            raise KehuError(SEARCH_CURSOR, after=query.after)
+    is_rare = bool(tests) and tests[0].count * RARE < len(order)
+    entries = _gathered(order, tests[0], query, after) if is_rare else None
+    while True:
+        if entries is None:
+            page = order.slice(after, TURN, descending=query.descending)
+            after = page[-1] if page else None
+        else:
+            page, entries = entries[:TURN], entries[TURN:]
+        if not page:
+            return
+        for entry in page:
+            yield record_of(entry)
+        await asyncio.sleep(0)
+
+
+def _gathered(order: Column, test: _Test, query: Query, after: bytes | None) -> list[bytes]:
+    """The entries of the records that pass the rarest test, in order."""
+    entries = (order.entry_of(record) for record in test.records())
+    known = sorted((entry for entry in entries if entry is not None), reverse=query.descending)
+    if after is None:
+        return known
+    return [entry for entry in known if (entry < after if query.descending else entry > after)]
+
+
+def _within(records: set[str]) -> _Test:
+    return _Test(len(records), lambda: iter(records), records.__contains__)
+
+
+def _test(table: TableIndex, one: Filter) -> _Test:
+    if one.kind == "assigned":
+        ties = table.assigned
+        return _Test(
+            ties.count(one.text), lambda: iter(ties.records_of([one.text])), lambda record: ties.has(record, one.text)
+        )
+    column = _column(table, one.kind, one.name)
+    start = (one.text.encode() + b"\0") if one.kind == "fact" else normalise(one.text).encode()
+    return _Test(column.count(start), lambda: column.records(start), lambda record: column.begins(record, start))
+
+
+def _column(table: TableIndex, kind: str, name: str) -> Column:
+    """Errors: search.not_indexed."""
+    column = table.columns.get((kind, name))
+    if column is None:
+        raise KehuError(SEARCH_NOT_INDEXED, kind=kind, name=name if name.isascii() and len(name) <= 32 else "-")
+    return column
