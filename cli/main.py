@@ -14,16 +14,24 @@ from cli.commands import (
     customer_read,  # noqa: F401
     erasure,
     export,  # noqa: F401
+    feedback,
     invitation,  # noqa: F401
     key,
     login,  # noqa: F401
     network,
     node,
+    org,
     own,
+    participation,
+    payment,
     people,
     permissions,  # noqa: F401
     phone,
+    progress,
+    project,
+    project_map,  # noqa: F401
     proof,  # noqa: F401
+    relation,
     status,  # noqa: F401
     tx,
     vault,
@@ -41,6 +49,15 @@ for name, commands in (
     ("own", own.app),
     ("phone", phone.app),
     ("tx", tx.app),
+    ("org", org.app),
+    ("dept", org.dept),
+    ("relation", relation.app),
+    ("project", project.app),
+    ("participation", participation.app),
+    ("progress", progress.app),
+    ("demand", progress.demand),
+    ("payment", payment.app),
+    ("feedback", feedback.app),
     ("erasure", erasure.app),
     ("vault", vault.app),
 ):

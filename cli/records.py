@@ -86,17 +86,22 @@ class RecordShown:
 
 
 async def read_record(
-    client: NodeClient, table: str, record: str, fields: list[str], purpose: str
+    client: NodeClient, table: str, record: str, fields: list[str], purpose: str, as_of: int | None = None
 ) -> tuple[Committed, RecordShown]:
-    """Puts the read on the ledger, then fetches and checks what was allowed. Errors: proof.value_mismatch."""
-    args = {"table": table, "record": record, "fields": fields, "purpose": purpose}
+    """Puts the read on the ledger, then fetches and checks what was allowed. `as_of`: the height of the version to be
+    read, None for now. Errors: proof.value_mismatch."""
+    args: dict[str, Any] = {"table": table, "record": record, "fields": fields, "purpose": purpose}
+    if as_of is not None:
+        args["as_of"] = as_of
     committed = await client.execute([Call("access.read", args)])
     return committed, (await disclose(client, committed, [committed.result()]))[0]
 
 
 async def disclose(client: NodeClient, committed: Committed, records: list[dict[str, Any]]) -> list[RecordShown]:
-    """The records of an access result with their values, which are fetched only if something was allowed."""
-    is_any = any(field["allowed"] for record in records for field in record["fields"].values())
+    """The records of an access result with their values, which are fetched only if something was allowed and is still
+    the present value."""
+    answers = (field for record in records for field in record["fields"].values())
+    is_any = any(field["allowed"] and field.get("current", True) for field in answers)
     values = await client.values(committed.transaction_id) if is_any else []
     return [_shown(client, record, values) for record in records]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cli.amounts import AMOUNTS, amount_text
 from cli.exits import Exit
 from cli.output import Screen, time_text
 from cli.records import RecordShown
@@ -23,7 +24,8 @@ def exit_of_record(record: RecordShown) -> Exit:
 def show_record(screen: Screen, record: RecordShown) -> None:
     screen.facts((("id", record.record), ("version", record.version), *_facts(record.facts)))
     screen.table(
-        ("field", "value", "version"), [(name, cell(item), item.version) for name, item in record.fields.items()]
+        ("field", "value", "version"),
+        [(name, field_text(record, name), item.version) for name, item in record.fields.items()],
     )
 
 
@@ -35,8 +37,18 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
+def field_text(record: RecordShown, name: str) -> str:
+    """A field as a table shows it; a payment's amounts in its currency."""
+    item, currency = record.fields[name], record.facts.get("currency")
+    if item.state == "shown" and name in AMOUNTS and isinstance(currency, str):
+        return amount_text(str(item.value), currency)
+    return cell(item)
+
+
 def cell(item: Disclosed) -> str:
     """A field as a table shows it."""
     if item.state == "shown":
         return str(item.value)
+    if item.state == "superseded":
+        return f"superseded (version {item.version})"
     return f"refused ({item.code})" if item.state == "refused" else "not held by this node"

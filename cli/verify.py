@@ -89,8 +89,8 @@ def check_state(
 
 @dataclass(frozen=True, slots=True)
 class Disclosed:
-    """One field of a record as its reader gets it. `state`: "shown", "refused" (with `code`) or "missing"
-    (allowed, but the node's vault does not hold it)."""
+    """One field of a record as its reader gets it. `state`: "shown", "refused" (with `code`), "missing"
+    (allowed, but the node's vault does not hold it) or "superseded" (of an earlier height, destroyed since)."""
 
     state: str
     value: Any = None
@@ -113,6 +113,9 @@ def check_fields(genesis: Genesis, record: Mapping[str, Any], values: Iterable[A
     for field, said in sorted(record["fields"].items()):
         if not said["allowed"]:
             found[field] = Disclosed("refused", code=said.get("code"))
+            continue
+        if not said.get("current", True):
+            found[field] = Disclosed("superseded", version=said["version"])
             continue
         item = held.get(field)
         if item is None:

@@ -1,0 +1,39 @@
+"""Amounts of money as people write them, and as they are kept: minor units as a decimal integer."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from chain.errors import KehuError, define
+from contracts.currencies import is_currency, minor_digits
+
+_AMOUNT: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,3}))?", re.ASCII)
+
+AMOUNTS: Final = ("amount", "paid")
+"""Fields of payments that hold minor units."""
+
+AMOUNT_MALFORMED = define(
+    "usage.amount",
+    "an amount is digits, with a point before the minor units if there are any, in a currency of ISO 4217",
+    "write --amount 12500.50 --currency CNY; a currency has 0, 2 or 3 digits after the point",
+)
+
+
+def minor_units(text: str, currency: str) -> str:
+    """ "12500.5" in CNY is "1250050". Errors show no amount. Errors: usage.amount."""
+    found = _AMOUNT.fullmatch(text.replace(",", "").strip())
+    digits = minor_digits(currency) if is_currency(currency) else -1
+    if found is None or digits < len(found[2] or ""):
+        raise KehuError(AMOUNT_MALFORMED, digits=max(digits, 0))
+    return str(int(found[1] + (found[2] or "").ljust(digits, "0")))
+
+
+def amount_text(minor: str, currency: str) -> str:
+    """ "1250050" in CNY is "12,500.50 CNY"; what is no number of minor units is shown as it is."""
+    if not (minor.isascii() and minor.isdecimal() and is_currency(currency)):
+        return minor
+    digits = minor_digits(currency)
+    padded = minor.rjust(digits + 1, "0")
+    whole, rest = (padded[:-digits], f".{padded[-digits:]}") if digits else (padded, "")
+    return f"{int(whole):,}{rest} {currency}"

@@ -1,0 +1,118 @@
+"""`kehu payment`: what is due when, and whether it is paid. For finance."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.command import Needs, command, group
+from cli.commands.members import add_members
+from cli.commands.reading import add_list, add_show
+from cli.commands.work_options import Expect, Fields, Id, Project
+from cli.exits import SIGNED, Exit
+from cli.options import FieldsFile
+from cli.output import Answer
+from cli.run import Run
+from cli.working import change, given_fields, new_id, present, write
+
+app = group("Payments 付费情况: due, paid, overdue.")
+
+_TABLE = "payments"
+_STATED = ("table", "record", "version", "state", "transaction", "height")
+_CHANGES = (*SIGNED, Exit.CONFLICT)
+Payment = Annotated[str, typer.Argument(metavar="PAYMENT", help="The payment's id.")]
+_DATE = "A date (its end), a time, or 7d, 12h from now."
+
+
+@command(
+    app, "add", needs=Needs.KEY,
+    example="kehu payment add p-3d… --amount 12500.00 --currency CNY --due 2026-12-31 --as qian",
+    json_keys=_STATED, exits=SIGNED,
+)  # fmt: skip
+async def add(
+    run: Run,
+    project: Project,
+    amount: Annotated[str, typer.Option("--amount", metavar="AMOUNT", help="With a point before the minor units.")],
+    due: Annotated[str, typer.Option("--due", metavar="WHEN", help=_DATE)],
+    currency: Annotated[str, typer.Option("--currency", metavar="CODE", help="ISO 4217.")] = "CNY",
+    fields: Fields = None,
+    fields_file: FieldsFile = None,
+    record_id: Id = None,
+) -> Answer:
+    """Record what is to be paid, and when. The amount is confidential and kept in vaults. Field: note."""
+    from cli.amounts import minor_units
+    from cli.commands.permissions import read_expiry
+
+    given = {**given_fields(fields, fields_file), "amount": minor_units(amount, currency)}
+    args = {"project": project, "currency": currency, "due_ms": read_expiry(due)}
+    return await write(run, "payments.register", _TABLE, record_id or new_id("y"), args, given, ("state",))
+
+
+@command(
+    app, "update", needs=Needs.KEY, example="kehu payment update y-7c… --due 2027-01-31 note=客户请求延期 --as qian",
+    json_keys=_STATED, exits=_CHANGES,
+)  # fmt: skip
+async def update(
+    run: Run,
+    payment: Payment,
+    fields: Fields = None,
+    fields_file: FieldsFile = None,
+    due: Annotated[str | None, typer.Option("--due", metavar="WHEN", help=_DATE)] = None,
+    expect: Expect = None,
+) -> Answer:
+    """Change due date or note of an open payment; what is not given stays."""
+    from cli.commands.permissions import read_expiry
+
+    keep = {"due_ms": None if due is None else read_expiry(due)}
+    given = given_fields(fields, fields_file)
+    return await change(run, "payments.update", _TABLE, payment, expect, given, keep, ("state",))
+
+
+@command(
+    app, "settle", needs=Needs.KEY, example="kehu payment settle y-7c… --amount 12500.00 --as qian", json_keys=_STATED,
+    exits=_CHANGES,
+)  # fmt: skip
+async def settle(
+    run: Run,
+    payment: Payment,
+    amount: Annotated[
+        str | None, typer.Option("--amount", metavar="AMOUNT", help="What came, in the payment's currency.")
+    ] = None,
+    paid: Annotated[str | None, typer.Option("--paid", metavar="WHEN", help="A date or a time (default: now).")] = None,
+    fields: Fields = None,
+    fields_file: FieldsFile = None,
+    expect: Expect = None,
+) -> Answer:
+    """Record that the money has come. Field: note."""
+    import time
+
+    from cli.amounts import minor_units
+    from cli.commands.permissions import read_expiry
+
+    given: dict[str, Any] = given_fields(fields, fields_file)
+    paid_ms = time.time_ns() // 1_000_000 if paid is None else read_expiry(paid)
+    async with run.client() as client:
+        row = await present(client, _TABLE, payment)
+        if amount is not None:
+            given["paid"] = minor_units(amount, row["currency"])
+        args = {"version": expect or row["version"], "paid_ms": paid_ms}
+        return await write(run, "payments.settle", _TABLE, payment, args, given, ("state",), client)
+
+
+@command(
+    app, "cancel", needs=Needs.KEY, example="kehu payment cancel y-7c… note=重复登记 --as qian", json_keys=_STATED,
+    exits=_CHANGES,
+)  # fmt: skip
+async def cancel(
+    run: Run, payment: Payment, fields: Fields = None, fields_file: FieldsFile = None, expect: Expect = None
+) -> Answer:
+    """End a payment that is not awaited any more. Field: note."""
+    given = given_fields(fields, fields_file)
+    return await change(run, "payments.cancel", _TABLE, payment, expect, given, extra=("state",))
+
+
+_FACTS = ("project", "currency", "due_ms", "paid_ms", "state", "overdue")
+add_show(app, _TABLE, "kehu payment show y-7c… --as qian")
+add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --as qian")
+add_members(app, "of", "projects", _TABLE, _FACTS, "PROJECT", "kehu payment of p-3d… --as qian", is_versioned=False)
