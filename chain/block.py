@@ -11,9 +11,9 @@ it votes. The header names no view: after a view change the same block is propos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from chain import codec, merkle
 from chain.batch import Batch
@@ -25,6 +25,9 @@ from chain.transaction import Transaction
 VERSION: Final = 1
 HEADER_BYTES_MAX: Final = 1024
 BLOCK_BYTES_MAX: Final = 1 << 22
+
+ReadBatch: TypeAlias = Callable[[bytes], Batch]
+"""Gives the batch that certain bytes are; whoever has decoded them before need not do it again."""
 
 BLOCK_VERSION = define(
     "block.version",
@@ -107,7 +110,7 @@ class Block:
         return cls(raw, block_id(header_bytes), header, parent_certificate, tuple(batches))
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Block:
+    def from_bytes(cls, raw: bytes, read_batch: ReadBatch = Batch.from_bytes) -> Block:
         header_bytes, certificate, batches = codec.fields(
             codec.decode(raw, BLOCK_BYTES_MAX),
             "block",
@@ -120,7 +123,7 @@ class Block:
             block_id(header_bytes),
             Header.from_bytes(header_bytes),
             Certificate.from_bytes(certificate) if certificate is not None else None,
-            tuple(Batch.from_bytes(batch) for batch in batches),
+            tuple(read_batch(batch) for batch in batches),
         )
 
     def transactions(self) -> list[tuple[str, Transaction]]:

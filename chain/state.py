@@ -86,6 +86,10 @@ class View:
         raw = self._raw(state_key(table, key))
         return None if raw is None else decode_value(raw)
 
+    def raw(self, table: str, key: str) -> bytes | None:
+        """The canonical bytes of a value."""
+        return self._raw(state_key(table, key))
+
     def has(self, table: str, key: str) -> bool:
         return self._raw(state_key(table, key)) is not None
 
@@ -102,6 +106,10 @@ class View:
         self._undo.append((key, key in self.writes, self.writes.get(key)))
         self.writes[key] = value
 
+    def reading(self) -> Reading:
+        """What stands here now, for many questions before the next write."""
+        return Reading(self._raw)
+
     def keep(self) -> None:
         """Makes the writes since the last `keep` or `roll_back` stay."""
         self._undo.clear()
@@ -114,3 +122,20 @@ class View:
             else:
                 del self.writes[key]
         self._undo.clear()
+
+
+class Reading(View):
+    """For many questions about a state that stays as it is meanwhile: each value is decoded once, so what `get` returns
+    is shared and nobody may change it. Not for contracts' calls."""
+
+    __slots__ = ("_decoded",)
+
+    def __init__(self, base: Callable[[bytes], bytes | None]) -> None:
+        super().__init__(base)
+        self._decoded: dict[tuple[str, str], dict[str, Any] | None] = {}
+
+    def get(self, table: str, key: str) -> dict[str, Any] | None:
+        place = (table, key)
+        if place not in self._decoded:
+            self._decoded[place] = super().get(table, key)
+        return self._decoded[place]

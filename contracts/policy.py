@@ -19,11 +19,12 @@ operators.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from chain import codec
 from chain.errors import InvariantError, KehuError
-from chain.state import View
+from chain.state import View, decode_value
 from contracts.base import (
     ACTIONS,
     ADMINISTRATION,
@@ -231,16 +232,22 @@ def write_policy(view: View, policy: dict[str, Any], version: int, height: int) 
 
 
 def load_policy(view: View) -> dict[str, Any]:
-    """The policy in force."""
+    """The policy in force. All who ask share it, so nobody may change it."""
     return policy_row(view)["policy"]  # type: ignore[no-any-return]
 
 
 def policy_row(view: View) -> dict[str, Any]:
     """{version, height, policy} as stored."""
-    row = view.get("policy", "current")
-    if row is None:
+    raw = view.raw("policy", "current")
+    if raw is None:
         raise InvariantError("the state has no policy: it was not made by contracts.write_genesis")
-    return row
+    return _decode_row(raw)
+
+
+@lru_cache(maxsize=4)
+def _decode_row(raw: bytes) -> dict[str, Any]:
+    """Every call of a contract asks for the policy, which changes once in a while."""
+    return decode_value(raw)
 
 
 def require_table(policy: Mapping[str, Any], table: str) -> list[str]:

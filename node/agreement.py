@@ -114,7 +114,7 @@ class Agreement:
         known = self._executed.get(effect.block_id)
         if known is not None and known.block.raw == effect.body:
             return
-        block = Block.from_bytes(effect.body)
+        block = Block.from_bytes(effect.body, self._mempool.read_batch)
         if block.id != effect.block_id:  # the primary's signature covers the id alone
             raise KehuError(PROPOSAL_OTHER_BODY, height=effect.height, expected=effect.block_id, actual=block.id)
         now_ms = None if effect.is_prepared else self._clock_ms()
@@ -138,7 +138,7 @@ class Agreement:
             return self.appended()
         executed = self._executed.get(effect.block_id)
         if executed is None:
-            executed = await self._execute_final(Block.from_bytes(effect.body))
+            executed = await self._execute_final(Block.from_bytes(effect.body, self._mempool.read_batch))
         return await self._append(executed, effect.certificate)
 
     async def append_certified(self, block: Block, certificate: Certificate) -> Appended | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from chain.batch import Batch
+from chain.batch import Batch, batch_id
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.transaction import Transaction
@@ -171,6 +171,10 @@ class Mempool:
 
     def holds(self, batch_id: bytes) -> bool:
         return batch_id in self._batches
+
+    def read_batch(self, raw: bytes) -> Batch:
+        """The batch of these bytes, which mostly waits here already."""
+        return self._batches.get(batch_id(raw)) or Batch.from_bytes(raw)
 
     def oldest(self, count: int) -> list[Batch]:
         """Up to `count` waiting batches, longest waiting first."""

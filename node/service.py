@@ -54,7 +54,7 @@ from node.upkeep import Upkeep
 from node.vault_duty import digests_of
 from node.vault_exchange import OBTAIN_S, VaultExchange
 from node.vault_values import VaultValue
-from node.verification import BatchVerifier
+from node.verification import BatchVerifier, RememberedSignatures
 from node.waiting import Committed, Waiting, find_committed
 
 BLOCKS_BEHIND_MAX: Final = 32
@@ -92,7 +92,7 @@ class Node:
         identity = Identity(self.department, opened.node_key, chain_id)
         self._links = Links(identity, self.ledger, {**genesis.addresses, **config.peers}, self._mempool)
         self.peers = self._links.network
-        self._verifier = BatchVerifier(chain_id)
+        self._verifier = BatchVerifier(chain_id, RememberedSignatures())
         self._agreement = Agreement(
             self.department, self.ledger, self.blocks, self._mempool, self._verifier, self._links, wall_ms
         )
@@ -108,15 +108,22 @@ class Node:
         self._admitter = Admitter(self.ledger, self.blocks, self._mempool, self._batcher, digests_of, self._safeguard)
         self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, secrets.token_bytes)
         self._exchange = VaultExchange(
-            self.department, self.ledger, self.blocks, opened.vault, self.peers, self._record_release, wall_ms
+            self.department,
+            self.ledger,
+            self.blocks,
+            opened.vault,
+            self.peers,
+            self._record_release,
+            wall_ms,
+            check=self._verifier.check,
         )
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
-        self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
-        self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
         self._index = RecordIndex(self.ledger, opened.vault)
         opened.vault.on_change = self._index.touch
         self._search_desk = SearchDesk(self.ledger, self._index, self._commit_own, wall_ms)
+        self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
+        self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
         self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._agreement.listeners.append(self._appended.put)
@@ -301,14 +308,14 @@ class Node:
             disclose, self._opened.vault, self.view(), transaction, found.receipt, block.header.time_ms, key, wall_ms()
         )
 
-    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
-        return await self._exchange.report(after, limit)
-
     async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Found:
         return await self._search_desk.answer(key, person, number, salt, query)
 
     async def preview(self, key: bytes, calls: Sequence[Call]) -> Preview:
         return await preview_calls(self.ledger, self._index, key, self.department, calls, wall_ms())
+
+    async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
+        return await self._exchange.report(after, limit)
 
     async def attest_phone(
         self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes

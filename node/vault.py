@@ -214,8 +214,9 @@ class Vault:
     def _staged_values(self, transaction_id: bytes) -> list[tuple[bytes, bytes]]:
         if transaction_id not in self._staged:
             return []
-        prefix = b"s/" + transaction_id
-        return [(key[len(prefix) :], sealed) for key, sealed in self._data.scan(prefix)]
+        places = sorted(self._staged[transaction_id].sizes)
+        found = ((place, self._data.get(b"s/" + transaction_id + place)) for place in places)
+        return [(place, sealed) for place, sealed in found if sealed is not None]
 
     def _unstage(self, transaction_ids: Iterable[bytes], puts: Mapping[bytes, bytes]) -> None:
         """Takes the staged entries away, in the same write that adds `puts`."""
@@ -267,15 +268,15 @@ class Vault:
                 self._live.update(added)
         self.on_change({record_of(key[2:]) for key in puts})
 
-    def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> None:
-        """Destroys the live values of each (table, record) except those with the given {field: digest}."""
+    def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> dict[tuple[str, str], list[Wanted]]:
+        """Destroys the live values of each (table, record) except those with the given {field: digest}; what is live of
+        each then."""
         with self._lock:
-            self.drop(
-                (name, digest)
-                for (table, record), kept in records.items()
-                for name, digest in self.live(table, record)
-                if kept.get(name.field) != digest
-            )
+            live = {place: self.live(*place) for place in records}
+            left = {place: [one for one in live[place] if kept.get(one[0].field) == one[1]]
+                    for place, kept in records.items()}  # fmt: skip
+            self.drop(one for place in records for one in live[place] if one not in left[place])
+            return left
 
     def drop(self, values: Iterable[Wanted]) -> None:
         """Destroys single live values; those that are not here are passed over."""
@@ -346,9 +347,10 @@ class Vault:
 
     def _note_destroyed(self, keys: Iterable[bytes], records: Iterable[RecordId]) -> None:
         """Deletes the keys of records of which nothing is left, and remembers what `tidy` has to purge."""
-        in_use = {record_of(place) for staged in self._staged.values() for place in staged.sizes}
-        idle = [one for one in sorted(set(records) - in_use) if not self._has_any(one.to_key(b"v/", b"/"))]
+        idle = [one for one in sorted(set(records)) if not self._has_any(one.to_key(b"v/", b"/"))]
         if idle:
+            in_use = {record_of(place) for staged in self._staged.values() for place in staged.sizes}
+            idle = [one for one in idle if one not in in_use]
             self._keys.delete(idle)
         self._unpurged.update(keys)
         self._unpurged_keys.update(idle)

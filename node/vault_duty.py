@@ -8,7 +8,7 @@ new customer is already assigned to whoever registers it. Runs on the event loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ from node.vault_values import FieldId
 
 TURN: Final = 16
 """Transactions or records looked at before others get a turn of the event loop; each takes up to a millisecond."""
+_IN_PLACE: Final = frozenset({"customers.update", "people.update"})
+"""Calls that change fields of a record that is there, and nothing about who is entitled to them."""
 
 
 def commitments(transaction: Transaction) -> list[Wanted]:
@@ -147,7 +149,7 @@ class Duties:
 
     def of(self, record: RecordId) -> Duty:
         """What this department has to hold of a record; nothing of one that is not there."""
-        view = self.view()
+        view = self.view().reading()
         row = view.get(record.table, record.record)
         current = {} if row is None else {field: digest for field, (digest, _) in row["fields"].items()}
         now_ms = self.now_ms()
@@ -182,11 +184,25 @@ class Duties:
         """
         view = self.view()
         plans: list[Plan | KehuError] = []
+        untried: dict[RecordId, list[Transaction]] = {}
         for transaction in transactions:
-            plans.append(self._plan(view, transaction, admitted_by))
+            named = commitments(transaction)
+            if _is_in_place(view, transaction, named):
+                plans.append(self._plan_in_place(view, transaction, named))
+                for record in _records_of(named):
+                    untried.setdefault(record, []).append(transaction)
+            else:
+                for record in _records_of([*named, *attested(transaction)]):
+                    for earlier in untried.pop(record, ()):
+                        self._try(view, earlier, admitted_by)
+                plans.append(self._plan(view, transaction, admitted_by))
             if len(plans) % TURN == 0:
                 await asyncio.sleep(0)
         return plans
+
+    def _plan_in_place(self, view: View, transaction: Transaction, named: Sequence[Wanted]) -> Plan:
+        """Without trying the transaction: executed or refused, its values have the same holders."""
+        return self._planned(view, transaction, [one for one in named if not self.is_current(one)], named)
 
     async def of_all(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
         """`of` for many. None is older than the call, but the chain may go on between one and the next."""
@@ -198,16 +214,21 @@ class Duties:
         return found
 
     def _plan(self, view: View, transaction: Transaction, admitted_by: str) -> Plan | KehuError:
-        receipt = self._try(view, transaction, admitted_by)
-        named, may_come = commitments(transaction), [*commitments(transaction), *attested(transaction)]
+        receipt, named = self._try(view, transaction, admitted_by), commitments(transaction)
+        may_come = [*named, *attested(transaction)]
         if receipt.is_ok:
             required = [one for one in may_come if _digest_in(view, one[0]) == one[1] and not self.is_current(one)]
         elif all(_is_there(view, name) for name, _ in named):
             required = named
         else:
             return KehuError(CATALOGUE.get(receipt.code, CONTRACT_FAULT), **receipt.details)
-        now_ms = self.now_ms()
-        entitled = {one: holders(view, one[0].table, one[0].record, one[0].field, now_ms) for one in may_come}
+        return self._planned(view, transaction, required, may_come)
+
+    def _planned(
+        self, view: View, transaction: Transaction, required: Sequence[Wanted], may_come: Sequence[Wanted]
+    ) -> Plan:
+        reading, now_ms = view.reading(), self.now_ms()
+        entitled = {one: holders(reading, one[0].table, one[0].record, one[0].field, now_ms) for one in may_come}
         return Plan(transaction, tuple(dict.fromkeys(required)), entitled)
 
     def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:
@@ -216,6 +237,15 @@ class Duties:
         facts = BlockFacts(genesis.chain_id, self._ledger.height + 1, self.now_ms(), genesis.expiry_heights_max)
         batch = Batch(b"", b"", admitted_by, b"", (transaction,))
         return execute(view, self._ledger.contracts, facts, [batch], ()).receipts[0]
+
+
+def _is_in_place(view: View, transaction: Transaction, named: Sequence[Wanted]) -> bool:
+    """Whether the state as it is says who holds the values: its calls only change fields of records that are there."""
+    return all(call.name in _IN_PLACE for call in transaction.calls) and all(_is_there(view, one) for one, _ in named)
+
+
+def _records_of(wanted: Sequence[Wanted]) -> Iterable[RecordId]:
+    return dict.fromkeys(RecordId(name.table, name.record) for name, _ in wanted)
 
 
 def _is_there(view: View, name: FieldId) -> bool:

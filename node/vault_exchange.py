@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from chain.blocks import BlockStore, ExecutedBlock
+from chain.crypto import Verifier, verify
 from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.transaction import Transaction
@@ -54,8 +55,10 @@ class VaultExchange:
         submit_own: Submit,
         now_ms: Callable[[], int],
         timing: VaultTiming | None = None,
+        check: Verifier = verify,
     ) -> None:
-        """`submit_own` signs calls with this node's key and returns once they are committed with "ok"."""
+        """`submit_own` signs calls with this node's key and returns once they are committed with "ok"; `check` verifies
+        the signatures of transactions that come with values."""
         timing = timing or VaultTiming()
         self.duties = Duties(department, ledger, now_ms)
         self._ledger, self._blocks, self._vault = ledger, blocks, vault
@@ -69,7 +72,7 @@ class VaultExchange:
         self._expiries = Expiries()
         self._expiry_came = asyncio.Event()
         self.report = VaultReport(self.duties, vault, self.refill, peers).report
-        stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late)
+        stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late, check)
         release = ReleaseServer(self.duties, vault, submit_own)
         peers.handle(STAGE, stage.serve)
         peers.handle(FETCH, release.serve_fetch)

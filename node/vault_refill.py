@@ -123,11 +123,11 @@ class Refill:
 
     def _compare(self, duties: Mapping[RecordId, Duty]) -> tuple[list[Wanted], list[Wanted]]:
         """(what is lacking, what is too much), after destroying what is superseded."""
-        self._vault.keep_only({(key.table, key.record): duty.current for key, duty in duties.items()})
+        left = self._vault.keep_only({(key.table, key.record): duty.current for key, duty in duties.items()})
         missing: list[Wanted] = []
         surplus: list[Wanted] = []
         for record, duty in duties.items():
-            live = {name.field: (name, digest) for name, digest in self._vault.live(record.table, record.record)}
+            live = {name.field: (name, digest) for name, digest in left[record.table, record.record]}
             missing += [(record.field(name), digest) for name, digest in duty.entitled.items() if name not in live]
             surplus += [live[name] for name in live if name not in duty.entitled]
         return missing, surplus

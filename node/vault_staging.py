@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from chain import codec
 from chain.blocks import BlockStore
+from chain.crypto import Verifier, verify
 from chain.errors import KehuError
 from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
@@ -39,9 +40,10 @@ class StageServer:
         blocks: BlockStore,
         vault: Vault,
         on_late: Callable[[Sequence[Transaction]], Awaitable[None]],
+        check: Verifier = verify,
     ) -> None:
         self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
-        self._on_late = on_late
+        self._on_late, self._check = on_late, check
 
     async def serve(self, department: str, payload: bytes) -> bytes:
         """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
@@ -69,7 +71,7 @@ class StageServer:
         for item in items:
             envelope, values = codec.fields(item, "staged transaction", codec.is_bytes, codec.is_list)
             transaction = Transaction.from_bytes(envelope)
-            transaction.verify(self._duties.chain_id)
+            transaction.verify(self._duties.chain_id, self._check)
             received.append((transaction, values_from_value(values)))
         return received
 

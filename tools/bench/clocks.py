@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
@@ -64,21 +64,23 @@ class _Steps:
         self._part, self._is_absorbing, self._inner = part, is_absorbing, inner
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        inner, thread = self._inner.__await__(), _thread()
-        step: Callable[[], Any] = lambda: next(inner)  # noqa: E731
+        inner: Any = self._inner.__await__()
+        thread = _thread()
+        sent: Any = None
+        raised: BaseException | None = None
         while True:
             thread.enter(self._part, self._is_absorbing)
             try:
-                waited = step()
+                waited = inner.send(sent) if raised is None else inner.throw(raised)
             except StopIteration as end:
                 return end.value
             finally:
                 thread.leave()
+            sent = raised = None
             try:
                 sent = yield waited
-                step = lambda value=sent: inner.send(value)  # type: ignore[attr-defined]  # noqa: E731
             except BaseException as error:
-                step = lambda raised=error: inner.throw(raised)  # type: ignore[attr-defined]  # noqa: E731
+                raised = error
 
 
 def timed(owner: Any, name: str, part: str, *, is_absorbing: bool = False) -> None:

@@ -13,10 +13,11 @@ from chain.crypto import SigningKey
 from chain.errors import KehuError
 from chain.transaction import Call
 from cli.client import NodeClient
-from cli.founding import ADMINISTRATION, Plan, found_network, possession_of
+from cli.founding import Plan, found_network, possession_of
 from cli.processes import Process, processes, wait_ended, wait_ready
 from cli.profile import Profile
 from cli.records import seal_fields
+from contracts.base import ADMINISTRATION
 from node.keys import load_key
 
 DEPARTMENTS = ("administration", "sales", "finance", "after_sales", "technical", "process")

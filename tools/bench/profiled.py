@@ -1,6 +1,6 @@
-"""One node with clocks on its parts: `python -m tools.bench.profiled HOME`.
+"""One node with clocks on its parts: `python -m tools.bench.profiled HOME`. SIGUSR1 writes HOME/clocks.json.
 
-SIGUSR1 writes a reading to HOME/clocks.json. Everything else is the node as it is: the same entry point, the same threads, the same files.
+Everything else is the node as it is: the same entry point, the same threads, the same files.
 """
 
 from __future__ import annotations
