@@ -83,8 +83,8 @@ def parse_place(place: bytes) -> Wanted:
 
 
 def record_of(place: bytes) -> RecordId:
-    name, _ = parse_place(place)
-    return RecordId(name.table, name.record)
+    table, record, _ = place.split(b"/", 2)
+    return RecordId(table.decode(), record.decode())
 
 
 def sealed_bytes(value: VaultValue) -> int:
@@ -94,8 +94,8 @@ def sealed_bytes(value: VaultValue) -> int:
 
 def seal_value(chain_id: bytes, value: VaultValue, key: RecordKey) -> tuple[bytes, bytes]:
     """(place, sealed) of a value under its record's key."""
-    place = place_of((value.id, value.digest(chain_id)))
-    return place, key.id + seal(key.secret, _plaintext(value), _associated(chain_id, place, key.id))
+    wanted = (value.id, value.digest(chain_id))
+    return place_of(wanted), key.id + seal(key.secret, _plaintext(value), _associated(chain_id, wanted, key.id))
 
 
 def unseal_value(chain_id: bytes, place: bytes, sealed: bytes, key: RecordKey | None) -> VaultValue:
@@ -104,7 +104,7 @@ def unseal_value(chain_id: bytes, place: bytes, sealed: bytes, key: RecordKey | 
     try:
         if key is None or key.id != sealed[:KEY_ID_BYTES]:
             raise InvalidTag
-        plaintext = unseal(key.secret, sealed[KEY_ID_BYTES:], _associated(chain_id, place, key.id))
+        plaintext = unseal(key.secret, sealed[KEY_ID_BYTES:], _associated(chain_id, (name, digest), key.id))
     except InvalidTag:
         raise KehuError(
             VAULT_DAMAGED, what="value", table=name.table, record=name.record, field=name.field, digest=digest
@@ -118,6 +118,6 @@ def _plaintext(value: VaultValue) -> bytes:
     return codec.encode_flat([value.salt, value.value])
 
 
-def _associated(chain_id: bytes, place: bytes, key_id: bytes) -> bytes:
-    name, digest = parse_place(place)
+def _associated(chain_id: bytes, wanted: Wanted, key_id: bytes) -> bytes:
+    name, digest = wanted
     return codec.encode_flat(["vault", chain_id, name.table, name.record, name.field, digest, key_id])

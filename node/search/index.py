@@ -32,6 +32,10 @@ FACTS: Final = ("sequence", "status", "reason", "stage", "state", "organisation"
 BATCH: Final = 64
 """Records refreshed in one go; their values are read in another thread."""
 
+GATHER_S: Final = 0.05
+"""One block touches a record up to three times (values live, old ones destroyed, facts): one refresh is enough. Who
+searches meanwhile has `catch_up` done at once."""
+
 log = logging.getLogger("kehu.search")
 
 
@@ -110,6 +114,7 @@ class RecordIndex:
         await self.walk()
         while True:
             await self.waken()
+            await asyncio.sleep(GATHER_S)
             await self.catch_up()
 
     async def waken(self) -> None:
