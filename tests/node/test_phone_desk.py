@@ -14,6 +14,8 @@ from chain.transaction import Call
 from node.carrier.gateway import Gateway
 from node.carrier.platform import Answer, PlatformTable
 from node.phone import PhoneDesk
+from node.phone_panel import Panel
+from node.phone_question import Questions
 from node.vault_values import VaultValue
 from node.waiting import Committed
 from tests.contracts.office import Office, key_of, salt_of
@@ -44,8 +46,10 @@ class Desk:
         self.committed: list[tuple[Call, list[VaultValue]]] = []
         chain_id, key = self.office.chain_id, key_of("gateway g1")
         gateway = Gateway("g1", key, PlatformTable(self.platform), chain_id, self.clock, bytes)
+        questions = Questions(self, lambda count: b"s" * count)  # type: ignore[arg-type]
+        panel = Panel("administration", gateway, questions, self.office.ledger, None, self.clock)
         self.desk = PhoneDesk(
-            gateway, key, "CN", chain_id, self, self.office.view, self, self.clock, lambda count: b"s" * count
+            "administration", gateway, key, "CN", chain_id, questions, panel, self.office.view, self, self.clock
         )  # type: ignore[arg-type]
 
     def clock(self) -> int:
