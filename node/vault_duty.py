@@ -187,7 +187,7 @@ class Duties:
         untried: dict[RecordId, list[Transaction]] = {}
         for transaction in transactions:
             named = commitments(transaction)
-            if _is_in_place(view, transaction, named):
+            if _is_in_place(view.reading(), transaction, named):
                 plans.append(self._plan_in_place(view, transaction, named))
                 for record in _records_of(named):
                     untried.setdefault(record, []).append(transaction)
@@ -202,7 +202,9 @@ class Duties:
 
     def _plan_in_place(self, view: View, transaction: Transaction, named: Sequence[Wanted]) -> Plan:
         """Without trying the transaction: executed or refused, its values have the same holders."""
-        return self._planned(view, transaction, [one for one in named if not self.is_current(one)], named)
+        committed = self.view().reading()
+        required = [one for one in named if _digest_in(committed, one[0]) != one[1]]
+        return self._planned(view, transaction, required, named)
 
     async def of_all(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
         """`of` for many. None is older than the call, but the chain may go on between one and the next."""

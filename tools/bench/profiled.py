@@ -53,7 +53,8 @@ def put_clocks() -> None:
     timed(BlockStore, "append", "storage", is_absorbing=True)
     for name in ("append", "sync", "rewrite"):
         timed(VoteLog, name, "vote log", is_absorbing=True)
-    timed(Duties, "_plan", "vault planning", is_absorbing=True)
+    for name in ("_plan", "_plan_in_place"):
+        timed(Duties, name, "vault planning", is_absorbing=True)
     for name in ("stage_many", "settle", "discard", "expire", "drop", "keep_only", "staged"):
         timed(Vault, name, "vault sealing", is_absorbing=True)
     timed(Refill, "compare", "vault comparing", is_absorbing=True)
