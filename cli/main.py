@@ -17,6 +17,7 @@ from cli.commands import (
     feedback,
     invitation,  # noqa: F401
     key,
+    log,
     login,  # noqa: F401
     network,
     node,
@@ -35,6 +36,7 @@ from cli.commands import (
     status,  # noqa: F401
     tx,
     vault,
+    why,  # noqa: F401
 )
 from cli.exits import Exit
 from cli.root import app
@@ -48,6 +50,7 @@ for name, commands in (
     ("customer", customer.app),
     ("own", own.app),
     ("phone", phone.app),
+    ("log", log.app),
     ("tx", tx.app),
     ("org", org.app),
     ("dept", org.dept),

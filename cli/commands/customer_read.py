@@ -1,17 +1,26 @@
-"""`kehu customer show|list|history|contact`: reading customers. Every read is a transaction of its own."""
+"""`kehu customer show|list|search|history|contact`: reading customers. Every read is a transaction of its own."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cli.command import Needs, command
 from cli.commands.customer import app
 from cli.exits import SIGNED, Exit
-from cli.options import PURPOSE_DEFAULT, Customer, Purpose
+from cli.options import PURPOSE_DEFAULT, Customer, Purpose, Region
 from cli.output import Answer, Screen, time_text
 from cli.run import Run
+
+if TYPE_CHECKING:
+    from cli.records import RecordShown
+    from cli.verify import Committed
+
+FIELDS_DEFAULT: Final = ("name", "phone", "organisation", "position")
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")]
+Fields = Annotated[list[str] | None, typer.Option("--field", metavar="FIELD", help="Fields to read; repeat it.")]
 
 
 @command(
@@ -55,26 +64,86 @@ async def show(
 async def list_customers(
     run: Run,
     after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Go on after this sequence number.")] = 0,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 50,
-    field: Annotated[
-        list[str] | None, typer.Option("--field", metavar="FIELD", help="Fields to read; repeat it.")
-    ] = None,
+    limit: Limit = 50,
+    field: Fields = None,
     purpose: Purpose = PURPOSE_DEFAULT,
 ) -> Answer:
-    """List the customers that you may see, one page at a time; the reading goes on the ledger."""
+    """List the customers that you may see in the order in which they were recorded; the reading goes on the ledger.
+
+    `kehu customer search` filters and sorts.
+    """
     from chain.transaction import Call
     from cli.records import disclose
-    from cli.shown import cell, record_json
 
-    fields = list(field or ["name", "phone", "organisation", "position"])
+    fields = list(field or FIELDS_DEFAULT)
     args = {"table": "customers", "after": after, "limit": limit, "fields": fields, "purpose": purpose}
     async with run.client() as client:
         committed = await client.execute([Call("access.list", args)])
         result = committed.result()
         records = await disclose(client, committed, result["records"])
+    return _listing(records, fields, result["next"], committed)
+
+
+@command(
+    app,
+    "search",
+    needs=Needs.KEY,
+    example="kehu customer search 王 --filter organisation=东方 --filter status=valid --sort name --as li-wei",
+    json_keys=("customers", "next", "transaction", "height"),
+    exits=SIGNED,
+)
+async def search_customers(
+    run: Run,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="The beginning of a name, or of a number.", show_default=False)
+    ] = None,
+    filter_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="NAME=VALUE",
+            help="A field's beginning, or status=, reason=, assigned=PERSON, stage=DEPARTMENT; repeat it.",
+        ),
+    ] = None,
+    filters: Annotated[
+        Path | None,
+        typer.Option("--filters", metavar="FILE", help="Filters as a JSON object, - for stdin: off the command line."),
+    ] = None,
+    sort: Annotated[str, typer.Option("--sort", metavar="NAME", help="A field, registered, or id.")] = "registered",
+    is_descending: Annotated[bool, typer.Option("--descending", help="The other way round.")] = False,
+    after: Annotated[str | None, typer.Option("--after", metavar="CUSTOMER", help="Go on after this one.")] = None,
+    limit: Limit = 50,
+    field: Fields = None,
+    region: Region = None,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """Find customers that you may see; all filters must fit. What you look for stays off the ledger, what came is on
+    it.
+
+    Texts are compared without regard to case and width, and ordered by code point, which for Chinese is neither
+    pinyin nor strokes.
+    """
+    from cli.records import read_fields
+    from cli.searching import read_filters, read_sort, read_text, search
+    from node.search.query import Query
+
+    given = [f"{name}={value}" for name, value in read_fields(list(filter_ or ()), filters).items()]
+    where = (*([] if text is None else [read_text(text, region)]), *read_filters(given, region))
+    query = Query(where, read_sort(sort), is_descending, after)
+    fields = list(field or FIELDS_DEFAULT)
+    async with run.client() as client:
+        page = await search(client, "customers", query, fields, limit, purpose)
+    return _listing(page.records, fields, page.next, page.committed)
+
+
+def _listing(
+    records: list[RecordShown], fields: list[str], following: int | str | None, committed: Committed
+) -> Answer:
+    from cli.shown import cell, record_json
+
     data = {
         "customers": [{"customer": record.record, **record_json(record)} for record in records],
-        "next": result["next"],
+        "next": following,
         "transaction": committed.transaction_id,
         "height": committed.height,
     }
@@ -92,8 +161,8 @@ async def list_customers(
                 for record in records
             ],
         )
-        if result["next"] is not None:
-            screen.line(f"More: --after {result['next']}")
+        if following is not None:
+            screen.line(f"More: --after {following}")
 
     return Answer(data, show_all)
 

@@ -17,6 +17,8 @@ from cli.run import Run
 Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="person:ID or department:ID.")]
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")]
 Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record's table.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change for whom.")]
+_DIFFERENCE = ("person", "department", "table", "action", "field", "gained", "lost")
 
 EXPIRY_MALFORMED = define(
     "usage.expires",
@@ -39,6 +41,8 @@ EXPIRY_MALFORMED = define(
         "fields",
         "purpose",
         "expires_ms",
+        "differences",
+        "left_out",
         "transaction",
         "height",
     ),
@@ -62,8 +66,12 @@ async def grant(
     grant_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="The grant's id (default: random).")
     ] = None,
+    is_dry_run: DryRun = False,
 ) -> Answer:
-    """Allow a person or a department what the policy does not."""
+    """Allow a person or a department what the policy does not.
+
+    With --dry-run nothing is granted: the node says who would gain what, in how many records.
+    """
     args: dict[str, Any] = {
         "grant": grant_id or f"g-{secrets.token_hex(6)}",
         "subject": subject,
@@ -74,17 +82,37 @@ async def grant(
         "purpose": purpose,
         "expires_ms": None if expires is None else read_expiry(expires),
     }
-    return await _call(run, "permissions.grant", args)
+    return await (_try_out if is_dry_run else _change)(run, "permissions.grant", args)
 
 
-async def _call(run: Run, name: str, args: dict[str, Any]) -> Answer:
+async def _change(run: Run, name: str, args: dict[str, Any]) -> Answer:
+    """As `_call`, for commands that can be tried out."""
+    return await _call(run, name, args, differences=None, left_out=None)
+
+
+async def _try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
+    """What the node says that the call would change; `height` is the state it looked at."""
+    async with run.client() as client:
+        said = await client.post("/v1/permissions/preview", {"calls": [{"name": name, "args": args}]})
+    rows = said["differences"]
+    data = {**args, "differences": rows, "left_out": said["left_out"], "transaction": None, "height": said["height"]}
+
+    def show(screen: Screen) -> None:
+        screen.table(_DIFFERENCE, [[row[column] for column in _DIFFERENCE] for row in rows], title="Would change")
+        screen.line(f"{said['people']} people looked at, {said['left_out']} left out; nothing was changed.")
+
+    return Answer(data, show)
+
+
+async def _call(run: Run, name: str, args: dict[str, Any], **more: None) -> Answer:
     """Makes one call; the answer is its arguments and where it stands."""
     from chain.transaction import Call
 
     async with run.client() as client:
         committed = await client.execute([Call(name, args)])
-    data = {**args, "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts((key, _text(key, value)) for key, value in data.items()))
+    data = {**args, **more, "transaction": committed.transaction_id, "height": committed.height}
+    shown = {key: value for key, value in data.items() if key not in more}
+    return Answer(data, lambda screen: screen.facts((key, _text(key, value)) for key, value in shown.items()))
 
 
 def _text(key: str, value: object) -> object:
@@ -118,12 +146,19 @@ def read_expiry(text: str, now_ms: int | None = None) -> int:
     "revoke",
     needs=Needs.KEY,
     example="kehu revoke g-7 --as admin",
-    json_keys=("grant", "transaction", "height"),
+    json_keys=("grant", "differences", "left_out", "transaction", "height"),
     exits=SIGNED,
 )
-async def revoke(run: Run, grant_id: Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id.")]) -> Answer:
-    """End a grant."""
-    return await _call(run, "permissions.revoke", {"grant": grant_id})
+async def revoke(
+    run: Run,
+    grant_id: Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id.")],
+    is_dry_run: DryRun = False,
+) -> Answer:
+    """End a grant.
+
+    With --dry-run nothing is ended: the node says who would lose what, in how many records.
+    """
+    return await (_try_out if is_dry_run else _change)(run, "permissions.revoke", {"grant": grant_id})
 
 
 @command(

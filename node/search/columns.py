@@ -62,14 +62,15 @@ class Column:
         for place in range(bisect_left(entries, start), bisect_left(entries, start + _AFTER_ALL)):
             yield record_of(entries[place])
 
-    def slice(self, after: bytes | None, size: int, *, descending: bool) -> list[bytes]:
-        """The next entries behind `after` in order; none when it was the last."""
+    def slice(self, start: bytes, after: bytes | None, size: int, *, descending: bool) -> list[bytes]:
+        """Of the entries that begin with `start`, the next ones behind `after` in order; none when it was the last."""
         entries = self._settled()
+        begin, end = bisect_left(entries, start), bisect_left(entries, start + _AFTER_ALL)
         if descending:
-            end = len(entries) if after is None else bisect_left(entries, after)
-            return entries[max(0, end - size) : end][::-1]
-        begin = 0 if after is None else bisect_left(entries, after + b"\0")
-        return entries[begin : begin + size]
+            end = end if after is None else min(end, bisect_left(entries, after))
+            return entries[max(begin, end - size) : end][::-1]
+        begin = begin if after is None else max(begin, bisect_left(entries, after + b"\0"))
+        return entries[begin : min(end, begin + size)]
 
     def _settled(self) -> list[bytes]:
         if len(self._new) > SETTLE_AT_ONCE:
@@ -98,8 +99,12 @@ class Ties:
         for subject in tied:
             self._records.setdefault(subject, set()).add(record)
 
+    def sets_of(self, subjects: Iterable[str]) -> list[set[str]]:
+        """Each subject's records, for looking only: these are the sets that are kept in step."""
+        return [self._records[subject] for subject in subjects if self._records.get(subject)]
+
     def records_of(self, subjects: Iterable[str]) -> set[str]:
-        return {record for subject in subjects for record in self._records.get(subject, ())}
+        return set().union(*self.sets_of(subjects))
 
     def count(self, subject: str) -> int:
         return len(self._records.get(subject, ()))

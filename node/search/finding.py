@@ -1,8 +1,8 @@
 """Finding: the records of a table that a query asks for and the reader may be told of, in order.
 
-Filters are tried where the fewest records are: either in the records of the rarest filter, which are then put in
-order, or along the order itself until the page is full. Every so many records others get a turn of the event loop;
-the index may change meanwhile, so a walk goes on after the last entry and not at a place.
+Filters are tried where fewer records are to be looked at: either in the records of the rarest filter, which are then
+put in order, or along the order itself until the page is full. Every so many records others get a turn of the event
+loop; the index may change meanwhile, so a walk goes on after the last entry and not at a place.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from chain.errors import KehuError, define
@@ -19,8 +20,6 @@ from node.search.query import Filter, Query
 from node.search.text import normalise
 
 TURN: Final = 256
-RARE: Final = 4
-"""Records are put in order first if they are fewer than one in so many."""
 
 SEARCH_NOT_INDEXED = define(
     "search.not_indexed",
@@ -47,22 +46,26 @@ class _Test:
 async def find(
     table: TableIndex,
     query: Query,
-    horizon: set[str] | None,
+    horizon: Sequence[set[str]] | None,
     accepts: Callable[[str], bool],
     limit: int,
     sets: Sequence[set[str]] = (),
 ) -> tuple[list[str], bool]:
-    """At most `limit` ids, and whether there are more. `horizon`: no others are accepted anyway (None: all may be).
-    `sets`: what the filters of kind "stage" leave.
+    """At most `limit` ids, and whether there are more.
+
+    horizon: no others than in these sets are accepted anyway (None: all may be); sets: what the filters of kind "stage"
+    leave.
 
     Errors: search.not_indexed, search.cursor.
     """
     order = _column(table, *query.sort)
     tests = [_test(table, one) for one in query.where if one.kind != "stage"]
-    tests += [_within(records) for records in (*sets, *([] if horizon is None else [horizon]))]
+    tests += [_within([records]) for records in sets]
+    if horizon is not None:
+        tests.append(_within(horizon))
     tests.sort(key=lambda test: test.count)
     found: list[str] = []
-    async for record in _candidates(order, tests, query):
+    async for record in _candidates(order, tests, query, limit):
         if all(test.passes(record) for test in tests) and accepts(record):
             if len(found) == limit:
                 return found, True
@@ -70,17 +73,17 @@ async def find(
     return found, False
 
 
-async def _candidates(order: Column, tests: list[_Test], query: Query) -> AsyncIterator[str]:
+async def _candidates(order: Column, tests: list[_Test], query: Query, limit: int) -> AsyncIterator[str]:
     after = None
     if query.after is not None:
         after = order.entry_of(query.after)
         if after is None:
             raise KehuError(SEARCH_CURSOR, after=query.after)
-    is_rare = bool(tests) and tests[0].count * RARE < len(order)
-    entries = _gathered(order, tests[0], query, after) if is_rare else None
+    start = _start_of(query)
+    entries = _gathered(order, tests[0], query, after) if _is_gathered(order, start, tests, limit) else None
     while True:
         if entries is None:
-            page = order.slice(after, TURN, descending=query.descending)
+            page = order.slice(start, after, TURN, descending=query.descending)
             after = page[-1] if page else None
         else:
             page, entries = entries[:TURN], entries[TURN:]
@@ -89,6 +92,27 @@ async def _candidates(order: Column, tests: list[_Test], query: Query) -> AsyncI
         for entry in page:
             yield record_of(entry)
         await asyncio.sleep(0)
+
+
+def _start_of(query: Query) -> bytes:
+    """How the entries of the order must begin, if the query says so; the longest such beginning."""
+    starts = [
+        normalise(one.text).encode() for one in query.where if one.kind == "field" and ("field", one.name) == query.sort
+    ]
+    return max(starts, key=len, default=b"")
+
+
+def _is_gathered(order: Column, start: bytes, tests: list[_Test], limit: int) -> bool:
+    """Whether the rarest filter has fewer records than a walk along the order would look at for a page, if filters
+    have nothing to do with each other."""
+    if not tests:
+        return False
+    known = max(1, len(order))
+    fitting = float(known)
+    for test in tests:
+        fitting *= min(1.0, test.count / known)
+    walked = min(float(order.count(start)), (limit + 1) * order.count(start) / max(fitting, 1.0))
+    return tests[0].count < walked
 
 
 def _gathered(order: Column, test: _Test, query: Query, after: bytes | None) -> list[bytes]:
@@ -100,8 +124,12 @@ def _gathered(order: Column, test: _Test, query: Query, after: bytes | None) -> 
     return [entry for entry in known if (entry < after if query.descending else entry > after)]
 
 
-def _within(records: set[str]) -> _Test:
-    return _Test(len(records), lambda: iter(records), records.__contains__)
+def _within(sets: Sequence[set[str]]) -> _Test:
+    return _Test(
+        sum(map(len, sets)),
+        lambda: iter(dict.fromkeys(chain.from_iterable(sets))),
+        sets[0].__contains__ if len(sets) == 1 else lambda record: any(record in one for one in sets),
+    )
 
 
 def _test(table: TableIndex, one: Filter) -> _Test:

@@ -13,12 +13,12 @@ from node.search.index import RecordIndex
 TURN = 64
 
 
-async def records_within(view: View, index: RecordIndex, table: str, horizon: Horizon) -> set[str] | None:
-    """The records of a table that the horizon leaves; None if it leaves all."""
+async def records_within(view: View, index: RecordIndex, table: str, horizon: Horizon) -> list[set[str]] | None:
+    """The records of a table that the horizon leaves, as sets for looking only; None if it leaves all."""
     if horizon.is_open:
         return None
     known = index.tables[table]
-    found = known.assigned.records_of(horizon.assigned) | known.granted.records_of(horizon.granted)
+    found = known.assigned.sets_of(horizon.assigned) + known.granted.sets_of(horizon.granted)
     if horizon.hands is None:
         return found
     projects, customers = (
@@ -26,7 +26,7 @@ async def records_within(view: View, index: RecordIndex, table: str, horizon: Ho
     )
     projects |= set(at_stage(index, horizon.hands))
     through = [("projects", one) for one in projects] + [("customers", one) for one in customers]
-    return found | await reached(view, table, through)
+    return [*found, await reached(view, table, through)]
 
 
 def at_stage(index: RecordIndex, department: str) -> Iterable[str]:

@@ -1,0 +1,167 @@
+"""`kehu log logins|reads|changes`: who logged in, read or changed what, by record, person and time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from chain.errors import KehuError, define
+from cli.command import Needs, command, group
+from cli.exits import SIGNED, Exit
+from cli.options import PURPOSE_DEFAULT, Purpose
+from cli.output import Answer, Screen, time_text
+from cli.run import Run
+
+app = group("Who logged in, read or changed what. Looking is itself permitted and recorded.")
+
+TIME_MALFORMED = define(
+    "usage.time",
+    "a time is a date or a date and time of ISO 8601, or a number with m, h or d ago",
+    "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
+)
+KEYS: Final = ("log", "allowed", "because", "code", "rows", "next", "transaction", "height")
+
+RecordOption = Annotated[
+    str | None, typer.Option("--record", metavar="RECORD", help="TABLE/RECORD, or a customer's id.")
+]
+PersonOption = Annotated[str | None, typer.Option("--person", metavar="PERSON", help="What this one did.")]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="WHEN", help="From this date or time on; or 7d, 12h, 30m ago.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="To this time, or the end of this day.")]
+After = Annotated[int, typer.Option("--after", metavar="N", min=0, help="Go on after this entry.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")]
+
+
+@command(app, "logins", needs=Needs.KEY, example="kehu log logins --since 7d --as admin", json_keys=KEYS, exits=SIGNED)
+async def logins(
+    run: Run,
+    person: PersonOption = None,
+    since: Since = None,
+    until: Until = None,
+    after: After = 0,
+    limit: Limit = 50,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """Show who logged in, at which department's node, when."""
+    return await _look(run, "logins", None, person, (since, until), after, limit, purpose)
+
+
+@command(
+    app,
+    "reads",
+    needs=Needs.KEY,
+    example="kehu log reads --record customers/c-1f… --since 2026-01-01 --as shen-ji",
+    json_keys=KEYS,
+    exits=SIGNED,
+)
+async def reads(
+    run: Run,
+    record: RecordOption = None,
+    person: PersonOption = None,
+    since: Since = None,
+    until: Until = None,
+    after: After = 0,
+    limit: Limit = 50,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """Show who read which fields of which record, when, for what purpose, and what was refused."""
+    return await _look(run, "accesses", record, person, (since, until), after, limit, purpose)
+
+
+@command(
+    app,
+    "changes",
+    needs=Needs.KEY,
+    example="kehu log changes --person li-wei --as admin",
+    json_keys=KEYS,
+    exits=SIGNED,
+)
+async def changes(
+    run: Run,
+    record: RecordOption = None,
+    person: PersonOption = None,
+    since: Since = None,
+    until: Until = None,
+    after: After = 0,
+    limit: Limit = 50,
+    purpose: Purpose = PURPOSE_DEFAULT,
+) -> Answer:
+    """Show which fields of which record changed, by whom, when, from which version to which."""
+    return await _look(run, "changes", record, person, (since, until), after, limit, purpose)
+
+
+async def _look(
+    run: Run,
+    log: str,
+    record: str | None,
+    person: str | None,
+    times: tuple[str | None, str | None],
+    after: int,
+    limit: int,
+    purpose: str,
+) -> Answer:
+    from chain.transaction import Call
+
+    table, name = split_resource(record)
+    args: dict[str, Any] = {"log": log, "table": table, "record": name, "person": person}
+    args |= {"since_ms": read_moment(times[0]), "until_ms": read_moment(times[1], is_end=True)}
+    async with run.client() as client:
+        committed = await client.execute(
+            [Call("access.log", args | {"after": after, "limit": limit, "purpose": purpose})]
+        )
+    result = committed.result()
+    data = {key: result[key] for key in KEYS[:6]}
+    data |= {"transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: _show(screen, data), Exit.OK if data["allowed"] else Exit.REFUSED)
+
+
+def split_resource(text: str | None) -> tuple[str | None, str | None]:
+    """Table and record of TABLE/RECORD, or of a customer's id."""
+    if text is None:
+        return None, None
+    table, slash, record = text.partition("/")
+    return (table, record) if slash else ("customers", text)
+
+
+def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = None) -> int | None:
+    """Unix milliseconds; a number with m, h or d is that long ago, a date the day's beginning or (`is_end`) its last
+    millisecond. Errors: usage.time."""
+    import time
+    from datetime import date, datetime, timedelta
+
+    if text is None:
+        return None
+    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
+    if unit_ms and text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8:
+        return max(0, (time.time_ns() // 1_000_000 if now_ms is None else now_ms) - int(text[:-1]) * unit_ms)
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text) + timedelta(days=int(is_end))
+            return int(datetime(day.year, day.month, day.day).astimezone().timestamp() * 1000) - int(is_end)
+        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise KehuError(TIME_MALFORMED) from None
+
+
+def _show(screen: Screen, data: dict[str, Any]) -> None:
+    if not data["allowed"]:
+        screen.line(f"Refused: {data['code']}")
+    screen.table(_COLUMNS[data["log"]], [_cells(data["log"], row) for row in data["rows"]])
+    if data["next"] is not None:
+        screen.line(f"More: --after {data['next']}")
+
+
+_COLUMNS: Final = {
+    "logins": ("number", "when", "person", "node", "purpose"),
+    "accesses": ("number", "when", "who", "department", "action", "record", "purpose", "allowed", "refused"),
+    "changes": ("number", "when", "who", "department", "record", "fields", "from", "to"),
+}
+
+
+def _cells(log: str, row: dict[str, Any]) -> list[object]:
+    values = row | {"when": time_text(row["time_ms"]), "who": row.get("by")}
+    if log != "logins":
+        values["record"] = f"{row['table']}/{row['record']}"
+    return [", ".join(value) if isinstance(value, list) else value for value in map(values.get, _COLUMNS[log])]

@@ -1,0 +1,93 @@
+"""`kehu why`: a decision explained by the rules, grants and assignments that make or miss it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.command import Needs, command
+from cli.exits import SIGNED, Exit
+from cli.options import Person
+from cli.output import Answer, Screen
+from cli.root import app
+from cli.run import Run
+
+
+@command(
+    app,
+    "why",
+    needs=Needs.KEY,
+    example="kehu why li-wei read customers/c-1f… --field phone --as admin",
+    json_keys=(
+        "person",
+        "action",
+        "table",
+        "record",
+        "field",
+        "purpose",
+        "allowed",
+        "code",
+        "verdict",
+        "grounds",
+        "left_out",
+        "assigned",
+        "transaction",
+        "height",
+    ),
+    exits=SIGNED,
+)
+async def why(
+    run: Run,
+    person: Person,
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="read, change, contact or export.")],
+    resource: Annotated[
+        str, typer.Argument(metavar="RESOURCE", help="TABLE/RECORD, TABLE/* for all records, or a customer's id.")
+    ],
+    field: Annotated[
+        str | None, typer.Option("--field", metavar="FIELD", help="Which field (default: whether any).")
+    ] = None,
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", metavar="WORD", help="For which purpose (default: none).")
+    ] = None,
+) -> Answer:
+    """Explain why somebody may or may not do something: every rule and grant that could allow it, and its misses.
+
+    About yourself, or as an administrator about anybody; the question goes on the ledger. Exit code 1 if you may not
+    ask, not if the answer is no.
+    """
+    from chain.transaction import Call
+
+    table, slash, record = resource.partition("/")
+    table, record = (table, record) if slash else ("customers", resource)
+    args: dict[str, Any] = {"person": person, "action": action, "table": table, "record": record}
+    args |= {"field": field, "purpose": purpose}
+    async with run.client() as client:
+        committed = await client.execute([Call("access.why", args)])
+    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: _show(screen, data), Exit.OK if data["allowed"] else Exit.REFUSED)
+
+
+def _show(screen: Screen, data: dict[str, Any]) -> None:
+    if not data["allowed"]:
+        screen.line(f"Refused: {data['code']}")
+        return
+    verdict = data["verdict"]
+    screen.line(f"Yes, by {verdict['because']}" if verdict["allowed"] else f"No: {verdict['code']}")
+    screen.table(
+        ("ground", "actions", "fields", "of", "purpose", "misses"),
+        [
+            (
+                ground["name"],
+                ", ".join(ground["terms"]["actions"]),
+                ", ".join(ground["terms"]["fields"]),
+                ground["terms"].get("scope"),
+                ground["terms"].get("purpose"),
+                ", ".join(ground["misses"]) or "nothing: it allows",
+            )
+            for ground in data["grounds"]
+        ],
+    )
+    if data["left_out"]:
+        screen.line(f"And {data['left_out']} more that do not allow it.")
+    screen.line(f"Assigned to: {', '.join(data['assigned']) or 'nobody'}")

@@ -1,0 +1,126 @@
+"""Searching by values: the search goes on the ledger, the node answers it there, and what comes is checked."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chain.errors import KehuError, define
+from chain.records import SALT_BYTES
+from chain.transaction import Call
+from cli.client import OUTCOME_UNKNOWN, NodeClient
+from cli.records import RecordShown, disclose
+from cli.transport import NODE_ANSWER_MALFORMED
+from cli.verify import Committed
+from node.search.query import Filter, Query
+
+FACTS: Final = ("status", "reason", "state", "role")
+"""Filters by public facts; everything else that is not listed below is a personal field."""
+REGISTERED: Final = ("fact", "sequence")
+
+FILTER_MALFORMED = define(
+    "usage.filter",
+    "a filter is written NAME=VALUE: a field's beginning, or status, reason, assigned or stage",
+    "write name=王, phone=138, status=valid, assigned=person:li-wei or stage=finance; quote values with spaces",
+)
+SEARCH_OTHER = define(
+    "proof.other_search",
+    "what the node calls the answer to this search is none, or another one's",
+    "don't rely on the answer; report the node",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next`: the record to go on after; `committed` is the node's transaction in which the answer stands."""
+
+    records: list[RecordShown]
+    next: str | None
+    committed: Committed
+
+
+def read_filters(given: Sequence[str], region: str | None = None) -> tuple[Filter, ...]:
+    """NAME=VALUE texts. Numbers may lack the country code, which is then the region's. Errors: usage.filter."""
+    return tuple(_filter(position, text, region) for position, text in enumerate(given))
+
+
+def _filter(position: int, text: str, region: str | None) -> Filter:
+    name, equals, value = text.partition("=")
+    if not equals or not value.strip() or re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
+        raise KehuError(FILTER_MALFORMED, position=position)
+    if name in ("assigned", "stage"):
+        is_bare = name == "assigned" and ":" not in value
+        return Filter(name, "", f"person:{value}" if is_bare else value)  # type: ignore[arg-type]
+    if name in FACTS:
+        return Filter("fact", name, value)
+    return Filter("field", name, phone_start(value, region) if name == "phone" else value)
+
+
+def phone_start(text: str, region: str | None = None) -> str:
+    """The beginning of a number as it is recorded, +country and digits, without blanks, dashes and the leading 0 that
+    is dialled inside the country."""
+    import unicodedata
+
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    digits = re.sub(r"[\s().-]", "", unicodedata.normalize("NFKC", text))
+    if digits.startswith("00"):
+        digits = f"+{digits[2:]}"
+    if digits.startswith("+"):
+        return digits
+    codes = {name: code for code, names in COUNTRY_CODE_TO_REGION_CODE.items() for name in names}
+    country = codes.get((region or "CN").upper(), 86)
+    return f"+{country}{digits if country == 39 else digits.removeprefix('0')}"  # Italy's 0 is part of the number
+
+
+def read_text(text: str, region: str | None = None) -> Filter:
+    """What somebody types to search: a number if it looks like one, else the beginning of a name."""
+    looks_like_number = re.fullmatch(r"[+＋]?[\d\s().-]{3,}", text) is not None
+    return Filter("field", "phone", phone_start(text, region)) if looks_like_number else Filter("field", "name", text)
+
+
+def read_sort(name: str) -> tuple[str, str]:
+    """A field's name, "registered", or "id". Errors: usage.filter."""
+    if name == "registered":
+        return REGISTERED
+    if re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
+        raise KehuError(FILTER_MALFORMED, position=0)
+    return ("id", "") if name == "id" else ("fact" if name in FACTS else "field", name)
+
+
+async def search(client: NodeClient, table: str, query: Query, fields: list[str], limit: int, purpose: str) -> Page:
+    """One page. Errors: those of the contracts and the node, proof.*."""
+    salt = secrets.token_bytes(SALT_BYTES)
+    args: dict[str, Any] = {"table": table, "query": query.digest(client.genesis.chain_id, salt), "over": query.over}
+    more = {"fields": fields, "limit": limit, "purpose": purpose}
+    recorded = (await client.execute([Call("access.search", args | more)])).result()
+    answer = await client.post("/v1/search", _body(recorded["search"], salt, query))
+    try:
+        transaction_id, following = bytes.fromhex(answer["transaction"]), answer["next"]
+    except (KeyError, TypeError, ValueError):
+        raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path="/v1/search") from None
+    committed = await client.find(transaction_id)
+    if committed is None:
+        raise KehuError(OUTCOME_UNKNOWN, transaction=transaction_id)
+    result = _require_answer(committed, recorded, client.key.public.hex())
+    return Page(await disclose(client, committed, result["records"]), following, committed)
+
+
+def _body(number: int, salt: bytes, query: Query) -> dict[str, Any]:
+    where = [{"kind": one.kind, "name": one.name, "text": one.text} for one in query.where]
+    sort = {"kind": query.sort[0], "name": query.sort[1]}
+    asked = {"where": where, "sort": sort, "descending": query.descending, "after": query.after}
+    return {"search": number, "salt": salt.hex(), "query": asked}
+
+
+def _require_answer(committed: Committed, recorded: dict[str, Any], key: str) -> dict[str, Any]:
+    """The result of the node's transaction, if it answers this very search. Errors: proof.other_search."""
+    results = committed.require_ok().receipt.results
+    result = results[0] if len(results) == 1 and isinstance(results[0], dict) else {}
+    expected = recorded | {"key": key}
+    if {name: result.get(name) for name in expected} != expected:
+        raise KehuError(SEARCH_OTHER, transaction=committed.transaction_id, search=recorded["search"])
+    return result
