@@ -8,7 +8,7 @@ FROM ?= 1
 N ?=
 STATES ?= 1000000
 
-.PHONY: help install demo test check format lint types fast simulate bench profile vectors errors clean
+.PHONY: help install demo test check format lint types fast simulate explore mutants bench profile vectors errors clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -12,6 +12,7 @@ import time
 from tests.exploration.search import Search
 
 DIVES = 1_000
+"""Of each search, beside the breadth."""
 WHO_LIES = {"nobody": None, "the primary of view 0": 0, "the primary of view 1": 1, "a backup": 3}
 
 

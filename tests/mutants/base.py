@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from consensus import replica
+from tests.exploration.search import Search
 from tests.simulation.runs import run_seed
 
 Patch = Callable[[], AbstractContextManager[object]]
@@ -39,6 +40,10 @@ class Mutant:
 def some_seeds() -> None:
     for seed in range(SEEDS):
         run_seed(seed)
+
+
+def some_dives() -> None:
+    Search().dive(200)
 
 
 def attribute(target: Any, name: str, value: object) -> Patch:

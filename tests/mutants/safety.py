@@ -18,7 +18,7 @@ from consensus.replica_state import ReplicaState
 from consensus.votes import CommitRecord, PrepareRecord, Record, ViewChangeRecord, decode_record
 from tests.consensus import test_messages, test_new_view, test_ordering, test_recovery, test_view_change
 from tests.consensus import test_validator_change as validator_change
-from tests.mutants.base import Mutant, attribute, rule, some_seeds, wrapped
+from tests.mutants.base import Mutant, attribute, rule, some_dives, some_seeds, wrapped
 from tests.simulation.node import SimNode
 
 Call = Callable[..., Any]
@@ -328,5 +328,15 @@ MUTANTS = [
         "V1 votes on in a view it left",
         attribute(view_change, "start", lambda state, view: None),
         test_view_change.test_after_its_view_change_a_replica_votes_no_more_in_the_old_view,
+    ),
+    Mutant(
+        "ignores prepared certificates, and the search sees it",
+        attribute(new_view, "highest_prepared", lambda *_: None),
+        some_dives,
+    ),
+    Mutant(
+        "shows no prepared certificate, and the search sees it",
+        wrapped(ViewChange, "signed", bare_view_change),
+        some_dives,
     ),
 ]
