@@ -33,7 +33,7 @@ class Effort:
     lanes_one: int = 24
 
 
-QUICK = Effort(runs=3, seconds=2.0, samples=40)
+QUICK = Effort(runs=3, seconds=2.0, samples=25, lanes_many=2)
 FULL = Effort(runs=3, seconds=60.0, samples=500)
 
 
