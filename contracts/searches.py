@@ -122,7 +122,7 @@ def _answer(
     known = require_table(load_policy(view), table)
     answers = answer_fields(record, case.decide_fields(record_id, chosen_fields(record, row["fields"], known)))
     record_access(context, view, reader, table, record_id, "search", row["purpose"], answers, search=number)
-    return shown_record(table, record_id, record, answers)
+    return shown_record(table, record_id, record, answers, context.time_ms)
 
 
 def may_be_found(case: Case, record_id: str, over: list[str], fields: list[str]) -> bool:
