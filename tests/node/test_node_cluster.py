@@ -41,6 +41,7 @@ async def test_a_transaction_submitted_to_a_backup_commits_once(tmp_path: Path) 
         backup = next(name for name in ("sales", "finance") if name != cluster.primary)
         login = cluster.login("li" if backup == "sales" else "qian")
         await cluster.commit(login, via=backup)
+        await cluster.agree()
         assert len(cluster.heights_of(login)) == 1
 
 
@@ -51,6 +52,7 @@ async def test_the_same_transaction_through_two_nodes_is_executed_once(tmp_path:
         for login in logins:
             assert await cluster.nodes["finance"].wait_committed(login.id, 60) is not None
         await eventually(lambda: all(not node.status()["mempool_transactions"] for node in cluster.nodes.values()))
+        await cluster.agree()
         assert [len(cluster.heights_of(login)) for login in logins] == [1] * 10
         again = await cluster.nodes["finance"].submit([login.raw for login in logins], [])
         assert [one.error for one in again] == [None] * 10
