@@ -25,9 +25,10 @@ def test_a_step_that_does_not_hold_says_what_was_expected_what_came_and_where_th
     with pytest.raises(StepFailedError) as caught, story.step("Something is done", "it was") as step:
         step.equal("number of nodes", 6, 5)
     show_failure(story, caught.value)
-    text = out.getvalue()
-    for part in ("1.1 Something is done", "number of nodes", "expected  6", "came      5", "node.log", "kept"):
+    text = " ".join(out.getvalue().split())
+    for part in ("1.1 Something is done", "number of nodes", "expected 6", "came 5", "kept"):
         assert part in text
+    assert "node.log" in text.replace(" ", "")  # a long path is broken over lines
     assert "it was" not in text
     assert story.seconds == []
 
