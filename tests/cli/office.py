@@ -28,7 +28,7 @@ from contracts.subjects import subject_of_person
 from node.admission import Admission
 from node.api.app import make_app
 from node.api.limits import ApiLimits
-from node.api.server import serve
+from node.api.server import ApiServer, serve
 from node.carrier.gateway import Gateway
 from node.carrier.lookup import IdentifierLookup, LookupConfig
 from node.carrier.numbers import parse_number
@@ -350,21 +350,24 @@ class Office:
         self._stopping = asyncio.Event()
         async with AsyncExitStack() as stack:
             platform = await self._start_carrier(stack)
-            for department, url in self.profile.nodes.items():
-                gateway = Gateway(
-                    gateway_id(department),
-                    self.chain.gateway_keys[department],
-                    PlatformTable(platform),
-                    self.chain.genesis.chain_id,
-                    self.chain.now_ms,
-                    secrets.token_bytes,
-                )
-                node = OfficeNode(self.chain, department, gateway)
-                app = make_app(node, wall_ms, ApiLimits())
-                server = await serve(app, "127.0.0.1", int(url.rpartition(":")[2]))
+            # All at once: each waits for the end of its first second.
+            starts = [self._start_node(department, url, platform) for department, url in self.profile.nodes.items()]
+            for server in await asyncio.gather(*starts):
                 stack.push_async_callback(server.close)
             self._is_up.set()
             await self._stopping.wait()
+
+    async def _start_node(self, department: str, url: str, platform: IdentifierLookup) -> ApiServer:
+        gateway = Gateway(
+            gateway_id(department),
+            self.chain.gateway_keys[department],
+            PlatformTable(platform),
+            self.chain.genesis.chain_id,
+            self.chain.now_ms,
+            secrets.token_bytes,
+        )
+        app = make_app(OfficeNode(self.chain, department, gateway), wall_ms, ApiLimits())
+        return await serve(app, "127.0.0.1", int(url.rpartition(":")[2]))
 
     async def _start_carrier(self, stack: AsyncExitStack) -> IdentifierLookup:
         assert self.profile.carrier_url is not None

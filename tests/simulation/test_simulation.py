@@ -120,7 +120,7 @@ def throughput(plan: Plan, seed: int, *, delays: str = "") -> tuple[float, int]:
     return node.disk.height / 40, node.disk.blocks[-1][2].view
 
 
-@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("n", [pytest.param(n, marks=[pytest.mark.slow] if n > 5 else []) for n in SIZES])
 def test_a_primary_that_delays_nine_tenths_of_the_timeout_is_left_and_costs_less_than_half_b26(n: int) -> None:
     plan = Plan(n, transactions=0)
     first = World(0, plan).validators.primary(0)
