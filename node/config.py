@@ -47,7 +47,7 @@ NODE_ADDRESS = define(
 CONFIG_INVALID = define(
     "config.invalid",
     "node.toml or genesis.json has a value of the wrong kind, an unknown key, or lacks one",
-    "correct the named fields; docs/operating.md lists them all",
+    "correct the named fields; docs/node.md lists them all",
 )
 
 Address = Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-_]+):\d{1,5}$")

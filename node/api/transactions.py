@@ -200,7 +200,7 @@ ROUTES: Final = (
         "/v1/transactions/{id}/proof",
         Policy.PUBLIC,
         show_proof,
-        "The receipt with its proof (docs/spec/proofs.md)",
+        "The receipt with its proof (docs/spec/receipts.md)",
         answer_type=BINARY,
     ),
 )

@@ -1,0 +1,65 @@
+"""Documents and error texts name only commands, files and configuration that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from cli.main import app
+from node.config import Config
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+SOURCES = sorted(
+    path for name in ("chain", "consensus", "contracts", "node", "cli") for path in ROOT.glob(f"{name}/**/*.py")
+)
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=named)
+def test_every_command_that_is_named_exists(path: Path) -> None:
+    root = typer.main.get_command(app)
+    for words in re.findall(r"`kehu ([a-z][a-z -]*[a-z])", path.read_text(encoding="utf-8")):
+        command = root
+        for word in words.split():
+            children = getattr(command, "commands", None)
+            if children is None:
+                break
+            assert word in children, f"kehu {words}"
+            command = children[word]
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=named)
+def test_every_document_that_is_named_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    missing = [name for name in re.findall(r"\bdocs/[a-z0-9/-]+\.md", text) if not (ROOT / name).exists()]
+    if path.suffix == ".md":
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+        missing += [link for link in links if not (path.parent / link).exists()]
+    assert missing == []
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        is_table = bool(inner) and not str(field.annotation).startswith("list")
+        keys += keys_of(inner[0], f"{prefix}{name}.") if is_table else [f"{prefix}{name}"]
+    return keys
+
+
+def test_every_key_of_the_configuration_is_described_and_no_other() -> None:
+    text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").partition("## node.toml")[2]
+    described = {
+        key for row in re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE) for key in re.findall(r"`([^`]+)`", row)
+    }
+    expected = {key if key != "peers" else "peers.DEPARTMENT" for key in keys_of(Config)}
+    assert described == expected
