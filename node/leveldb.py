@@ -54,7 +54,9 @@ STORAGE_IN_USE = define(
     "stop the other process, or ask the running node instead of opening its files",
 )
 STORAGE_MISSING = define(
-    "storage.missing", "there is no database in this folder", "correct the path; a node makes its own at its first start"
+    "storage.missing",
+    "there is no database in this folder",
+    "correct the path; a node makes its own at its first start",
 )
 STORAGE_REFUSED = define(
     "storage.refused",
