@@ -1,7 +1,7 @@
 """Where bytes are kept: the small interface the chain needs, and its in-memory form.
 
 `write` is one step: after it returns, everything in it survives a power cut; before, nothing of it is there.
-`node.leveldb` implements it on disk; tests and the auditor use `MemoryStore`.
+`node.storage.leveldb` implements it on disk; tests and the auditor use `MemoryStore`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from chain.findings import AuditCounts, AuditFinding, first
 from chain.genesis import Genesis
 from cli.audit_pool import SignaturePool, interrupt_flag
 from cli.audit_sources import AuditSource
-from node.durable import write_file
+from node.storage.durable import write_file
 
 CHECKPOINT_EVERY_S: Final = 60.0
 

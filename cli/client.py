@@ -26,7 +26,7 @@ from cli.exits import RemoteRefusal
 from cli.profile import KEY_NAME_MISSING
 from cli.transport import NODE_ANSWER_MALFORMED, NODE_UNREACHABLE, NeverSent, Transport, problem_error
 from cli.verify import Committed, check_receipt, check_state
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 EXPIRY_HEIGHTS: Final = 1_000
 """How many blocks a transaction may wait; the network's own limit may be lower."""

@@ -13,8 +13,8 @@ from chain.errors import KehuError
 from cli.founding import possession_of
 from cli.profile import KEY_NAME_UNKNOWN
 from cli.run import Run
-from node.durable import storage_failures, sync_folder
 from node.keys import load_key, read_public
+from node.storage.durable import storage_failures, sync_folder
 
 
 @dataclass(frozen=True, slots=True)

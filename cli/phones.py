@@ -16,7 +16,7 @@ from cli.records import seal_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from cli.verify import VALUE_MISMATCH
 from contracts.attestations import attestations_of
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 TABLE = "customers"
 ANSWER_BYTES_MAX = 16 << 10

@@ -117,7 +117,7 @@ class Profile:
 
     def write(self) -> None:
         """Writes network.json anew, all or nothing."""
-        from node.durable import write_file
+        from node.storage.durable import write_file
 
         value = {"format": FORMAT, "network": self.name, "nodes": self.nodes, "carrier": self.carrier_url}
         content = json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"

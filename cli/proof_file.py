@@ -25,7 +25,7 @@ from chain.errors import KehuError, define
 from chain.genesis import Genesis
 from chain.light import ReceiptProof
 from cli.verify import check_fields, check_state
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 MAGIC: Final = b"KEHU-PROOF-1\n"
 FILE_BYTES_MAX: Final = 16 << 20

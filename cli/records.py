@@ -15,7 +15,7 @@ from chain.records import SALT_BYTES
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.verify import Committed, Disclosed, check_fields
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 FIELD_MALFORMED = define(
     "usage.field", "a field is written FIELD=VALUE, each once", "quote values with spaces: 'note=after the holidays'"

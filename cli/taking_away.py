@@ -22,7 +22,7 @@ from cli.cells import guarded
 from cli.client import NodeClient
 from cli.output import Advance
 from cli.records import RecordShown, disclose
-from node.durable import storage_failures, sync_folder, write_file, write_fully
+from node.storage.durable import storage_failures, sync_folder, write_file, write_fully
 
 FORMAT: Final = 1
 PAGE: Final = 100

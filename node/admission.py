@@ -17,9 +17,9 @@ from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.batcher import Batcher
-from node.durable import StorageFailure
 from node.mempool import Mempool
-from node.vault_values import VaultValue
+from node.storage.durable import StorageFailure
+from node.vault.values import VaultValue
 from node.verification import INLINE_TRANSACTIONS_MAX
 
 VALUE_UNCOMMITTED = define(

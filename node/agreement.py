@@ -28,8 +28,8 @@ from consensus.effects import (
 )
 from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
 from node.catch_up import CatchUp
-from node.durable import StorageFailure
 from node.mempool import Mempool, next_window
+from node.storage.durable import StorageFailure
 from node.verification import BatchVerifier
 
 _BLOCK_ROOM: Final = 1 << 17

@@ -4,7 +4,7 @@
     [listen]
     peer = "127.0.0.1:7001"        # TLS 1.3 between departments
     api = "127.0.0.1:8001"         # HTTP for people and tools
-    [carrier]                      # optional: without it this node asks no carrier (node/carrier_config.py)
+    [carrier]                      # optional: without it this node asks no carrier (node/carrier/config.py)
     name = "simulator"
     url = "http://127.0.0.1:9000"
     token_file = "secrets/carrier-token"
@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
-from node.carrier_config import Carrier, PhoneDuties
+from node.carrier.config import Carrier, PhoneDuties
 
 CONFIG_MISSING = define(
     "config.missing",

@@ -17,10 +17,10 @@ from chain.transaction import Transaction
 from contracts.errors import RECORD_ERASED
 from contracts.permissions import holders
 from contracts.retention import is_erased
-from node.vault import Vault
-from node.vault_release import VAULT_MISSING, VAULT_SUPERSEDED
-from node.vault_seal import Wanted
-from node.vault_values import FieldId, VaultValue
+from node.vault.release import VAULT_MISSING, VAULT_SUPERSEDED
+from node.vault.seal import Wanted
+from node.vault.store import Vault
+from node.vault.values import FieldId, VaultValue
 
 WINDOW_MS: Final = 10 * 60_000
 """How long after its block a read may still be answered."""

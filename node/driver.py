@@ -30,8 +30,8 @@ from consensus.effects import (
     ViewEntered,
 )
 from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired, WorkAvailable
-from node.durable import StorageFailure
-from node.wal import VoteLog
+from node.storage.durable import StorageFailure
+from node.storage.wal import VoteLog
 
 MESSAGES_PER_PEER_MAX = 2_000
 """Unread consensus messages of one peer; more are dropped (the replica repeats what matters)."""

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from chain import codec
 from chain.crypto import SigningKey, digest
 from chain.errors import KehuError, define
-from node.durable import storage_failures, write_file
+from node.storage.durable import storage_failures, write_file
 
 KeyKind = Literal["person", "node", "gateway"]
 KINDS: Final = ("person", "node", "gateway")

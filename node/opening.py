@@ -18,10 +18,10 @@ from consensus.votes import decode_record
 from contracts.registry import contract_table
 from node.config import CONFIG_INVALID, Config, Home, split_address
 from node.keys import load_key
-from node.leveldb import LevelStore
 from node.passphrase import read_passphrase
-from node.vault import Vault
-from node.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog
+from node.storage.leveldb import LevelStore
+from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog
+from node.vault.store import Vault
 
 NODE_WRONG_KEY = define(
     "node.wrong_key",

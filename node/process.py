@@ -14,9 +14,9 @@ from chain.errors import InvariantError, KehuError
 from node.api.app import make_app
 from node.api.server import serve
 from node.config import Home, listening_on, split_address
-from node.durable import StorageFailure
 from node.opening import open_home
 from node.service import Node, wall_ms
+from node.storage.durable import StorageFailure
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 2

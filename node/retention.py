@@ -17,10 +17,10 @@ from chain.transaction import Call
 from contracts.base import ADMINISTRATION
 from contracts.policy import load_policy
 from contracts.retention import is_due
-from node.durable import StorageFailure
-from node.vault_duty import TURN, Duties
-from node.vault_release import Submit
-from node.vault_seal import RecordId
+from node.storage.durable import StorageFailure
+from node.vault.duty import TURN, Duties
+from node.vault.release import Submit
+from node.vault.seal import RecordId
 
 ERASED_AT_ONCE: Final = 20
 """Records in one transaction: if one of them is not due after all, the others wait for the next look."""

@@ -37,23 +37,23 @@ from node.driver import Driver
 from node.duplicates import DuplicateDesk
 from node.inbox import BatchInbox
 from node.level import Level
-from node.links import Links
 from node.mempool import Mempool
 from node.opening import Opened
 from node.own_transactions import OwnTransactions
-from node.phone import PhoneAnswer
-from node.phone_book import PhoneBook
-from node.phone_due import DuePage
-from node.phone_office import PhoneOffice
+from node.peers.links import Links
+from node.peers.transport import Identity
+from node.phone.book import PhoneBook
+from node.phone.desk import PhoneAnswer
+from node.phone.due import DuePage
+from node.phone.office import PhoneOffice
 from node.preview import Preview, preview_calls
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
-from node.transport import Identity
 from node.upkeep import Upkeep
-from node.vault_duty import digests_of
-from node.vault_exchange import OBTAIN_S, VaultExchange
-from node.vault_values import VaultValue
+from node.vault.duty import digests_of
+from node.vault.exchange import OBTAIN_S, VaultExchange
+from node.vault.values import VaultValue
 from node.verification import BatchVerifier, RememberedSignatures
 from node.waiting import Committed, Waiting, find_committed
 

@@ -28,7 +28,7 @@ from node.search.finding import find  # noqa: E402
 from node.search.index import RecordIndex  # noqa: E402
 from node.search.query import Filter, Query  # noqa: E402
 from node.search.reached import records_within  # noqa: E402
-from node.vault_values import VaultValue  # noqa: E402
+from node.vault.values import VaultValue  # noqa: E402
 from tests.contracts.office import Office  # noqa: E402
 
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗"

@@ -90,7 +90,7 @@ def _state_entry(text: str) -> tuple[str, str]:
 
 
 def _write_new(file: Path, raw: bytes) -> int:
-    from node.durable import storage_failures, write_file
+    from node.storage.durable import storage_failures, write_file
 
     with storage_failures(file, "write proof"):
         write_file(file, raw, replace=False)

@@ -26,7 +26,7 @@ from typing import Any, Final, Self
 
 from chain import codec
 from chain.errors import KehuError, define
-from node.durable import sync_folder, write_file, write_fully
+from node.storage.durable import sync_folder, write_file, write_fully
 
 FORMAT: Final = 1
 

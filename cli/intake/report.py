@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cli.output import json_ready
-from node.durable import storage_failures, write_file
+from node.storage.durable import storage_failures, write_file
 
 COLUMNS: Final = ("row", "outcome", "customer", "status", "code", "column", "details", "transaction")
 

@@ -20,7 +20,7 @@ from chain.errors import KehuError, define, shown_details
 from cli.cells import unguarded
 from cli.intake.columns import COLUMNS, REQUIRED, Mapping, match_columns
 from node.carrier.numbers import parse_number
-from node.vault_values import VALUE_BYTES_MAX
+from node.vault.values import VALUE_BYTES_MAX
 
 FILE_BYTES_MAX: Final = 256 << 20
 IMPORT_UNREADABLE = define(

@@ -34,7 +34,7 @@ from node.api.people import PERSON
 from node.api.policy import JSON, Handler, Policy, Route, RouteTable, authorise, route_of, route_table
 from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, SERVER_NAME, http_problem, problem_response, whence
 from node.api.signature_terms import COMPONENTS, LABEL, TAG
-from node.durable import StorageFailure
+from node.storage.durable import StorageFailure
 
 REQUEST_ID_HEADER: Final = "Kehu-Request"
 API_VERSION: Final = "1"

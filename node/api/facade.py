@@ -16,11 +16,11 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.receipt import Receipt
 from chain.transaction import Call
-from node.phone_due import DuePage
+from node.phone.due import DuePage
 from node.preview import Preview
 from node.search.desk import Found
 from node.search.query import Query
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 
 class Admission(Protocol):
@@ -133,7 +133,7 @@ class NodeFacade(Protocol):
         ...
 
     async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
-        """What the department's vault holds and lacks (node.vault_report). JSON values, no personal ones."""
+        """What the department's vault holds and lacks (node.vault.report). JSON values, no personal ones."""
         ...
 
     async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> Sequence[Sequence[str]]:

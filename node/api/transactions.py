@@ -34,7 +34,7 @@ from node.api.pace import take_for_transactions
 from node.api.policy import BINARY, JSON, MSGPACK, Parameter, Policy, Route
 from node.api.problems import REQUEST_ID, problem_of, problem_response
 from node.api.queries import read_choice, read_digest, read_uint
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 TRANSACTION_NOT_COMMITTED = define(
     "transaction.not_committed",

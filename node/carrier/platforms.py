@@ -7,10 +7,10 @@ from typing import Any
 
 from chain.errors import KehuError
 from node.carrier.camara import NumberRecycling, RecyclingConfig
+from node.carrier.config import Carrier, PlatformSettings
 from node.carrier.lookup import IdentifierLookup, LookupConfig
 from node.carrier.oauth import Credentials
 from node.carrier.platform import PlatformTable
-from node.carrier_config import Carrier, PlatformSettings
 from node.config import CONFIG_INVALID, CONFIG_MISSING
 
 Client = IdentifierLookup | NumberRecycling

@@ -22,8 +22,8 @@ from contracts.policy import load_policy
 from contracts.records import RECORD_TABLES
 from node.search.columns import Column, Ties
 from node.search.text import normalise
-from node.vault_seal import RecordId
-from node.vault_values import VaultValue
+from node.vault.seal import RecordId
+from node.vault.values import VaultValue
 
 NOT_INDEXED: Final = frozenset({"identifier", "note", "address"})
 """Fields that nobody looks for by their beginning."""

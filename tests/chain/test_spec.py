@@ -84,7 +84,7 @@ def test_the_table_of_purposes_is_the_codes() -> None:
     from consensus.messages import NewView, PrePrepare, ViewChange
     from contracts.invitations import INVITATION_PURPOSE
     from contracts.subjects import POSSESSION_PURPOSE
-    from node.transport import HELLO_PURPOSE
+    from node.peers.transport import HELLO_PURPOSE
 
     consensus = (PrePrepare.kind, ViewChange.kind, NewView.kind)
     of_people = (POSSESSION_PURPOSE, INVITATION_PURPOSE)

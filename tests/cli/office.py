@@ -38,13 +38,13 @@ from node.config import Home
 from node.disclosure import disclose
 from node.duplicates import DuplicateDesk
 from node.keys import load_key
-from node.phone import PhoneAnswer
-from node.phone_due import DuePage, find_due
+from node.phone.desk import PhoneAnswer
+from node.phone.due import DuePage, find_due
 from node.preview import preview_calls
 from node.search.desk import SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
 

@@ -12,7 +12,7 @@ from node.carrier.numbers import national_digits
 from node.config import Home
 from node.keys import load_key
 from node.passphrase import read_passphrase
-from node.vault import Vault
+from node.vault.store import Vault
 from tests.e2e.conftest import Disturbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]

@@ -28,8 +28,8 @@ from node.config import Home
 from node.keys import ScryptCost, create_key_file
 from node.opening import open_home
 from node.service import Node
-from node.vault_values import VaultValue
-from node.wal import VoteLog
+from node.storage.wal import VoteLog
+from node.vault.values import VaultValue
 
 DEPARTMENTS = ("administration", "after_sales", "finance", "sales")
 PEOPLE = {

@@ -16,8 +16,8 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
-from node.leveldb import LevelStore
 from node.mempool import Mempool
+from node.storage.leveldb import LevelStore
 from tests.node.cluster import DEPARTMENTS, genesis_value
 
 EXPIRY_HEIGHTS_MAX = 50

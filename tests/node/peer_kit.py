@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from chain.crypto import SigningKey, digest
-from node.connection import PeerSettings
-from node.frames import HEADER, Kind, read_frame
-from node.peers import PeerNetwork
-from node.tls import client_context
-from node.transport import Identity, Peer
+from node.peers.connection import PeerSettings
+from node.peers.frames import HEADER, Kind, read_frame
+from node.peers.network import PeerNetwork
+from node.peers.tls import client_context
+from node.peers.transport import Identity, Peer
 
 CHAIN = digest("genesis", b"peer tests")
 HOST = "127.0.0.1"

@@ -16,10 +16,10 @@ from chain.errors import KehuError, define
 from chain.transaction import Call, Transaction
 from node.admission import Admission, Admitter
 from node.batcher import Batcher
-from node.durable import STORAGE_IO, StorageFailure
 from node.mempool import Mempool, next_window
-from node.vault_duty import digests_of
-from node.vault_values import VaultValue
+from node.storage.durable import STORAGE_IO, StorageFailure
+from node.vault.duty import digests_of
+from node.vault.values import VaultValue
 from node.verification import BatchVerifier
 from tests.node.cluster import eventually
 from tests.node.node_kit import CHAIN, EXPIRY_HEIGHTS_MAX, Chain, batch_of, node_key, transact

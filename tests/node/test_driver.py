@@ -41,7 +41,7 @@ from consensus.events import (
 )
 from node import driver as driver_module
 from node.driver import MESSAGES_PER_PEER_MAX, Driver
-from node.durable import STORAGE_IO, StorageFailure
+from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.cluster import eventually
 
 BAD_BLOCK = define("test.bad_block", "a block for these tests is bad", "don't")

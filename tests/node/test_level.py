@@ -12,8 +12,8 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from contracts.registry import contract_table
 from node import level as level_module
-from node.exchange import PEER_DISCONNECTED
 from node.level import Level
+from node.peers.exchange import PEER_DISCONNECTED
 from tests.contracts.office import genesis_value
 from tests.node.peer_kit import until
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from node.durable import StorageFailure
-from node.leveldb import STORAGE_REFUSED, LevelStore
+from node.storage.durable import StorageFailure
+from node.storage.leveldb import STORAGE_REFUSED, LevelStore
 
 ROUNDS = 5
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from chain.errors import KehuError
-from node.durable import StorageFailure
-from node.leveldb import LevelStore
-from node.leveldb_log import BLOCK_BYTES, LogState, inspect_log, masked_crc32c
+from node.storage.durable import StorageFailure
+from node.storage.leveldb import LevelStore
+from node.storage.leveldb_log import BLOCK_BYTES, LogState, inspect_log, masked_crc32c
 
 PAIRS = {f"key/{number:03}".encode(): random.Random(number).randbytes(900) for number in range(100)}
 
@@ -161,7 +161,7 @@ def test_a_second_process_is_refused_with_the_cure(tmp_path: Path) -> None:
     program = """
 import pathlib, sys
 from chain.errors import KehuError
-from node.leveldb import LevelStore
+from node.storage.leveldb import LevelStore
 try:
     LevelStore(pathlib.Path(sys.argv[1]))
 except KehuError as error:
@@ -199,8 +199,8 @@ def test_a_full_disk_fails_the_write_and_every_later_use(tmp_path: Path) -> None
     """In a process of its own: the limit on file sizes stands in for the full disk."""
     program = """
 import pathlib, resource, signal, sys
-from node.durable import StorageFailure
-from node.leveldb import LevelStore
+from node.storage.durable import StorageFailure
+from node.storage.leveldb import LevelStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = LevelStore(pathlib.Path(sys.argv[1]), create=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.leveldb import LevelStore
+from node.storage.leveldb import LevelStore
 from tests.node.vault_kit import files_with
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from chain.blocks import BlockStore
 from contracts.permissions import holders
-from node.leveldb import LevelStore
-from node.vault_values import VaultValue
+from node.storage.leveldb import LevelStore
+from node.vault.values import VaultValue
 from node.waiting import find_committed
 from tests.node.cluster import DEPARTMENTS, PEOPLE, Cluster, eventually, running
 

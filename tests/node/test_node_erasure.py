@@ -12,9 +12,9 @@ import pytest
 
 from chain.errors import KehuError
 from chain.transaction import Call
-from node.vault_replication import ReplicationTiming
-from node.vault_seal import RecordId
-from node.vault_values import VaultValue
+from node.vault.replication import ReplicationTiming
+from node.vault.seal import RecordId
+from node.vault.values import VaultValue
 from tests.node.cluster import DEPARTMENTS, Cluster, eventually, running
 from tests.node.vault_kit import files_with, traces_of
 

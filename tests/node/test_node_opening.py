@@ -23,7 +23,7 @@ from node.keys import create_key_file
 from node.opening import Opened, open_home
 from node.process import EXIT_INVARIANT, EXIT_REFUSED, EXIT_STORAGE, run_node
 from node.service import Node
-from node.wal import VoteLog
+from node.storage.wal import VoteLog
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, free_ports, genesis_value, key_of, make_home
 
 

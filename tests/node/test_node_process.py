@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from node.durable import STORAGE_IO, StorageFailure
 from node.opening import open_home
+from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.cluster import DEPARTMENTS, Cluster, eventually, free_ports, genesis_value, make_home, running
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ from collections import Counter
 import pytest
 
 from chain.errors import InvariantError, KehuError
-from node.frames import Kind
-from node.outbox import LANE_LIMITS, LaneLimit, Outbox
-from node.transport import PEER_UNKNOWN, Link, Peer, dial
+from node.peers.frames import Kind
+from node.peers.outbox import LANE_LIMITS, LaneLimit, Outbox
+from node.peers.transport import PEER_UNKNOWN, Link, Peer, dial
 from tests.node.peer_kit import FAST, HOST, PATIENCE_S, Node, Stranger, identity_of, key_of, running, until
 
 LIMITS = dict(LANE_LIMITS) | {Kind.CONSENSUS: LaneLimit(3, 100), Kind.GOSSIP: LaneLimit(3, 100)}

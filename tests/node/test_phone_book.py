@@ -7,8 +7,8 @@ import pickle
 from typing import Any
 
 from chain.transaction import Call
-from node.phone_book import LOOK_AGAIN_MS, PhoneBook
-from node.vault_values import VaultValue
+from node.phone.book import LOOK_AGAIN_MS, PhoneBook
+from node.vault.values import VaultValue
 from tests.node.api.fake_node import FakeNode
 
 FIRST, SECOND, THIRD = "+8613800000001", "+8613800000002", "+8613800000003"

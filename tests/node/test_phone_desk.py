@@ -13,10 +13,10 @@ from chain.errors import CATALOGUE, KehuError
 from chain.transaction import Call
 from node.carrier.gateway import Gateway
 from node.carrier.platform import Answer, PlatformTable
-from node.phone import PhoneDesk
-from node.phone_panel import Panel
-from node.phone_question import Questions
-from node.vault_values import VaultValue
+from node.phone.desk import PhoneDesk
+from node.phone.panel import Panel
+from node.phone.question import Questions
+from node.vault.values import VaultValue
 from node.waiting import Committed
 from tests.contracts.office import Office, key_of, salt_of
 

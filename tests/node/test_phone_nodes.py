@@ -18,8 +18,8 @@ from contracts.attestations import attestations_of
 from contracts.policy import default_policy
 from node.carrier.simulator import Simulator, SimulatorConfig, make_simulator, serving
 from node.keys import create_key_file
-from node.phone_panel import ATTEST
-from node.vault_values import VaultValue
+from node.phone.panel import ATTEST
+from node.vault.values import VaultValue
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, Cluster, eventually, key_of
 
 pytestmark = pytest.mark.slow

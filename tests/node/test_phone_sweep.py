@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from chain.errors import KehuError
-from node.carrier_config import PhoneDuties
-from node.durable import storage_failures
-from node.phone import PHONE_NO_GATEWAY
-from node.phone_due import Due, DuePage, is_due
-from node.phone_sweep import NOT_READY_S, PAGE, Sweeper
+from node.carrier.config import PhoneDuties
+from node.phone.desk import PHONE_NO_GATEWAY
+from node.phone.due import Due, DuePage, is_due
+from node.phone.sweep import NOT_READY_S, PAGE, Sweeper
+from node.storage.durable import storage_failures
 
 DAY_MS = 86_400_000
 

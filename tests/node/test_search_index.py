@@ -12,7 +12,7 @@ import pytest
 from node.search.desk import SEARCH_NOT_READY, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Filter, Query
-from node.vault_seal import RecordId
+from node.vault.seal import RecordId
 from tests.contracts.office import key_of
 from tests.node.vault_kit import files_with
 from tests.node.vault_network import Network, VaultNode, network

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.store import MemoryStore, Store
-from node.leveldb import LevelStore
+from node.storage.leveldb import LevelStore
 
 
 @pytest.fixture(params=["memory", "level"])

@@ -21,10 +21,10 @@ from cryptography.x509.oid import NameOID
 from chain import codec
 from chain.crypto import SigningKey
 from chain.errors import KehuError
-from node.frames import Kind
-from node.listener import Listener
-from node.tls import make_certificate, server_context
-from node.transport import HELLO_PURPOSE, Identity, Link, Peer, dial, hello_payload
+from node.peers.frames import Kind
+from node.peers.listener import Listener
+from node.peers.tls import make_certificate, server_context
+from node.peers.transport import HELLO_PURPOSE, Identity, Link, Peer, dial, hello_payload
 from tests.node.peer_kit import CHAIN, HOST, Stranger, identity_of, key_of, until
 
 TABLE = {name: Peer(key_of(name).public, HOST, 1) for name in ("finance", "process", "sales", "technical")}

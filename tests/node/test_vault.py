@@ -11,11 +11,11 @@ import pytest
 from chain import codec
 from chain.crypto import SigningKey, digest
 from chain.errors import KehuError
-from node import vault as vault_module
-from node.leveldb import LevelStore
-from node.vault import Staging, Vault
-from node.vault_seal import RecordId
-from node.vault_values import VALUE_BYTES_MAX, FieldId, VaultValue
+from node.storage.leveldb import LevelStore
+from node.vault import store as vault_module
+from node.vault.seal import RecordId
+from node.vault.store import Staging, Vault
+from node.vault.values import VALUE_BYTES_MAX, FieldId, VaultValue
 from tests.node.vault_kit import (
     CHAIN,
     NODE_KEY,

@@ -12,8 +12,8 @@ from chain.state import View, state_key
 from chain.transaction import Call, sign_transaction
 from contracts.permissions import holders
 from contracts.records import RECORD_TABLES
-from node.vault_duty import affected_by, commitments
-from node.vault_seal import RecordId
+from node.vault.duty import affected_by, commitments
+from node.vault.seal import RecordId
 from tests.contracts.client import Client, stocked_client
 from tests.contracts.office import Office, key_of
 from tests.contracts.test_projects import WAY

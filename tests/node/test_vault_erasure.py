@@ -12,12 +12,12 @@ import pytest
 
 from chain.errors import KehuError
 from chain.transaction import Call
-from node import vault_exchange
-from node.durable import STORAGE_IO, StorageFailure
 from node.retention import RetentionTiming
-from node.vault_erasure import ErasureTiming
-from node.vault_seal import RecordId
-from node.vault_values import VaultValue
+from node.storage.durable import STORAGE_IO, StorageFailure
+from node.vault import exchange as vault_exchange
+from node.vault.erasure import ErasureTiming
+from node.vault.seal import RecordId
+from node.vault.values import VaultValue
 from tests.node.peer_kit import until
 from tests.node.vault_kit import files_with, traces_of
 from tests.node.vault_network import HASTY, TIMING, UP, Network, network
@@ -282,7 +282,7 @@ async def test_grants_of_the_last_run_expire_too(tmp_path: Path) -> None:
 
 
 async def test_neither_the_vault_nor_its_keys_are_of_use_without_the_other(tmp_path: Path) -> None:
-    from node.vault import Vault
+    from node.vault.store import Vault
     from tests.contracts.office import key_of
 
     async with network(tmp_path, HASTY) as net:

@@ -9,9 +9,9 @@ import pytest
 from chain import codec
 from chain.errors import KehuError
 from chain.transaction import Call, Transaction
-from node.transport import PEER_TIMEOUT
-from node.vault_release import decode_answers, encode_wanted
-from node.vault_values import FieldId, values_to_value
+from node.peers.transport import PEER_TIMEOUT
+from node.vault.release import decode_answers, encode_wanted
+from node.vault.values import FieldId, values_to_value
 from tests.node.peer_kit import until
 from tests.node.vault_network import HASTY, TIMING, Network, network
 

@@ -9,9 +9,9 @@ import pytest
 from chain.attestation import sign_attestation
 from chain.errors import KehuError
 from chain.transaction import Call, Transaction
-from node import vault_duty
-from node.vault_duty import Plan
-from node.vault_values import FieldId
+from node.vault import duty as vault_duty
+from node.vault.duty import Plan
+from node.vault.values import FieldId
 from tests.contracts.office import key_of
 from tests.node.vault_network import Network, network
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.errors import KehuError
-from node.durable import StorageFailure
-from node.wal import VoteLog, read_log
+from node.storage.durable import StorageFailure
+from node.storage.wal import VoteLog, read_log
 
 CHAIN = bytes(range(32))
 BATCHES = [[b"prepare 1"], [b"commit 1", b"prepare 2"], [os.urandom(700)], [b"commit 2"]]
@@ -75,7 +75,7 @@ def test_a_sync_flushes_the_file_before_it_returns(tmp_path: Path, monkeypatch: 
     log = VoteLog.create(tmp_path / "votes", CHAIN, "sales")
     flushed: list[int] = []
     real = os.fsync
-    monkeypatch.setattr("node.wal.os.fsync", lambda fd: (flushed.append(os.fstat(fd).st_size), real(fd))[1])
+    monkeypatch.setattr("node.storage.wal.os.fsync", lambda fd: (flushed.append(os.fstat(fd).st_size), real(fd))[1])
     log.append([b"a", b"b"])
     log.sync()
     assert flushed == [log.size_bytes], "flushed once, with everything in it"
@@ -224,7 +224,7 @@ def test_a_failed_flush_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("node.wal.os.fsync", refuse)
+        patch.setattr("node.storage.wal.os.fsync", refuse)
         with pytest.raises(StorageFailure) as caught:
             log.sync() if operation == "sync" else log.rewrite([b"b"])
     assert (caught.value.code, caught.value.details["reason"]) == ("storage.io", "EIO")
@@ -256,7 +256,7 @@ def test_a_full_disk_is_final_and_what_was_synced_is_kept(tmp_path: Path) -> Non
 def test_a_killed_process_loses_nothing_that_was_synced(tmp_path: Path) -> None:
     program = """
 import os, pathlib, sys
-from node.wal import VoteLog
+from node.storage.wal import VoteLog
 log = VoteLog.create(pathlib.Path(sys.argv[1]), bytes(range(32)), "sales")
 for number in range(20):
     log.append([b"%d" % number]); log.sync()

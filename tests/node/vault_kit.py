@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chain.crypto import SigningKey, digest
-from node.leveldb import LevelStore
-from node.vault import Vault
-from node.vault_values import VaultValue
+from node.storage.leveldb import LevelStore
+from node.vault.store import Vault
+from node.vault.values import VaultValue
 
 CHAIN = digest("genesis", b"vault tests")
 NODE_KEY = SigningKey(digest("test key", b"the node of the vault tests"))

@@ -24,12 +24,12 @@ from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.policy import default_policy
 from contracts.registry import contract_table
-from node.exchange import PEER_DISCONNECTED, PEER_REQUEST_REFUSED
-from node.vault import Vault
-from node.vault_exchange import VaultExchange
-from node.vault_refill import VaultTiming
-from node.vault_replication import ReplicationTiming
-from node.vault_values import VaultValue
+from node.peers.exchange import PEER_DISCONNECTED, PEER_REQUEST_REFUSED
+from node.vault.exchange import VaultExchange
+from node.vault.refill import VaultTiming
+from node.vault.replication import ReplicationTiming
+from node.vault.store import Vault
+from node.vault.values import VaultValue
 from tests.contracts.office import TIME_MS, genesis_value, key_of, salt_of
 from tests.node.peer_kit import until
 

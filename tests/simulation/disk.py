@@ -1,7 +1,7 @@
 """What a simulated node keeps, and the least that agreement can tell apart: body = [height, parent id, [transactions]].
 
-The vote log is written in frames, one per sync, as the real one is (node/wal.py): a power cut loses the frame under
-way, leaves a torn one that the next opening cuts off, or happens just after it was durable.
+The vote log is written in frames, one per sync, as the real one is (node/storage/wal.py): a power cut loses the frame
+under way, leaves a torn one that the next opening cuts off, or happens just after it was durable.
 """
 
 from __future__ import annotations

@@ -25,16 +25,16 @@ from contracts.permissions import Case
 from contracts.registry import ContractTable
 from node.admission import Admitter
 from node.api.server import GuardedHandler
-from node.connection import Connection
 from node.mempool import Mempool
+from node.peers.connection import Connection
 from node.process import run_node
 from node.search.index import RecordIndex
-from node.vault import Vault
-from node.vault_duty import Duties
-from node.vault_refill import Refill
-from node.vault_replication import Replication
-from node.vault_staging import StageServer
-from node.wal import VoteLog
+from node.storage.wal import VoteLog
+from node.vault.duty import Duties
+from node.vault.refill import Refill
+from node.vault.replication import Replication
+from node.vault.staging import StageServer
+from node.vault.store import Vault
 from tools.bench.clocks import reading, timed
 
 

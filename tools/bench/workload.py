@@ -16,7 +16,7 @@ from typing import Any
 from chain.crypto import SigningKey
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
 from cli.records import seal_fields
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 
 REGISTER_EVERY = 10
 EXPIRY_HEIGHTS = 9_000

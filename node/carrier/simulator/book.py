@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, get_args
 
 from chain.errors import KehuError, define
 from node.carrier.numbers import is_e164
-from node.durable import write_file
+from node.storage.durable import write_file
 
 State = Literal["active", "suspended", "returned", "ported"]
 Action = Literal["activate", "suspend", "resume", "return", "reassign", "port-out", "port-in"]

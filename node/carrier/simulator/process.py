@@ -17,7 +17,7 @@ from node.carrier.simulator.app import Simulator, make_app
 from node.carrier.simulator.book import NumberBook
 from node.carrier.simulator.faults import RateLimit
 from node.carrier.simulator.http import LOG, AccessLog, server_log
-from node.durable import write_file
+from node.storage.durable import write_file
 
 LOOKUP_TOKEN_FILE: Final = "lookup.token"  # noqa: S105 - a file's name
 CLIENT_ID_FILE: Final = "client.id"

@@ -28,12 +28,12 @@ from node.admission import Admission
 from node.disclosure import ACCESS_NOT_COMMITTED, disclose
 from node.duplicates import DuplicateDesk
 from node.mempool import MEMPOOL_FULL
-from node.phone_due import DuePage, find_due
+from node.phone.due import DuePage, find_due
 from node.preview import Preview, preview_calls
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
 TIME_MS = 1_700_000_000_000

@@ -13,7 +13,7 @@ import pytest
 
 from chain.errors import InvariantError
 from node.api.limits import ApiLimits
-from node.durable import STORAGE_IO, StorageFailure
+from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.api.conftest import Api, Start
 
 QUICK = ApiLimits(header_s=0.2, body_s=0.2, request_s=0.5, stream_s=0.3)

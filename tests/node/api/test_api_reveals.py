@@ -29,8 +29,8 @@ from node.api.app import make_app
 from node.api.limits import ApiLimits
 from node.api.server import serve
 from node.search.query import Filter, Query
-from node.vault import Vault
-from node.vault_values import VaultValue
+from node.vault.store import Vault
+from node.vault.values import VaultValue
 from tests.node.api.conftest import Answer, Api
 from tests.node.api.fake_node import DEPARTMENTS, PEOPLE, FakeNode, key_of
 

@@ -11,7 +11,7 @@ from chain.ledger import Ledger
 from chain.light import ReceiptProof, StateProof
 from chain.transaction import Call, Transaction
 from contracts.registry import contract_table
-from node.vault_values import VaultValue
+from node.vault.values import VaultValue
 from tests.node.api.conftest import Api
 from tests.node.api.fake_node import key_of
 

@@ -1,0 +1,1 @@
+"""Links between departments: TLS, mutual authentication, bounded queues, requests and answers."""

@@ -1,0 +1,133 @@
+"""Accepting peers without being filled up by strangers.
+
+A stranger can hold one of `pending_max` places for at most the deadline. When all are taken the oldest goes, not the
+newest: an honest greeting takes milliseconds, so whoever has waited longest is the least likely to be a peer, and
+thousands of idle connections can't keep a department out. Established links are not counted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable
+
+from chain.errors import KehuError, define
+from node.peers.transport import Identity, Link, PeerTable, as_peer_error, authenticate_dialler, close_stream
+
+log = logging.getLogger("kehu.peers")
+
+PEER_CROWDED_OUT = define(
+    "peer.crowded_out",
+    "too many connections waited to be authenticated, and this one had waited longest",
+    "nothing, if it stays rare; else look where the connections come from and close the port to them",
+)
+_RETRY_S = 0.1
+
+
+class Listener:
+    """Accepts, authenticates and hands over links. `refused` counts failures by code."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        peers: PeerTable,
+        on_link: Callable[[Link], None],
+        *,
+        deadline_s: float = 5.0,
+        pending_max: int = 64,
+    ) -> None:
+        self.refused: Counter[str] = Counter()
+        self._identity, self._peers, self._on_link = identity, peers, on_link
+        self._deadline_s, self._pending_max = deadline_s, pending_max
+        self._pending: dict[asyncio.Task[None], None] = {}  # in order of arrival
+        self._evicted: set[asyncio.Task[None]] = set()
+        self._acceptor: asyncio.Task[None] | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def pending(self) -> int:
+        """Connections that are not authenticated yet."""
+        return len(self._pending)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens; returns the port (useful when 0 was asked for)."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=256)
+        listener.setblocking(False)
+        self._socket = listener
+        self._acceptor = asyncio.create_task(self._accept(listener), name="accept peers")
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.cancel()
+            await asyncio.gather(self._acceptor, return_exceptions=True)
+        await asyncio.sleep(0)  # every greeting has begun and owns its socket
+        tasks = [*self._pending, *self._evicted]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:  # out of descriptors, or gone before it was accepted
+                await asyncio.sleep(_RETRY_S)
+                continue
+            task = loop.create_task(self._greet(connection), name="greet peer")
+            self._pending[task] = None
+            task.add_done_callback(self._forget)
+            if len(self._pending) > self._pending_max:
+                self._evict_oldest()
+            await asyncio.sleep(0)  # a burst must neither hold up the loop nor evict what has not begun
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._pending.pop(task, None)
+        self._evicted.discard(task)
+
+    def _evict_oldest(self) -> None:
+        oldest = next(iter(self._pending))
+        del self._pending[oldest]
+        self._evicted.add(oldest)
+        oldest.cancel()
+        self.refused[PEER_CROWDED_OUT.code] += 1
+
+    async def _greet(self, connection: socket.socket) -> None:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        loop = asyncio.get_running_loop()
+        writer = None
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                transport, _ = await loop.connect_accepted_socket(
+                    lambda: protocol,
+                    connection,
+                    ssl=self._identity.server_tls,
+                    ssl_handshake_timeout=self._deadline_s,
+                    ssl_shutdown_timeout=1,
+                )
+                writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+                link = await authenticate_dialler(self._identity, self._peers, reader, writer)
+        except (KehuError, OSError, EOFError, TimeoutError) as error:
+            self._note_refusal(error)
+            if writer is not None:
+                await close_stream(writer)  # lets the refusal out
+        except asyncio.CancelledError:
+            if writer is not None:
+                writer.transport.abort()
+            raise
+        else:
+            self._on_link(link)
+
+    def _note_refusal(self, error: Exception) -> None:
+        reason = as_peer_error(error)
+        code = reason.code if isinstance(reason, KehuError) else type(reason).__name__
+        self.refused[code] += 1
+        log.info("refused a peer connection: %s", reason)

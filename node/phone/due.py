@@ -1,0 +1,87 @@
+"""Whose numbers are due to be checked again. The chain says so itself: a sweep can stop and go on anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chain.state import View
+from contracts.base import count_of
+from contracts.permissions import Case
+from contracts.phone_status import REASSIGNED
+from contracts.policy import load_policy
+from contracts.records import SEQUENCES, Record
+from contracts.subjects import Subject
+from node.phone.question import TABLE, may_hold
+
+LOOKED_AT_MAX: Final = 5_000
+"""Customers that one page looks at; the asker goes on from `next`."""
+TURN: Final = 32
+"""Customers looked at before others get a turn of the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Public facts of a customer who is due; `sequence` is the place in the order of registration."""
+
+    customer: str
+    sequence: int
+    status: str
+    checked_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DuePage:
+    """`next`: the sequence number to go on after; None at the end."""
+
+    items: tuple[Due, ...]
+    next: int | None
+    sweep_age_ms: int
+
+
+async def find_due(
+    view: Callable[[], View], department: str, subject: Subject | None, now_ms: int, after: int, limit: int
+) -> DuePage:
+    """The next customers that are due and that `department` may ask about; of those, what `subject` may have checked.
+
+    The state may move while this runs: each customer is looked at as they are when their turn comes.
+    """
+    age_ms = int(load_policy(view())["phone"]["sweep_age_ms"])
+    last, number = count_of(view(), TABLE), after
+    found: list[Due] = []
+    while number < min(last, after + LOOKED_AT_MAX) and len(found) < limit:
+        number += 1
+        if number % TURN == 0:
+            await asyncio.sleep(0)
+        due = _due(view(), department, subject, now_ms, age_ms, number)
+        if due is not None:
+            found.append(due)
+    return DuePage(tuple(found), number if number < last else None, age_ms)
+
+
+def _due(view: View, department: str, subject: Subject | None, now_ms: int, age_ms: int, number: int) -> Due | None:
+    row = view.get(SEQUENCES[TABLE], str(number))
+    customer = "" if row is None else str(row["record"])
+    record = view.get(TABLE, customer) if customer else None
+    if record is None or not is_due(record, now_ms, age_ms):
+        return None
+    if not may_hold(view, department, customer, "phone", now_ms) or not _may_ask(view, subject, customer, now_ms):
+        return None
+    return Due(customer, number, record["status"], record["checked_ms"])
+
+
+def is_due(record: dict[str, Any] | Record, now_ms: int, age_ms: int) -> bool:
+    """No answer can change a reassigned number's status, and a number that was removed can't be asked about."""
+    if record["reason"] == REASSIGNED or "phone" not in record["fields"]:
+        return False
+    checked_ms = record["checked_ms"]
+    return checked_ms is None or now_ms - checked_ms > age_ms
+
+
+def _may_ask(view: View, subject: Subject | None, customer: str, now_ms: int) -> bool:
+    if subject is None:
+        return True
+    cases = (Case(view, subject, action, TABLE, None, now_ms) for action in ("contact", "change"))
+    return any(case.decide(customer, "phone").allowed for case in cases)

@@ -1,0 +1,1 @@
+"""LevelDB and the vote log, opened with every check on."""

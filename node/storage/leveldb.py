@@ -1,0 +1,252 @@
+"""`LevelStore`: the chain's `Store` on LevelDB, set up so that it never lies.
+
+- `paranoid_checks` at open and `verify_checksums` at every read: with the defaults one flipped bit is lost data
+  or wrong bytes, silently.
+- One synced write batch per `write`: all of it or nothing survives a power cut.
+- After an I/O or corruption error a handle may drop later batches while reporting success. It therefore refuses
+  everything from then on; the error is a `StorageFailure`, and the service ends the process.
+- LevelDB admits one process per folder; a second one gets `storage.in_use`.
+- A power cut may leave the last, unacknowledged batch half written at the end of the newest log, and paranoid
+  checks then refuse the folder. If `leveldb_log.inspect_log` finds that only this happened, the torn batch is cut
+  off and the folder opened with the same strict checks; `recovery` says what was cut, and the service reports
+  it. Any other damage is `storage.corrupt`: nothing is repaired, the node fetches the chain again.
+
+What can't be seen from inside a folder: a log cut exactly between two batches, or a folder put back from an
+old copy. The service compares the head with its vote log and with the other departments.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from chain.errors import KehuError, define
+from node.storage.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
+from node.storage.leveldb_log import inspect_log
+
+if sys.version_info >= (3, 13):
+    import plyvel_next as plyvel  # the same library, under another name where plyvel has no wheel
+else:
+    import plyvel
+
+WRITE_BUFFER_BYTES: Final = 16 << 20
+"""Four times the default: fewer, larger tables. Also the most that is replayed at a start."""
+CACHE_BYTES: Final = 64 << 20
+_SCAN_PAIRS: Final = 64
+"""How many pairs of a scan are fetched at a time."""
+
+STORAGE_CORRUPT = define(
+    "storage.corrupt",
+    "bytes on the disk are not the bytes that were written",
+    "move the folder away and start again: the node fetches the chain from the others; then look at the disk",
+)
+STORAGE_IN_USE = define(
+    "storage.in_use",
+    "another process has this folder open",
+    "stop the other process, or ask the running node instead of opening its files",
+)
+STORAGE_MISSING = define(
+    "storage.missing",
+    "there is no database in this folder",
+    "correct the path; a node makes its own at its first start",
+)
+STORAGE_REFUSED = define(
+    "storage.refused",
+    "the database was closed, or failed earlier, and takes no more requests",
+    "start the node again; the first error in its log says what happened",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TornTail:
+    """What a power cut left of an unacknowledged batch and the start cut off."""
+
+    log: str
+    intact_bytes: int
+    dropped_bytes: int
+
+
+class LevelStore:
+    """A `chain.store.Store` in a folder. Any thread may read; one at a time writes."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        """Opens the folder; makes a new database only with `create`, and only where there is none.
+
+        `path` is a folder inside the data folder, not a mount point: creation ends with a rename.
+        """
+        self._path = path
+        self._failed = False
+        self._users = 0
+        self._idle = threading.Condition()
+        self.recovery: TornTail | None = None
+        _check_folder(path, create=create)
+        try:
+            self._db = _open(path, create=False)
+        except plyvel.CorruptionError as error:
+            self.recovery = _cut_torn_tail(path, error)
+            try:
+                self._db = _open(path, create=False)
+            except plyvel.Error as second:
+                raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem=str(second)) from second
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._handle("get") as database:
+            value: bytes | None = database.get(key, verify_checksums=True)
+        return value
+
+    def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
+        """Atomic and on the disk when it returns. Blocks for an fsync: call it off the event loop."""
+        with self._handle("write") as database:
+            batch = database.write_batch(sync=True)
+            for key, value in puts.items():
+                batch.put(key, value)
+            for key in deletes:
+                batch.delete(key)
+            batch.write()
+
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """As of the moment the first pair is taken; later writes don't show."""
+        # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
+        with self._handle("scan") as database:
+            cursor = database.raw_iterator(verify_checksums=True)
+            cursor.seek(prefix + start)
+        with cursor:
+            while pairs := self._next_pairs(cursor, prefix):
+                yield from pairs
+
+    def _next_pairs(self, cursor: Any, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        pairs: list[tuple[bytes, bytes]] = []
+        with self._handle("scan"):
+            while len(pairs) < _SCAN_PAIRS and cursor.valid():
+                key, value = cursor.item()
+                if not key.startswith(prefix):
+                    break
+                pairs.append((key, value))
+                cursor.next()
+        return pairs
+
+    def purge(self, keys: Sequence[bytes]) -> None:
+        """Deletes `keys` so that their values are in none of the folder's files when it returns.
+
+        A delete alone only hides: the value stays in the log or a table. The first round writes the log out as a
+        table, which may keep the value beside its deletion and may be put below the levels that a compaction visits;
+        the second round's deletions lie above it and are merged down through it, which drops both. A scan that is
+        open meanwhile keeps the old tables on the disk until the next compaction. Costs up to a rewrite of the
+        tables between the first and the last key.
+        """
+        if not keys:
+            return
+        for _ in range(2):
+            self.write({}, keys)
+            with self._handle("purge") as database:
+                database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+
+    def close(self) -> None:
+        """Waits for what other threads are doing here; everything later is refused."""
+        with self._idle:
+            self._failed = True
+            self._idle.wait_for(lambda: not self._users)
+            self._db.close()
+
+    @contextmanager
+    def _handle(self, operation: str) -> Iterator[Any]:
+        """The database for one operation. LevelDB lets go of its memory when it is closed, even under a running
+        write of another thread, so `close` waits for all who are in here."""
+        with self._idle:
+            if self._failed:
+                raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
+            self._users += 1
+        try:
+            yield self._db
+        except (plyvel.Error, RuntimeError) as error:
+            raise self._failure(error, operation) from error
+        finally:
+            with self._idle:
+                self._users -= 1
+                self._idle.notify_all()
+
+    def _failure(self, error: Exception, operation: str) -> StorageFailure:
+        self._failed = True
+        if isinstance(error, RuntimeError):  # plyvel's way to say that the database is closed
+            return StorageFailure(STORAGE_REFUSED, path=str(self._path), operation=operation)
+        spec = STORAGE_CORRUPT if isinstance(error, plyvel.CorruptionError) else STORAGE_IO
+        return StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
+
+
+def _check_folder(path: Path, *, create: bool) -> None:
+    """LevelDB starts afresh where CURRENT is gone, even beside tables full of data: refuse that."""
+    if (path / "CURRENT").exists():
+        return
+    if path.is_dir() and any(name.suffix in {".ldb", ".sst", ".log"} for name in path.iterdir()):
+        raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem="CURRENT is missing beside data")
+    if not create:
+        raise KehuError(STORAGE_MISSING, path=str(path))
+    with storage_failures(path, "create"):
+        _create(path)
+
+
+def _create(path: Path) -> None:
+    """An empty database under a temporary name, synced, then renamed.
+
+    LevelDB does not sync the manifest of a new database, and a power cut then leaves a folder that never opens
+    again (6 of 1,500 cuts). What such a cut leaves here is a temporary folder that the next start removes.
+    """
+    unfinished = path.with_name(f".{path.name}.new")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    unfinished.mkdir(mode=0o700)
+    _open(unfinished, create=True).close()
+    for name in unfinished.iterdir():
+        with name.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(unfinished)
+    unfinished.rename(path)
+    sync_folder(path.parent)
+
+
+def _open(path: Path, *, create: bool) -> Any:
+    try:
+        return plyvel.DB(
+            str(path),
+            create_if_missing=create,
+            paranoid_checks=True,
+            write_buffer_size=WRITE_BUFFER_BYTES,
+            lru_cache_size=CACHE_BYTES,
+            bloom_filter_bits=10,
+        )
+    except plyvel.IOError as error:
+        if "LOCK" in str(error):
+            raise KehuError(STORAGE_IN_USE, path=str(path)) from None
+        raise StorageFailure(STORAGE_IO, path=str(path), operation="open", problem=str(error)) from error
+    except plyvel.CorruptionError:
+        raise
+    except plyvel.Error as error:
+        raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem=str(error)) from error
+
+
+def _cut_torn_tail(path: Path, refusal: Exception) -> TornTail:
+    """Cuts a torn last batch off the newest log, or raises what LevelDB refused the folder for."""
+    with storage_failures(path, "recover"), (path / "LOCK").open("rb+") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KehuError(STORAGE_IN_USE, path=str(path)) from None
+        logs = sorted(path.glob("*.log"), key=lambda name: int(name.stem))
+        data = logs[-1].read_bytes() if logs else b""
+        state = inspect_log(data)
+        if not state.is_torn:
+            raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem=str(refusal)) from refusal
+        with logs[-1].open("rb+") as log:
+            log.truncate(state.intact_bytes)
+            log.flush()
+            os.fsync(log.fileno())
+        return TornTail(logs[-1].name, state.intact_bytes, len(data) - state.intact_bytes)

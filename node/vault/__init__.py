@@ -1,0 +1,1 @@
+"""Values of persons, sealed at rest, apart from the chain."""

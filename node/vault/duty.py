@@ -1,0 +1,314 @@
+"""What which vault has to hold, by the committed state and the contracts: no vault, no sockets here.
+
+A department is entitled to a value if `contracts.permissions.holders` names it. For a transaction that is not yet
+committed the question is put to the state as it would be: the transaction is run on a view that is thrown away, so a
+new customer is already assigned to whoever registers it. Runs on the event loop, which is where the state changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chain import codec
+from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
+from chain.batch import Batch
+from chain.errors import CATALOGUE, KehuError
+from chain.execution import CONTRACT_FAULT, BlockFacts, execute
+from chain.ledger import Ledger
+from chain.receipt import Receipt
+from chain.state import View
+from chain.transaction import Call, Transaction
+from contracts.attestations import attestations_of
+from contracts.base import EVERY, count_of
+from contracts.endings import ERASED
+from contracts.permissions import holders
+from contracts.policy import load_policy
+from contracts.reach import dependants
+from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
+from node.vault.seal import RecordId, Wanted
+from node.vault.values import FieldId
+
+TURN: Final = 16
+"""Transactions or records looked at before others get a turn of the event loop; each takes up to a millisecond."""
+_IN_PLACE: Final = frozenset({"customers.update", "people.update"})
+"""Calls that change fields of a record that is there, and nothing about who is entitled to them."""
+
+
+def commitments(transaction: Transaction) -> list[Wanted]:
+    """The fields and digests that a transaction's calls name: those whose values come with it."""
+    return [wanted for call in transaction.calls for wanted in _named(call)]
+
+
+def attested(transaction: Transaction) -> list[Wanted]:
+    """The identifiers that its attestations name. A value comes with one only if it is new to the chain."""
+    return [wanted for call in transaction.calls for wanted in _attested(call)]
+
+
+def digests_of(transaction: Transaction) -> list[bytes]:
+    """All digests for which a value may come with the transaction."""
+    return [digest for _, digest in (*commitments(transaction), *attested(transaction))]
+
+
+def _named(call: Call) -> Iterator[Wanted]:
+    table = call.name.partition(".")[0]
+    record, fields = call.args.get(RECORD_ARGUMENTS.get(table, "")), call.args.get("fields")
+    if isinstance(record, str) and isinstance(fields, dict):
+        for field, digest in fields.items():
+            yield from _wanted(table, record, field, digest)
+
+
+def _attested(call: Call) -> Iterator[Wanted]:
+    try:
+        attestations = attestations_of(call.args.get("attestation"))
+    except KehuError:
+        return
+    for one in attestations:
+        yield from _wanted(CUSTOMER_TABLE, one.customer, IDENTIFIER_FIELD, one.identifier_digest)
+
+
+def _wanted(table: str, record: str, field: str, digest: codec.Value) -> Iterator[Wanted]:
+    """Nothing where a name or digest is malformed: the contract will refuse the call and say why."""
+    if codec.is_digest(digest):
+        try:
+            yield FieldId(table, record, field), digest
+        except KehuError:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who would hold a transaction's values. `required`: without these the chain would have a digest and nobody
+    the value; `holders`: the entitled departments for each value that may come along."""
+
+    transaction: Transaction
+    required: tuple[Wanted, ...]
+    holders: Mapping[Wanted, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A record's current digests, and those of the fields that this department is entitled to."""
+
+    current: Mapping[str, bytes]
+    entitled: Mapping[str, bytes]
+
+
+class Duties:
+    def __init__(self, department: str, ledger: Ledger, now_ms: Callable[[], int]) -> None:
+        self.department = department
+        self._ledger = ledger
+        self._now_ms = now_ms
+
+    @property
+    def chain_id(self) -> bytes:
+        return self._ledger.genesis.chain_id
+
+    @property
+    def height(self) -> int:
+        return self._ledger.height
+
+    def now_ms(self) -> int:
+        """This node's clock, but never behind the chain: a grant that a block finds expired is expired here."""
+        return max(self._now_ms(), self._ledger.head.header.time_ms)
+
+    def keys(self, table: str) -> list[str]:
+        """Every key of one of the state's tables."""
+        return [key for key, _ in self._ledger.state.scan(table)]
+
+    def rows(self, table: str) -> Iterator[Mapping[str, Any]]:
+        return (row for _, row in self._ledger.state.scan(table))
+
+    def view(self) -> View:
+        """The committed state; writes to it go nowhere."""
+        return View(self._ledger.state.get)
+
+    def holders_min(self) -> int:
+        return int(load_policy(self.view())["vault_holders_min"])
+
+    def holders(self, name: FieldId) -> tuple[str, ...]:
+        """The departments entitled to a field's value now."""
+        return holders(self.view(), name.table, name.record, name.field, self.now_ms())
+
+    def digest_of(self, name: FieldId) -> bytes | None:
+        """The field's current digest."""
+        return _digest_in(self.view(), name)
+
+    def is_current(self, wanted: Wanted) -> bool:
+        return self.digest_of(wanted[0]) == wanted[1]
+
+    def is_entitled(self, department: str, wanted: Wanted) -> bool:
+        """Whether the department may hold this very version."""
+        return self.is_current(wanted) and department in self.holders(wanted[0])
+
+    def version_of(self, record: RecordId) -> int:
+        row = self.view().get(record.table, record.record)
+        return 0 if row is None else int(row["version"])
+
+    def of(self, record: RecordId) -> Duty:
+        """What this department has to hold of a record; nothing of one that is not there."""
+        view = self.view().reading()
+        row = view.get(record.table, record.record)
+        current = {} if row is None else {field: digest for field, (digest, _) in row["fields"].items()}
+        now_ms = self.now_ms()
+        entitled = {
+            field: digest
+            for field, digest in current.items()
+            if self.department in holders(view, record.table, record.record, field, now_ms)
+        }
+        return Duty(current, entitled)
+
+    def records(self, table: str) -> Iterator[RecordId]:
+        """Every record of a table; may be consumed bit by bit while the chain goes on."""
+        sequence = SEQUENCES.get(table)
+        if sequence is None:
+            names = [key for key, _ in self._ledger.state.scan(table)]
+            yield from (RecordId(table, name) for name in names)
+            return
+        number = 1
+        while number <= count_of(self.view(), table):
+            row = self.view().get(sequence, str(number))
+            if row is not None:
+                yield RecordId(table, row["record"])
+            number += 1
+
+    async def plan(self, transactions: Sequence[Transaction], admitted_by: str) -> list[Plan | KehuError]:
+        """One plan per transaction, in order, each over the state that those before it would leave.
+
+        An error where the transaction would be refused and its record is not there, or erased: nobody could be
+        entitled.
+        A transaction that would be refused on a record that is there (a conflict, say) has a plan: it may go
+        on the record with its refusal.
+        """
+        view = self.view()
+        plans: list[Plan | KehuError] = []
+        untried: dict[RecordId, list[Transaction]] = {}
+        for transaction in transactions:
+            named = commitments(transaction)
+            if _is_in_place(view.reading(), transaction, named):
+                plans.append(self._plan_in_place(view, transaction, named))
+                for record in _records_of(named):
+                    untried.setdefault(record, []).append(transaction)
+            else:
+                for record in _records_of([*named, *attested(transaction)]):
+                    for earlier in untried.pop(record, ()):
+                        self._try(view, earlier, admitted_by)
+                plans.append(self._plan(view, transaction, admitted_by))
+            if len(plans) % TURN == 0:
+                await asyncio.sleep(0)
+        return plans
+
+    def _plan_in_place(self, view: View, transaction: Transaction, named: Sequence[Wanted]) -> Plan:
+        """Without trying the transaction: executed or refused, its values have the same holders."""
+        committed = self.view().reading()
+        required = [one for one in named if _digest_in(committed, one[0]) != one[1]]
+        return self._planned(view, transaction, required, named)
+
+    async def of_all(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
+        """`of` for many. None is older than the call, but the chain may go on between one and the next."""
+        found: dict[RecordId, Duty] = {}
+        for record in records:
+            found[record] = self.of(record)
+            if len(found) % TURN == 0:
+                await asyncio.sleep(0)
+        return found
+
+    def _plan(self, view: View, transaction: Transaction, admitted_by: str) -> Plan | KehuError:
+        receipt, named = self._try(view, transaction, admitted_by), commitments(transaction)
+        may_come = [*named, *attested(transaction)]
+        if receipt.is_ok:
+            required = [one for one in may_come if _digest_in(view, one[0]) == one[1] and not self.is_current(one)]
+        elif all(_is_there(view, name) for name, _ in named):
+            required = named
+        else:
+            return KehuError(CATALOGUE.get(receipt.code, CONTRACT_FAULT), **receipt.details)
+        return self._planned(view, transaction, required, may_come)
+
+    def _planned(
+        self, view: View, transaction: Transaction, required: Sequence[Wanted], may_come: Sequence[Wanted]
+    ) -> Plan:
+        reading, now_ms = view.reading(), self.now_ms()
+        entitled = {one: holders(reading, one[0].table, one[0].record, one[0].field, now_ms) for one in may_come}
+        return Plan(transaction, tuple(dict.fromkeys(required)), entitled)
+
+    def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:
+        """The receipt it would get in the next block; `view` then has its writes, if it succeeds."""
+        genesis = self._ledger.genesis
+        facts = BlockFacts(genesis.chain_id, self._ledger.height + 1, self.now_ms(), genesis.expiry_heights_max)
+        batch = Batch(b"", b"", admitted_by, b"", (transaction,))
+        return execute(view, self._ledger.contracts, facts, [batch], ()).receipts[0]
+
+
+def _is_in_place(view: View, transaction: Transaction, named: Sequence[Wanted]) -> bool:
+    """Whether the state as it is says who holds the values: its calls only change fields of records that are there."""
+    return all(call.name in _IN_PLACE for call in transaction.calls) and all(_is_there(view, one) for one, _ in named)
+
+
+def _records_of(wanted: Sequence[Wanted]) -> Iterable[RecordId]:
+    return dict.fromkeys(RecordId(name.table, name.record) for name, _ in wanted)
+
+
+def _is_there(view: View, name: FieldId) -> bool:
+    row = view.get(name.table, name.record)
+    return row is not None and ERASED not in row
+
+
+def _digest_in(view: View, name: FieldId) -> bytes | None:
+    row = view.get(name.table, name.record) if name.table in RECORD_TABLES else None
+    entry = None if row is None else row["fields"].get(name.field)
+    return None if entry is None else entry[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What a block's writes may change about who holds what: single records, and tables as a whole."""
+
+    records: tuple[RecordId, ...]
+    tables: tuple[str, ...]
+
+
+def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
+    """From the state keys that a block wrote. `view` is the state after it."""
+    records: dict[RecordId, None] = {}
+    tables: dict[str, None] = {}
+    for raw in writes:
+        table, _, key = raw.decode().partition("/")
+        if table in RECORD_TABLES:
+            records[RecordId(table, key)] = None
+            if table == "participations":
+                records.update(_reached_through(view, table, key))
+            if table == "people" and _is_revoked(view, key):
+                tables.update(dict.fromkeys(RECORD_TABLES))
+        elif table == "changes" and _is_hand_over(view, key):
+            records.update(_reached_through(view, "projects", key.split(".")[1]))
+        elif table == "assignments":
+            assigned = RecordId(*key.split("."))
+            records[assigned] = None
+            records.update(_reached_through(view, assigned.table, assigned.record))
+        elif table == "subject_grants":
+            _, of_table, record = key.split(".")
+            if record == EVERY:
+                tables.update(dict.fromkeys(RECORD_TABLES if of_table == EVERY else [of_table]))
+            else:
+                records[RecordId(of_table, record)] = None
+        elif table == "policy":
+            tables.update(dict.fromkeys(RECORD_TABLES))
+    return Affected(tuple(records), tuple(name for name in tables if name in RECORD_TABLES))
+
+
+def _reached_through(view: View, table: str, record: str) -> dict[RecordId, None]:
+    """What the scope "project" reaches through a record: it may have changed hands with it."""
+    return dict.fromkeys(RecordId(*found) for found in dependants(view, table, record))
+
+
+def _is_hand_over(view: View, change: str) -> bool:
+    """Whether a row of changes put a project into a department's hands: it is new there, or was handed over."""
+    row = view.get("changes", change) if change.startswith("projects.") else None
+    return row is not None and "stage" in row.get("facts", {})
+
+
+def _is_revoked(view: View, person: str) -> bool:
+    row = view.get("people", person)
+    return row is None or row["status"] != "active"

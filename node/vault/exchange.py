@@ -1,0 +1,186 @@
+"""The vault among the departments: everything that makes its content follow the chain. What the service holds.
+
+    safeguard    before a transaction is admitted: its values are durable here and at others (node/vault/replication.py)
+    on_block     after a block is appended: staged values go live or are destroyed, changes of entitlement are followed
+    recover      at the start, before anything is served: leftovers of the last run, erasures that it missed
+    run          in the background: refilling (node/vault/refill.py), receipts of erasures (node/vault/erasure.py),
+                 retention periods (node/retention.py), grants that expire (node/vault/expiry.py)
+
+and three services to other departments: vault.stage, vault.fetch, vault.held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from chain.blocks import BlockStore, ExecutedBlock
+from chain.crypto import Verifier, verify
+from chain.errors import KehuError
+from chain.ledger import Ledger
+from chain.transaction import Transaction
+from node.retention import Retention
+from node.together import run_together
+from node.vault.duty import Duties, affected_by, commitments
+from node.vault.erasure import Erasures
+from node.vault.expiry import Expiries
+from node.vault.refill import Refill, VaultTiming
+from node.vault.release import FETCH, HELD, ReleaseServer, Submit
+from node.vault.replication import Replication
+from node.vault.report import VaultReport
+from node.vault.seal import RecordId, Wanted
+from node.vault.shares import STAGE, Peers
+from node.vault.staging import StageServer
+from node.vault.store import Vault
+from node.vault.values import VaultValue
+from node.waiting import find_committed
+
+EXPIRY_WAIT_S = 60.0
+"""The clock may be set meanwhile, so the wait for the next expiry is never longer."""
+OBTAIN_S = 5.0
+"""How long a reader is made to wait for a value that is on its way from another department."""
+
+
+class VaultExchange:
+    """Made on the event loop, and used from its thread; disk work goes to other threads by itself."""
+
+    def __init__(
+        self,
+        department: str,
+        ledger: Ledger,
+        blocks: BlockStore,
+        vault: Vault,
+        peers: Peers,
+        submit_own: Submit,
+        now_ms: Callable[[], int],
+        timing: VaultTiming | None = None,
+        check: Verifier = verify,
+    ) -> None:
+        """`submit_own` signs calls with this node's key and returns once they are committed with "ok"; `check` verifies
+        the signatures of transactions that come with values."""
+        timing = timing or VaultTiming()
+        self.duties = Duties(department, ledger, now_ms)
+        self._ledger, self._blocks, self._vault = ledger, blocks, vault
+        self._lock = asyncio.Lock()
+        self._grace_s = timing.grace_s
+        self._replication = Replication(self.duties, vault, peers, timing.replication)
+        self.refill = Refill(self.duties, vault, peers, self._lock, timing)
+        self._erasures = Erasures(self.duties, vault, submit_own, timing.erasure)
+        departments = ledger.validators(ledger.height + 1).departments
+        self.retention = Retention(self.duties, departments, submit_own, timing.retention)
+        self._expiries = Expiries()
+        self._expiry_came = asyncio.Event()
+        self.report = VaultReport(self.duties, vault, self.refill, peers).report
+        stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late, check)
+        release = ReleaseServer(self.duties, vault, submit_own)
+        peers.handle(STAGE, stage.serve)
+        peers.handle(FETCH, release.serve_fetch)
+        peers.handle(HELD, release.serve_held)
+
+    async def safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
+        """Returns once the values are durable here and, as the policy asks, at others. Errors: see Replication."""
+        await self._replication.safeguard(transaction, values)
+
+    async def replicate(self, pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
+        """`safeguard` for many, with an error or None for each."""
+        return await self._replication.replicate(pairs)
+
+    async def on_block(self, executed: ExecutedBlock) -> None:
+        """Follows a block that has just been appended. When it returns, what the block committed can be disclosed, and
+        what it erased is destroyed."""
+        ran = {transaction_id for transaction_id, _ in executed.executed}
+        is_ok: dict[bytes, bool] = {}
+        for receipt in executed.receipts:
+            if receipt.transaction_id in ran:  # the first is the execution, a second one the refused duplicate
+                is_ok.setdefault(receipt.transaction_id, receipt.is_ok)
+        view = self.duties.view()
+        affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
+        async with self._lock:
+            await asyncio.to_thread(self._settle, is_ok, executed.block.header.height, erased)
+            await self.refill.compare(affected.records, self._grace_s)
+        if affected.tables:
+            self.refill.walk(affected.tables)
+        self._erasures.expect(erased)
+        self._expiries.follow(executed.writes, view)
+        await self._look_at_expired()
+
+    async def _look_at_expired(self) -> None:
+        """Grants that have ended by themselves: whose copies they covered may have to go."""
+        expired = self._expiries.passed(self.duties.now_ms())
+        if expired.records:
+            async with self._lock:
+                await self.refill.compare(expired.records, self._grace_s)
+        if expired.tables:
+            self.refill.walk(expired.tables)
+        self._expiry_came.set()
+
+    async def _keep_expiring(self) -> None:
+        """Looks when the next grant expires, though no block may come."""
+        while True:
+            self._expiry_came.clear()
+            next_ms = self._expiries.next_ms
+            wait_s = None if next_ms is None else min(EXPIRY_WAIT_S, max(0.0, (next_ms - self.duties.now_ms()) / 1000))
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._expiry_came.wait()
+            except TimeoutError:
+                await self._look_at_expired()
+
+    def _settle(self, is_ok: dict[bytes, bool], height: int, erased: Sequence[RecordId] = ()) -> None:
+        self._vault.settle(*(key for key, ok in is_ok.items() if ok))
+        self._vault.discard(*(key for key, ok in is_ok.items() if not ok))
+        self._settle_by_chain(key for key, expires in self._vault.staged().items() if expires <= height)
+        self._vault.expire(height)
+        self._erasures.destroy(erased)
+
+    def _settle_by_chain(self, transaction_ids: Iterable[bytes]) -> None:
+        """Settles or discards what the chain has executed already; leaves the rest staged."""
+        for transaction_id in transaction_ids:
+            found = find_committed(self._blocks, transaction_id)
+            if found is not None:
+                (self._vault.settle if found.receipt.is_ok else self._vault.discard)(transaction_id)
+
+    async def _settle_late(self, transactions: Sequence[Transaction]) -> None:
+        """Values that came after their transaction was committed."""
+        records = {RecordId(name.table, name.record) for one in transactions for name, _ in commitments(one)}
+        async with self._lock:
+            await asyncio.to_thread(self._settle_by_chain, [transaction.id for transaction in transactions])
+            await self.refill.compare(sorted(records), self._grace_s)
+
+    async def obtain(self, wanted: Sequence[Wanted]) -> None:
+        """Waits a little for values that a committed read allows and this vault has not fetched yet."""
+        await self.refill.obtain(wanted, OBTAIN_S)
+
+    async def recover(self) -> None:
+        """Settles or destroys what the last run left staged, by what the chain says about each transaction, and
+        destroys what was erased meanwhile. To be awaited before anything is served."""
+        height, erased = self._ledger.height, self._erasures.ordered()
+        async with self._lock:
+            await asyncio.to_thread(self._settle_by_chain, list(self._vault.staged()))
+            await asyncio.to_thread(self._vault.expire, height)
+            await asyncio.to_thread(self._erasures.destroy, erased)
+        self._erasures.expect(erased)
+        self._expiries.note(self.duties.rows("grants"))
+
+    async def run(self) -> None:
+        """Until cancelled, after `recover`: looks at every record once, then follows. A failing disk ends it with its
+        error."""
+        self.refill.walk()
+        try:
+            await run_together(self.refill.run, self._erasures.run, self.retention.run, self._keep_expiring)
+        finally:
+            await self._replication.close()
+
+    def on_connected(self, _department: str) -> None:
+        """A department can be reached again."""
+        self.refill.hurry()
+
+    def status(self) -> dict[str, Any]:
+        """Public facts, JSON values: how many values are lacking or too many here."""
+        return {
+            "missing": len(self.refill.missing),
+            "surplus": len(self.refill.surplus),
+            "is_walking": self.refill.is_walking,
+            "erasures_unconfirmed": self._erasures.unconfirmed,
+        }

@@ -1,0 +1,119 @@
+"""The keys of the vault: one random key per record, kept apart from the data, so that erasing is destroying a key.
+
+    m/vault-secret      [1, nonce (12) | sealed (32 + 16)]    32 random bytes under HKDF-SHA256 of the node's seed
+    k/TABLE/RECORD      key id (8) | nonce (12) | record key (32 + 16), sealed under the vault secret
+
+The secret is not the node's key itself (HKDF: RFC 5869), so that the node's key can be changed without sealing
+every record key anew. A key id is drawn with each key: what was sealed under a destroyed key is told from what
+the record's next key sealed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from chain import codec
+from chain.errors import KehuError, define
+from chain.store import Store
+from node.vault.seal import KEY_ID_BYTES, VAULT_DAMAGED, RecordId, RecordKey, seal, unseal
+
+_VERSION: Final = 1
+_SECRET: Final = b"m/vault-secret"
+
+VAULT_LOCKED = define(
+    "vault.locked",
+    "the keys of the vault were sealed by another node's key, for another chain, or were altered",
+    "put back vault-keys/ and node.key as they belong together; or move vault/ and vault-keys/ away: "
+    "the node fetches from other departments what it may hold",
+)
+VAULT_KEYS_MISSING = define(
+    "vault.keys_missing",
+    "there are sealed values but not the keys they were sealed under",
+    "put vault-keys/ back from where it went; or move vault/ away too: the node fetches from other departments "
+    "what it may hold",
+)
+
+
+class PurgingStore(Store, Protocol):
+    """A store that can also make bytes vanish."""
+
+    def purge(self, keys: Sequence[bytes]) -> None:
+        """Deletes `keys` so that no file of the store has their values when it returns."""
+        ...
+
+
+class RecordKeys:
+    """Record keys in their store. Not for several threads at once: the vault holds the lock."""
+
+    def __init__(self, store: PurgingStore, chain_id: bytes, seed: bytes, *, is_new: bool) -> None:
+        """`seed` is the node key's secret. `is_new`: nothing is sealed yet, so a missing vault secret is drawn.
+
+        Errors: vault.locked, vault.keys_missing.
+        """
+        self._store = store
+        self._chain_id = chain_id
+        raw = store.get(_SECRET)
+        if raw is None and not is_new:
+            raise KehuError(VAULT_KEYS_MISSING)
+        self._secret = self._draw_secret(seed) if raw is None else self._open_secret(seed, raw)
+
+    def _draw_secret(self, seed: bytes) -> bytes:
+        secret = secrets.token_bytes(32)
+        sealed = seal(self._wrapping_key(seed), secret, _SECRET)
+        self._store.write({_SECRET: codec.encode_flat([_VERSION, sealed])})
+        return secret
+
+    def _open_secret(self, seed: bytes, raw: bytes) -> bytes:
+        try:
+            _, sealed = codec.fields(codec.decode(raw, 256), "vault secret", _VERSION.__eq__, codec.is_bytes)
+            return unseal(self._wrapping_key(seed), sealed, _SECRET)
+        except (InvalidTag, KehuError):
+            raise KehuError(VAULT_LOCKED) from None
+
+    def _wrapping_key(self, seed: bytes) -> bytes:
+        return HKDF(SHA256(), 32, salt=self._chain_id, info=b"kehu/vault-secret").derive(seed)
+
+    def get(self, record: RecordId) -> RecordKey | None:
+        """Errors: vault.damaged."""
+        raw = self._store.get(record.to_key(b"k/"))
+        if raw is None:
+            return None
+        key_id, sealed = raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:]
+        try:
+            return RecordKey(key_id, unseal(self._secret, sealed, self._associated(record, key_id)))
+        except InvalidTag:
+            raise KehuError(VAULT_DAMAGED, what="record key", table=record.table, record=record.record) from None
+
+    def ensure(self, records: Iterable[RecordId]) -> dict[RecordId, RecordKey]:
+        """The key of each record; those that have none get one, all in one durable write."""
+        found: dict[RecordId, RecordKey] = {}
+        puts: dict[bytes, bytes] = {}
+        for record in records:
+            key = self.get(record)
+            if key is None:
+                key = RecordKey(secrets.token_bytes(KEY_ID_BYTES), secrets.token_bytes(32))
+                puts[record.to_key(b"k/")] = key.id + seal(self._secret, key.secret, self._associated(record, key.id))
+            found[record] = key
+        if puts:
+            self._store.write(puts)
+        return found
+
+    def delete(self, records: Iterable[RecordId]) -> None:
+        """The keys can't be read any more; `destroy` also takes their bytes off the disk."""
+        self._store.write({}, [record.to_key(b"k/") for record in records])
+
+    def destroy(self, records: Iterable[RecordId]) -> None:
+        """The keys are in no file of the folder when this returns; keys that are gone already are fine."""
+        self._store.purge([record.to_key(b"k/") for record in records])
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _associated(self, record: RecordId, key_id: bytes) -> bytes:
+        return codec.encode_flat(["record-key", self._chain_id, record.table, record.record, key_id])

@@ -1,0 +1,266 @@
+"""Keeping the vault as the chain says: destroy what is superseded, fetch what is lacking, hand back what is too much.
+
+For each record a block touched, and for all records at the start or when a rule for a whole table changes:
+
+- a live value that is not its field's current one is destroyed;
+- a value that this department is entitled to and doesn't hold is fetched from an entitled holder, in the background:
+  after a moment's grace, because its author's node may be about to send it, and until some holder gives it;
+- a value that this department is no longer entitled to is destroyed once as many entitled departments as the policy
+  asks say that they hold it, so that a withdrawn grant never destroys the last copy.
+
+Received values are checked against the chain's digests before they are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from chain import codec
+from chain.errors import KehuError
+from contracts.records import RECORD_TABLES
+from node.retention import RetentionTiming
+from node.storage.durable import StorageFailure
+from node.together import run_together
+from node.vault.backlog import Backlog
+from node.vault.duty import Duties, Duty
+from node.vault.erasure import ErasureTiming
+from node.vault.release import (
+    FETCH,
+    HELD,
+    VAULT_LATER,
+    WANTED_BYTES_MAX,
+    WANTED_MAX,
+    decode_answers,
+    encode_wanted,
+)
+from node.vault.replication import ReplicationTiming
+from node.vault.seal import RecordId, Wanted
+from node.vault.shares import OK, Peers
+from node.vault.store import Vault
+from node.vault.values import VaultValue
+
+PAGE: Final = 20
+"""Records of a walk that are compared at once."""
+BACKLOG_MAX: Final = 5_000
+"""A walk over all records pauses while so many values are still to be fetched."""
+FETCHES_MAX: Final = 4
+OBTAIN_PAUSE_S: float = 0.05
+"""Between two tries for a value that somebody waits for."""
+
+log = logging.getLogger("kehu.vault")
+
+
+@dataclass(frozen=True, slots=True)
+class VaultTiming:
+    replication: ReplicationTiming = field(default_factory=ReplicationTiming)
+    grace_s: float = 2.0
+    request_s: float = 30.0
+    retry_first_s: float = 0.5
+    retry_max_s: float = 60.0
+    pace_s: float = 0.01
+    """Pause after each page of a walk."""
+    tidy_s: float = 600.0
+    erasure: ErasureTiming = field(default_factory=ErasureTiming)
+    retention: RetentionTiming = field(default_factory=RetentionTiming)
+
+
+class Refill:
+    """`lock` is held by whoever makes values live or compares the vault with the state, so that what is compared
+    is never older than what is destroyed by it."""
+
+    def __init__(self, duties: Duties, vault: Vault, peers: Peers, lock: asyncio.Lock, timing: VaultTiming) -> None:
+        self._duties, self._vault, self._peers = duties, vault, peers
+        self._lock, self._timing = lock, timing
+        clock: Callable[[], float] = asyncio.get_running_loop().time
+        self.missing = Backlog(clock, timing.retry_first_s, timing.retry_max_s)
+        self.surplus = Backlog(clock, timing.retry_first_s, timing.retry_max_s)
+        self._tables: dict[str, None] = {}
+        self._walking: str | None = None
+        self._wake_walk, self._wake_work, self._has_tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._slots = asyncio.Semaphore(FETCHES_MAX)
+
+    @property
+    def is_walking(self) -> bool:
+        return self._walking is not None or bool(self._tables)
+
+    def walk(self, tables: Iterable[str] = RECORD_TABLES) -> None:
+        """Asks for a look at every record of these tables."""
+        self._tables.update(dict.fromkeys(tables))
+        self._wake_walk.set()
+
+    def hurry(self) -> None:
+        """A department has come back: what waits for a holder is asked for again now."""
+        self.missing.hurry()
+        self.surplus.hurry()
+        self._wake_work.set()
+
+    async def obtain(self, wanted: Sequence[Wanted], timeout_s: float) -> None:
+        """Fetches what a reader waits for. Returns when it is here, not to be had any more, or the time is up."""
+        wanted = [one for one in wanted if self._duties.is_entitled(self._duties.department, one)]
+        try:
+            async with asyncio.timeout(timeout_s):
+                while lacking := await asyncio.to_thread(self._vault.missing, wanted):
+                    self._has_tried.clear()
+                    self.missing.urge(lacking)
+                    self._wake_work.set()
+                    await self._has_tried.wait()
+                    await asyncio.sleep(OBTAIN_PAUSE_S)
+        except TimeoutError:
+            return
+
+    async def compare(self, records: Sequence[RecordId], grace_s: float) -> None:
+        """Puts the vault in step with the state for these records. The caller holds the lock."""
+        duties = await self._duties.of_all(records)
+        missing, surplus = await asyncio.to_thread(self._compare, duties)
+        self.missing.add(missing, grace_s)
+        self.surplus.add(surplus, grace_s)
+        if missing or surplus:
+            self._wake_work.set()
+
+    def _compare(self, duties: Mapping[RecordId, Duty]) -> tuple[list[Wanted], list[Wanted]]:
+        """(what is lacking, what is too much), after destroying what is superseded."""
+        left = self._vault.keep_only({(key.table, key.record): duty.current for key, duty in duties.items()})
+        missing: list[Wanted] = []
+        surplus: list[Wanted] = []
+        for record, duty in duties.items():
+            live = {name.field: (name, digest) for name, digest in left[record.table, record.record]}
+            missing += [(record.field(name), digest) for name, digest in duty.entitled.items() if name not in live]
+            surplus += [live[name] for name in live if name not in duty.entitled]
+        return missing, surplus
+
+    async def run(self) -> None:
+        """Walks, fetches, hands back and tidies up until it is cancelled. A failing disk ends it."""
+        await run_together(self._keep_walking, self._keep_working, self._keep_tidy)
+
+    async def _keep_walking(self) -> None:
+        while True:
+            await self._wake_walk.wait()
+            self._wake_walk.clear()
+            while self._tables:
+                self._walking = next(iter(self._tables))
+                del self._tables[self._walking]  # asked for again meanwhile, it is walked again
+                await self._walk(self._walking)
+            self._walking = None
+
+    async def _walk(self, table: str) -> None:
+        page: list[RecordId] = []
+        for record in self._duties.records(table):
+            page.append(record)
+            if len(page) >= PAGE:
+                await self._look_at(page)
+                page = []
+        await self._look_at(page)
+
+    async def _look_at(self, page: Sequence[RecordId]) -> None:
+        async with self._lock:
+            await self.compare(page, 0.0)
+        await asyncio.sleep(self._timing.pace_s)
+        while len(self.missing) > BACKLOG_MAX:
+            self._has_tried.clear()
+            await self._has_tried.wait()
+
+    async def _keep_working(self) -> None:
+        while True:
+            self._wake_work.clear()
+            await self._fetch_due()
+            await self._hand_back_due()
+            waits = [wait_s for wait_s in (self.missing.wait_s(), self.surplus.wait_s()) if wait_s is not None]
+            try:
+                async with asyncio.timeout(min(waits) if waits else None):
+                    await self._wake_work.wait()
+            except TimeoutError:
+                continue
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(self._timing.tidy_s)
+            await asyncio.to_thread(self._vault.tidy)
+
+    # Fetching what is lacking
+
+    async def _fetch_due(self) -> None:
+        due = dict(self.missing.due(WANTED_MAX))
+        absent = set(await asyncio.to_thread(self._vault.missing, due))
+        by_department: dict[str, list[Wanted]] = {}
+        for wanted, attempts in due.items():
+            holders = self._duties.holders(wanted[0]) if self._duties.is_current(wanted) else ()
+            if wanted not in absent or self._duties.department not in holders:
+                self.missing.done([wanted])
+                continue
+            others = [name for name in holders if name != self._duties.department]
+            if others:
+                by_department.setdefault(others[attempts % len(others)], []).append(wanted)
+            else:
+                self.missing.put_off([wanted])
+        await asyncio.gather(*(self._fetch(department, wanted) for department, wanted in by_department.items()))
+        self._has_tried.set()
+
+    async def _fetch(self, department: str, wanted: Sequence[Wanted]) -> None:
+        try:
+            async with self._slots:
+                raw = await self._peers.request(department, FETCH, encode_wanted(wanted), self._timing.request_s)
+            answers = decode_answers(raw, len(wanted))
+        except KehuError as error:
+            self._put_off(department, wanted, error)
+            return
+        good = [(one, value) for one, (_, value) in zip(wanted, answers, strict=True) if self._is_answer(one, value)]
+        await self._keep([(value, one[1]) for one, value in good if value is not None])
+        kept = {one for one, _ in good}
+        self.missing.done(kept)
+        later = [one for one, (code, _) in zip(wanted, answers, strict=True) if code == VAULT_LATER.code]
+        self.missing.put_off([one for one in wanted if one not in kept and one not in later])
+        refused = sorted({code for code, _ in answers if code not in (OK, VAULT_LATER.code)})
+        log.info("%s gave %d of %d values%s", department, len(kept), len(wanted), f": {refused}" if refused else "")
+
+    def _is_answer(self, wanted: Wanted, value: VaultValue | None) -> bool:
+        return value is not None and (value.id, value.digest(self._duties.chain_id)) == wanted
+
+    async def _keep(self, values: Sequence[tuple[VaultValue, bytes]]) -> None:
+        """Makes fetched values live, unless the chain has gone on meanwhile."""
+        async with self._lock:
+            own = self._duties.department
+            wanted = [(value, digest) for value, digest in values if self._duties.is_entitled(own, (value.id, digest))]
+            await asyncio.to_thread(self._vault.put_live, wanted)
+
+    def _put_off(self, department: str, wanted: Sequence[Wanted], error: KehuError) -> None:
+        if isinstance(error, StorageFailure):
+            raise error
+        log.info("%s gave none of %d values: %s", department, len(wanted), error)
+        self.missing.put_off(wanted)
+
+    # Handing back what is too much
+
+    async def _hand_back_due(self) -> None:
+        due = [wanted for wanted, _ in self.surplus.due(WANTED_MAX)]
+        own = self._duties.department
+        over = [one for one in due if self._duties.is_entitled(own, one) or not self._duties.is_current(one)]
+        self.surplus.done(over)
+        asked = [one for one in due if one not in set(over)]
+        if not asked:
+            return
+        holders = {one: self._duties.holders(one[0]) for one in asked}
+        confirmed = dict.fromkeys(asked, 0)
+        for department in sorted({name for names in holders.values() for name in names}):
+            mine = [one for one in asked if department in holders[one]]
+            for one in await self._held_by(department, mine):
+                confirmed[one] += 1
+        minimum = self._duties.holders_min()
+        safe = [one for one in asked if holders[one] and confirmed[one] >= min(minimum, len(holders[one]))]
+        async with self._lock:
+            safe = [one for one in safe if not self._duties.is_entitled(own, one)]
+            await asyncio.to_thread(self._vault.drop, safe)
+        self.surplus.done(safe)
+        self.surplus.put_off([one for one in asked if one in self.surplus])
+
+    async def _held_by(self, department: str, wanted: Sequence[Wanted]) -> list[Wanted]:
+        try:
+            raw = await self._peers.request(department, HELD, encode_wanted(wanted), self._timing.request_s)
+            (flags,) = codec.fields([codec.decode(raw, WANTED_BYTES_MAX)], "held answers", codec.is_list)
+        except KehuError as error:
+            log.info("%s did not say what it holds: %s", department, error)
+            return []
+        return [one for one, flag in zip(wanted, flags, strict=False) if flag is True]

@@ -1,0 +1,228 @@
+"""Holding a transaction's values in enough places before the transaction is proposed: the author's side.
+
+The author's node stages the values and sends to every other entitled department those that it may hold. It goes on
+once each value is durable at as many departments as the policy's `vault_holders_min` says (its own counts if it is
+entitled, and all that are entitled are enough); the rest is sent in the background.
+
+If too few answer in time the transaction is refused and the author's copy destroyed. What others have staged is
+destroyed there when the transaction expires; it is not called back, because a call back could overtake a second try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+
+from chain import codec
+from chain.errors import KehuError, define
+from chain.transaction import Transaction
+from node.vault.duty import Duties, Plan, digests_of
+from node.vault.shares import OK, REQUEST_BYTES_MAX, STAGE, Peers, Share, checked_share, chunks_of, staging_of
+from node.vault.store import Vault
+from node.vault.values import VaultValue, values_to_value
+
+log = logging.getLogger("kehu.vault")
+
+VAULT_NOT_ENOUGH_HOLDERS = define(
+    "vault.not_enough_holders",
+    "too few of the departments that may hold the transaction's values confirmed them in time; it was not admitted",
+    "send it again, which is safe, when more departments' nodes are up (`kehu network status`); "
+    "the policy's vault_holders_min says how many it takes",
+)
+VAULT_VALUE_MISSING = define(
+    "vault.value_missing",
+    "the transaction commits to a value that did not come with it; nobody could ever read it",
+    "send each value, with its salt, in the same request as the transaction",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationTiming:
+    deadline_s: float = 10.0
+    retry_first_s: float = 0.1
+    retry_max_s: float = 1.0
+
+
+class _Tally:
+    """Which departments have confirmed which transactions; `complete` is set when nothing is lacking."""
+
+    def __init__(self, shares: Sequence[Share], own: str, minimum: int) -> None:
+        self.complete = asyncio.Event()
+        self._minimum = minimum
+        self._holders = {share.id: [holders for _, holders in share.placed] for share in shares}
+        self._confirmed: dict[bytes, set[str]] = {share.id: {own} for share in shares}
+        self._look()
+
+    def confirm(self, department: str, transaction_id: bytes) -> None:
+        self._confirmed[transaction_id].add(department)
+        self._look()
+
+    def _look(self) -> None:
+        if not any(self.lacking(transaction_id) for transaction_id in self._confirmed):
+            self.complete.set()
+
+    def lacking(self, transaction_id: bytes) -> tuple[str, ...]:
+        """Entitled departments that have not confirmed, as long as one value has too few; else none."""
+        confirmed = self._confirmed[transaction_id]
+        for entitled in self._holders[transaction_id]:
+            if len(confirmed.intersection(entitled)) < min(self._minimum, len(entitled)):
+                return tuple(department for department in entitled if department not in confirmed)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    transaction: Transaction
+    values: Sequence[VaultValue]
+    answer: asyncio.Future[KehuError | None]
+
+
+class Replication:
+    def __init__(self, duties: Duties, vault: Vault, peers: Peers, timing: ReplicationTiming) -> None:
+        self._duties, self._vault, self._peers, self._timing = duties, vault, peers, timing
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: list[_Asked] = []
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
+        """`replicate` for one; those asked for in the same turn of the event loop go together.
+
+        Errors: vault.not_enough_holders, vault.value_missing, vault.other_value, vault.too_many_values,
+        vault.staged_full, and what the contract says that refuses a transaction whose record is not there.
+        """
+        if not values and not digests_of(transaction):
+            return
+        loop = asyncio.get_running_loop()
+        if not self._asked:
+            loop.call_soon(self._start_asked)
+        self._asked.append(_Asked(transaction, values, loop.create_future()))
+        error = await self._asked[-1].answer
+        if error is not None:
+            raise error
+
+    def _start_asked(self) -> None:
+        asked, self._asked = self._asked, []
+        self._spawn(self._answer(asked))
+
+    async def _answer(self, asked: Sequence[_Asked]) -> None:
+        try:
+            errors = await self.replicate([(one.transaction, one.values) for one in asked])
+            for one, error in zip(asked, errors, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(error)
+        except Exception as failure:
+            for one in asked:
+                if not one.answer.done():
+                    one.answer.set_exception(failure)
+        finally:
+            for one in asked:
+                one.answer.cancel()
+
+    async def replicate(self, pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
+        """Makes each transaction's values durable here and where the policy wants them; one answer per pair.
+
+        Where there is an error, this node keeps nothing of the transaction.
+        """
+        plans = await self._duties.plan([transaction for transaction, _ in pairs], self._duties.department)
+        errors: dict[bytes, KehuError] = {}
+        shares: dict[bytes, Share] = {}
+        for (transaction, values), plan in zip(pairs, plans, strict=True):
+            try:
+                shares[transaction.id] = self._share(plan, values)
+            except KehuError as error:
+                errors[transaction.id] = error
+        errors |= await self._hold([share for share in shares.values() if share.values])
+        return [errors.get(transaction.id) for transaction, _ in pairs]
+
+    def _share(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Share:
+        if isinstance(plan, KehuError):
+            raise plan
+        share = checked_share(plan, values, self._duties.chain_id)
+        came = {wanted for wanted, _ in share.placed}
+        for name, digest in plan.required:
+            if (name, digest) not in came:
+                place = {"table": name.table, "record": name.record, "field": name.field}
+                raise KehuError(VAULT_VALUE_MISSING, **place, digest=digest)
+        return share
+
+    async def _hold(self, shares: Sequence[Share]) -> dict[bytes, KehuError]:
+        """Stages here and elsewhere; the errors by transaction."""
+        if not shares:
+            return {}
+        staged_before = self._vault.staged()
+        try:
+            await asyncio.to_thread(self._vault.stage_many, [staging_of(share) for share in shares])
+        except KehuError as error:
+            if type(error) is not KehuError:  # the disk failed
+                raise
+            return {share.id: error for share in shares}
+        errors = await self._spread(shares)
+        await asyncio.to_thread(self._vault.discard, *(key for key in errors if key not in staged_before))
+        return errors
+
+    async def _spread(self, shares: Sequence[Share]) -> dict[bytes, KehuError]:
+        """Sends to all who may hold something and waits until enough have it; what lacks then, by transaction."""
+        own, required = self._duties.department, self._duties.holders_min()
+        tally = _Tally(shares, own, required)
+        everybody = {name for share in shares for _, holders in share.placed for name in holders}
+        tasks = [self._spawn(self._send(department, shares, tally)) for department in sorted(everybody - {own})]
+        try:
+            async with asyncio.timeout(self._timing.deadline_s):
+                await tally.complete.wait()
+        except TimeoutError:
+            for task in tasks:
+                task.cancel()
+        return {
+            share.id: KehuError(
+                VAULT_NOT_ENOUGH_HOLDERS, transaction=share.id, required=required, waited_for=",".join(lacking)
+            )
+            for share in shares
+            if (lacking := tally.lacking(share.id))
+        }
+
+    async def _send(self, department: str, shares: Sequence[Share], tally: _Tally) -> None:
+        """Sends until the department has confirmed everything that it may hold, or the deadline has passed."""
+        left = {share.id: share for share in shares if share.values_for(department)}
+        pause_s = self._timing.retry_first_s
+        try:
+            async with asyncio.timeout(self._timing.deadline_s):
+                while left:
+                    for chunk in chunks_of(left.values(), department):
+                        for transaction_id in await self._send_chunk(department, chunk):
+                            tally.confirm(department, transaction_id)
+                            del left[transaction_id]
+                    if left:
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(2 * pause_s, self._timing.retry_max_s)
+        except TimeoutError:
+            log.warning("%s did not confirm the values of %d transactions in time", department, len(left))
+
+    async def _send_chunk(self, department: str, chunk: Sequence[Share]) -> set[bytes]:
+        """The ids that the department confirmed."""
+        payload = codec.encode(
+            [[share.plan.transaction.raw, values_to_value(share.values_for(department))] for share in chunk]
+        )
+        try:
+            raw = await self._peers.request(department, STAGE, payload, self._timing.deadline_s)
+            (answers,) = codec.fields([codec.decode(raw, REQUEST_BYTES_MAX)], "stage answers", codec.is_list)
+            pairs = [codec.fields(item, "stage answer", codec.is_digest, codec.is_text) for item in answers]
+        except KehuError as error:
+            log.info("%s did not take values: %s", department, error)
+            return set()
+        codes = {pair[0]: pair[1] for pair in pairs}
+        for share in chunk:
+            if codes.get(share.id) != OK:
+                log.info("%s does not hold the values of %s", department, share.id.hex())
+        return {share.id for share in chunk if codes.get(share.id) == OK}
+
+    def _spawn(self, job: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

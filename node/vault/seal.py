@@ -1,0 +1,123 @@
+"""How a value is sealed, and under which key it lies in the store.
+
+place   TABLE/RECORD/FIELD/ DIGEST       names and 32-byte digest, all of which the chain shows to everybody
+sealed  key id (8) | nonce (12) | ciphertext and tag of encode([salt, value]) under the record's key
+
+The associated data encode(["vault", chain id, table, record, field, digest, key id]) binds the bytes to their
+place: moved to another field, record or chain they don't open.
+
+The cipher is ChaCha20-Poly1305 (RFC 8439). Each nonce is drawn at random: a counter would repeat after a folder
+was put back from a backup, and one repeated nonce gives both values away.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from chain import codec
+from chain.crypto import DIGEST_BYTES
+from chain.errors import InvariantError, KehuError, define
+from node.vault.values import VALUE_BYTES_MAX, FieldId, VaultValue
+
+KEY_ID_BYTES: Final = 8
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+
+VAULT_DAMAGED = define(
+    "vault.damaged",
+    "a sealed value or key does not open: it was altered, moved, or sealed under a key that was destroyed since",
+    "look for who writes to the folder; then move vault/ and vault-keys/ away: the node fetches from other "
+    "departments what it may hold",
+)
+
+Wanted = tuple[FieldId, bytes]
+"""A field and the digest that the chain has for it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordId:
+    table: str
+    record: str
+
+    def to_key(self, prefix: bytes, suffix: bytes = b"") -> bytes:
+        return prefix + f"{self.table}/{self.record}".encode() + suffix
+
+    def field(self, name: str) -> FieldId:
+        return FieldId(self.table, self.record, name)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKey:
+    id: bytes
+    secret: bytes = field(repr=False)
+
+
+def seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    """nonce (12) | ciphertext and tag."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    return nonce + ChaCha20Poly1305(key).encrypt(nonce, plaintext, associated)
+
+
+def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes:
+    """Raises `InvalidTag` when key, bytes or associated data are not those of the sealing."""
+    if len(sealed) < NONCE_BYTES + TAG_BYTES:
+        raise InvalidTag
+    return ChaCha20Poly1305(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
+
+
+def place_of(wanted: Wanted) -> bytes:
+    name, digest = wanted
+    if len(digest) != DIGEST_BYTES:
+        raise InvariantError("a field digest has 32 bytes")
+    return f"{name.table}/{name.record}/{name.field}/".encode() + digest
+
+
+def parse_place(place: bytes) -> Wanted:
+    names, digest = place[: -DIGEST_BYTES - 1], place[-DIGEST_BYTES:]
+    return FieldId(*names.decode().split("/")), digest
+
+
+def record_of(place: bytes) -> RecordId:
+    table, record, _ = place.split(b"/", 2)
+    return RecordId(table.decode(), record.decode())
+
+
+def sealed_bytes(value: VaultValue) -> int:
+    """How long `seal_value` will make it."""
+    return KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES + len(_plaintext(value))
+
+
+def seal_value(chain_id: bytes, value: VaultValue, key: RecordKey) -> tuple[bytes, bytes]:
+    """(place, sealed) of a value under its record's key."""
+    wanted = (value.id, value.digest(chain_id))
+    return place_of(wanted), key.id + seal(key.secret, _plaintext(value), _associated(chain_id, wanted, key.id))
+
+
+def unseal_value(chain_id: bytes, place: bytes, sealed: bytes, key: RecordKey | None) -> VaultValue:
+    """The value sealed at `place`; `key` is the record's now. Errors: vault.damaged."""
+    name, digest = parse_place(place)
+    try:
+        if key is None or key.id != sealed[:KEY_ID_BYTES]:
+            raise InvalidTag
+        plaintext = unseal(key.secret, sealed[KEY_ID_BYTES:], _associated(chain_id, (name, digest), key.id))
+    except InvalidTag:
+        raise KehuError(
+            VAULT_DAMAGED, what="value", table=name.table, record=name.record, field=name.field, digest=digest
+        ) from None
+    decoded = codec.decode(plaintext, VALUE_BYTES_MAX + 64)
+    salt, value = codec.fields(decoded, "vault value", codec.is_digest, codec.is_text)
+    return VaultValue(name.table, name.record, name.field, salt, value)
+
+
+def _plaintext(value: VaultValue) -> bytes:
+    return codec.encode_flat([value.salt, value.value])
+
+
+def _associated(chain_id: bytes, wanted: Wanted, key_id: bytes) -> bytes:
+    name, digest = wanted
+    return codec.encode_flat(["vault", chain_id, name.table, name.record, name.field, digest, key_id])

@@ -1,0 +1,96 @@
+"""Holding another department's values before their transaction is proposed: the holder's side of `vault.stage`.
+
+The holder doesn't take the author's word: it checks the signature, that the values are those which the envelope
+commits to, and by its own state that it may hold them. Its answer says that they are on its disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from chain import codec
+from chain.blocks import BlockStore
+from chain.crypto import Verifier, verify
+from chain.errors import KehuError
+from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
+from chain.ledger import Ledger
+from chain.transaction import Transaction
+from contracts.errors import VAULT_NOT_ENTITLED
+from node.vault.duty import Duties, Plan
+from node.vault.shares import (
+    OK,
+    REQUEST_BYTES_MAX,
+    TRANSACTIONS_MAX,
+    VAULT_TOO_MANY_VALUES,
+    checked_share,
+    staging_of,
+)
+from node.vault.store import Staging, Vault
+from node.vault.values import VaultValue, values_from_value
+
+
+class StageServer:
+    """`on_late` is told of transactions that were committed before their values came."""
+
+    def __init__(
+        self,
+        duties: Duties,
+        ledger: Ledger,
+        blocks: BlockStore,
+        vault: Vault,
+        on_late: Callable[[Sequence[Transaction]], Awaitable[None]],
+        check: Verifier = verify,
+    ) -> None:
+        self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
+        self._on_late, self._check = on_late, check
+
+    async def serve(self, department: str, payload: bytes) -> bytes:
+        """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
+        vault.too_many_values, vault.staged_full."""
+        received = await asyncio.to_thread(self._parse, payload)
+        plans = await self._duties.plan([transaction for transaction, _ in received], department)
+        codes: dict[bytes, str] = {}
+        stagings: list[Staging] = []
+        for (transaction, values), plan in zip(received, plans, strict=True):
+            try:
+                stagings.append(self._accept(plan, values))
+                codes[transaction.id] = OK
+            except KehuError as error:
+                codes[transaction.id] = error.code
+        late = await asyncio.to_thread(self._stage, stagings, department)
+        if late:
+            await self._on_late([transaction for transaction, _ in received if transaction.id in late])
+        return codec.encode([[transaction_id, code] for transaction_id, code in codes.items()])
+
+    def _parse(self, payload: bytes) -> list[tuple[Transaction, list[VaultValue]]]:
+        (items,) = codec.fields([codec.decode(payload, REQUEST_BYTES_MAX)], "staged transactions", codec.is_list)
+        if len(items) > TRANSACTIONS_MAX:
+            raise KehuError(VAULT_TOO_MANY_VALUES, transactions=len(items), limit=TRANSACTIONS_MAX)
+        received = []
+        for item in items:
+            envelope, values = codec.fields(item, "staged transaction", codec.is_bytes, codec.is_list)
+            transaction = Transaction.from_bytes(envelope)
+            transaction.verify(self._duties.chain_id, self._check)
+            received.append((transaction, values_from_value(values)))
+        return received
+
+    def _accept(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Staging:
+        if isinstance(plan, KehuError):
+            raise plan
+        share = checked_share(plan, values, self._duties.chain_id)
+        expires, height = plan.transaction.expires_height, self._ledger.height
+        if expires <= height:
+            raise KehuError(TRANSACTION_EXPIRED, height=height, expires=expires)
+        if expires > height + self._ledger.genesis.expiry_heights_max:
+            raise KehuError(TRANSACTION_TOO_FAR, height=height, expires=expires)
+        own = self._duties.department
+        if not values or share.values_for(own) != share.values:
+            raise KehuError(VAULT_NOT_ENTITLED, department=own, transaction=share.id)
+        return staging_of(share)
+
+    def _stage(self, stagings: Sequence[Staging], source: str) -> set[bytes]:
+        """The ids of those that are committed already."""
+        self._vault.stage_many(stagings, source)
+        ids = [staging.transaction_id for staging in stagings]
+        return {transaction_id for transaction_id in ids if self._blocks.find(transaction_id) is not None}
