@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,6 +70,8 @@ class GuardedHandler(web.RequestHandler):
         self._limits = limits
         self._address: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_malformed = False
+        self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
@@ -88,6 +91,7 @@ class GuardedHandler(web.RequestHandler):
         if self._address is None:
             return
         self._gate.leave(self._address)
+        self._gone.set()
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
@@ -108,7 +112,17 @@ class GuardedHandler(web.RequestHandler):
         """Sends the answer, then gives the next request's headers their time."""
         finished = await super().finish_response(request, resp, start_time)
         self.allow(self._limits.header_s)
+        if self._is_malformed:
+            await self._linger()
         return finished
+
+    async def _linger(self) -> None:
+        """Closing over bytes that nobody read resets the connection, and the client would lose the refusal."""
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_S):
+                    await self._gone.wait()
 
     def handle_error(
         self,
@@ -120,6 +134,7 @@ class GuardedHandler(web.RequestHandler):
         """What never became a request: aiohttp would answer with a text that quotes it."""
         if request.writer.output_size > 0:
             raise ConnectionResetError
+        self._is_malformed = True
         if status >= 500 and exc is not None:
             LOG.error("a connection failed: %s", whence(exc))
         body = problem_of(KehuError(HTTP_MALFORMED if status < 500 else NODE_FAULT))
@@ -149,8 +164,9 @@ class AccessLog(AbstractAccessLogger):
     """One line per request: its id, method, route, status, duration. No path as sent, no query, no body, no person."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        matched = getattr(request, "match_info", None)
-        resource = matched.route.resource if matched is not None else None
+        # What could not be parsed was never routed, and aiohttp's match_info refuses to be asked then.
+        routed = isinstance(request, web.Request) and REQUEST_ID in request
+        resource = request.match_info.route.resource if routed else None
         path = resource.canonical if resource is not None else "unmatched"
         method = request.method if request.method in hdrs.METH_ALL else "other"
         self.logger.info(
