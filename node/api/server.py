@@ -13,7 +13,7 @@ import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
@@ -165,8 +165,8 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         # What could not be parsed was never routed, and aiohttp's match_info refuses to be asked then.
-        routed = isinstance(request, web.Request) and REQUEST_ID in request
-        resource = request.match_info.route.resource if routed else None
+        is_routed = isinstance(request, web.Request) and REQUEST_ID in request
+        resource = cast(web.Request, request).match_info.route.resource if is_routed else None
         path = resource.canonical if resource is not None else "unmatched"
         method = request.method if request.method in hdrs.METH_ALL else "other"
         self.logger.info(
