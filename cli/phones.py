@@ -98,6 +98,14 @@ async def find_duplicates(client: NodeClient, phones: list[str]) -> list[list[st
     return [[str(id_) for id_ in ids] for ids in found]
 
 
+async def require_new_number(client: NodeClient, customer: str, phone: str) -> None:
+    """No other customer that the signer may see has the number (E.164). Errors: record.duplicate, the node's own."""
+    (found,) = await find_duplicates(client, [phone])
+    others = [one for one in found if one != customer]
+    if others:
+        raise KehuError(RECORD_DUPLICATE, customers=",".join(others))
+
+
 async def register_call(
     client: NodeClient, customer: str, fields: dict[str, str], *, is_temporary: bool
 ) -> tuple[Call, list[VaultValue], str]:

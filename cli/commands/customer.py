@@ -27,7 +27,7 @@ Temporary = Annotated[
     bool, typer.Option("--temporary", help="Record the number even if no carrier knows an identifier for it.")
 ]
 AllowDuplicate = Annotated[
-    bool, typer.Option("--allow-duplicate", help="Record it even if a customer that you may see has the number.")
+    bool, typer.Option("--allow-duplicate", help="Record it even if another customer that you may see has the number.")
 ]
 
 NAME_AND_PHONE = define("usage.name_and_phone", "a customer needs a name and a phone", "add name=… and phone=…")
@@ -75,7 +75,7 @@ async def add(
 
     If a customer that you may see has the number already, nothing is recorded unless you allow it.
     """
-    from cli.phones import RECORD_DUPLICATE, find_duplicates, register_call
+    from cli.phones import register_call, require_new_number
     from cli.profile import require_name
 
     given = _plain_fields(fields, fields_file, region)
@@ -83,9 +83,8 @@ async def add(
         raise KehuError(NAME_AND_PHONE)
     customer = require_name(customer_id, "customer") if customer_id else new_customer_id()
     async with run.client() as client:
-        (same,) = [[]] if allows_duplicate else await find_duplicates(client, [given["phone"]])
-        if same:
-            raise KehuError(RECORD_DUPLICATE, customers=",".join(same))
+        if not allows_duplicate:
+            await require_new_number(client, customer, given["phone"])
         call, values, outcome = await register_call(client, customer, given, is_temporary=is_temporary)
         committed = await client.execute([call], values)
     result = committed.result()
@@ -122,18 +121,22 @@ async def update(
     ] = None,
     is_temporary: Temporary = False,
     region: Region = "CN",
+    allows_duplicate: AllowDuplicate = False,
 ) -> Answer:
     """Change fields of a customer, if nobody else has changed the record since the version you name.
 
-    A new phone goes to the carrier first. A conflict is exit code 3 and changes nothing.
+    A new phone goes to the carrier first, unless another customer that you may see has it: then nothing is changed
+    unless you allow it. A conflict is exit code 3 and changes nothing.
     """
-    from cli.phones import update_calls
+    from cli.phones import require_new_number, update_calls
 
     given = _plain_fields(fields, fields_file, region)
     if not given:
         raise KehuError(NOTHING_TO_CHANGE)
     async with run.client() as client:
         version = expect if expect is not None else await _present_version(client, customer)
+        if "phone" in given and not allows_duplicate:
+            await require_new_number(client, customer, given["phone"])
         calls, values = await update_calls(client, customer, version, given, is_temporary=is_temporary)
         committed = await client.execute(calls, values)
     result = committed.receipt.results[-1]

@@ -53,6 +53,27 @@ def test_a_number_is_recorded_twice_only_on_purpose(kehu: Kehu, office: Office) 
     assert customers(office) == before + 1
 
 
+def test_a_new_number_that_another_customer_has_is_recorded_only_on_purpose(kehu: Kehu, office: Office) -> None:
+    first = kehu.json("customer", "add", "name=林一", "phone=13700000061", "--temporary", as_="li")["customer"]
+    second = kehu.json("customer", "add", "name=林二", "phone=13700000062", "--temporary", as_="li")["customer"]
+    change = ("customer", "update", second, "phone=137-0000-0061", "position=经理", "--temporary")
+    problem = kehu.problem(*change, as_="li", exit=1)
+    assert (problem["code"], problem["details"]) == ("record.duplicate", {"customers": first})
+    before = kehu.json("customer", "show", second, as_="li")
+    assert (before["version"], before["fields"]["phone"]["value"]) == (1, "+8613700000062")
+    kehu.json(*change, "--allow-duplicate", as_="li")
+    after = kehu.json("customer", "show", second, as_="li")["fields"]
+    assert (after["phone"]["value"], after["position"]["value"]) == ("+8613700000061", "经理")
+
+
+def test_a_customers_own_number_is_no_duplicate_and_other_fields_are_not_asked_about(kehu: Kehu) -> None:
+    mine = kehu.json("customer", "add", "name=林三", "phone=13700000063", "--temporary", as_="li")["customer"]
+    kehu.json("customer", "add", "name=林四", "phone=13700000063", "--temporary", as_="wang")
+    kehu.json("customer", "update", mine, "phone=13700000063", "--temporary", as_="li")  # wang's is not li's to see
+    kehu.json("customer", "update", mine, "position=总监", as_="li")
+    assert kehu.problem("customer", "update", mine, "phone=13700000063", "--temporary", as_="admin", exit=1)
+
+
 def test_nobody_learns_that_a_customer_of_somebody_elses_has_the_number(kehu: Kehu, office: Office) -> None:
     kehu.json("customer", "add", "name=赵四", "phone=13700000002", "--temporary", as_="li")
     kehu.json("customer", "add", "name=赵四", "phone=13700000002", "--temporary", as_="wang")
