@@ -8,7 +8,7 @@ FROM ?= 1
 N ?=
 STATES ?= 1000000
 
-.PHONY: help install demo test check format lint types fast simulate explore mutants bench profile vectors errors clean
+.PHONY: help install demo test check format lint types fast simulate explore mutants release-check bench profile errors clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ explore: install ## STATES=1000000: every order of events in a network of four, 
 mutants: install ## puts every known bug in on purpose and lists those that no test finds
 	@$(BIN)/python -m tests.mutants
 
+release-check: install ## the long versions, hours: a million seeds, ten million states ...; goes on where it was stopped
+	@$(BIN)/python -m tools.release_check
+
 bench: install ## QUICK=1 for a look under two minutes: throughput, latency, audit, sizes beside the machine's bound
 	@$(BIN)/python -m tools.bench $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON))
 
@@ -64,4 +67,4 @@ errors: install ## docs/errors.md, made from the code
 	@$(BIN)/python -m tools.make_errors
 
 clean: ## removes the virtual environment and everything made
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist .release-check *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
