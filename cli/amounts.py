@@ -33,7 +33,15 @@ def amount_text(minor: str, currency: str) -> str:
     """ "1250050" in CNY is "12,500.50 CNY"; what is no number of minor units is shown as it is."""
     if not (minor.isascii() and minor.isdecimal() and is_currency(currency)):
         return minor
+    whole, point, rest = amount_plain(minor, currency).partition(".")
+    return f"{int(whole):,}{point}{rest} {currency}"
+
+
+def amount_plain(minor: str, currency: str) -> str:
+    """ "1250050" in CNY is "12500.50"; what is no number of minor units is left as it is."""
+    if not (minor.isascii() and minor.isdecimal() and is_currency(currency)):
+        return minor
     digits = minor_digits(currency)
     padded = minor.rjust(digits + 1, "0")
     whole, rest = (padded[:-digits], f".{padded[-digits:]}") if digits else (padded, "")
-    return f"{int(whole):,}{rest} {currency}"
+    return f"{int(whole)}{rest}"

@@ -9,7 +9,6 @@ from cli.commands import (
     audit,  # noqa: F401 - adds itself to the root
     carrier,
     customer,
-    customer_export,  # noqa: F401
     customer_import,  # noqa: F401
     customer_read,  # noqa: F401
     erasure,

@@ -19,5 +19,25 @@ FieldsFile = Annotated[
         "--fields", metavar="FILE", help="The fields as a JSON object, - for stdin: keeps values off the command line."
     ),
 ]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME=VALUE",
+        help="A field's beginning; or status=, state=, role=, assigned=PERSON, stage=DEPARTMENT; repeat it.",
+    ),
+]
+FiltersFile = Annotated[
+    Path | None,
+    typer.Option("--filters", metavar="FILE", help="Filters as a JSON object, - for stdin: off the command line."),
+]
+Sort = Annotated[
+    str | None, typer.Option("--sort", metavar="NAME", help="A field, a fact, registered (default), or id.")
+]
+Descending = Annotated[bool, typer.Option("--descending", help="The other way round.")]
+After = Annotated[
+    str | None, typer.Option("--after", metavar="NEXT", help="Go on after what the page before named as next.")
+]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")]
 TransactionId = Annotated[str, typer.Argument(metavar="ID", help="64 hex digits.")]
 PURPOSE_DEFAULT = "work"

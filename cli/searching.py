@@ -6,25 +6,34 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.transaction import Call
 from cli.client import OUTCOME_UNKNOWN, NodeClient
-from cli.records import RecordShown, disclose
+from cli.records import RecordShown, disclose, read_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from cli.verify import Committed
+from contracts.records import SEQUENCES
 from node.search.query import Filter, Query
 
 FACTS: Final = ("status", "reason", "state", "role")
 """Filters by public facts; everything else that is not listed below is a personal field."""
+PLACES: Final = ("organisation", "department")
+"""Facts everywhere but in customers, where they are what somebody wrote down."""
 REGISTERED: Final = ("fact", "sequence")
 
 FILTER_MALFORMED = define(
     "usage.filter",
     "a filter is written NAME=VALUE: a field's beginning, or status, reason, assigned or stage",
     "write name=王, phone=138, status=valid, assigned=person:li-wei or stage=finance; quote values with spaces",
+)
+AFTER_MALFORMED = define(
+    "usage.after",
+    "a plain list goes on after a number, a filtered or sorted one after a record",
+    "give --after what the page before named as next, with the same filters and order",
 )
 SEARCH_OTHER = define(
     "proof.other_search",
@@ -35,28 +44,66 @@ SEARCH_OTHER = define(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`next`: the record to go on after; `committed` is the node's transaction in which the answer stands."""
+    """`next`: the record, or in a plain list the number, to go on after; `committed` is the transaction in which the
+    answer stands."""
 
     records: list[RecordShown]
-    next: str | None
+    next: str | int | None
     committed: Committed
 
 
-def read_filters(given: Sequence[str], region: str | None = None) -> tuple[Filter, ...]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks of a table on the command line. `text`: the beginning of its first field, or of a number."""
+
+    text: str | None = None
+    filters: Sequence[str] = ()
+    filters_file: Path | None = None
+    sort: str | None = None
+    is_descending: bool = False
+    after: str | None = None
+    region: str | None = None
+
+    def query(self, table: str, first: str = "name") -> Query:
+        """Errors: usage.filter, usage.field, usage.fields_file, search.query."""
+        given = [f"{name}={value}" for name, value in read_fields(list(self.filters), self.filters_file).items()]
+        where = read_filters(given, self.region, table)
+        if self.text is not None:
+            where = (read_text(self.text, self.region, table, first), *where)
+        order = read_sort(self.sort or ("registered" if table in SEQUENCES else "id"), table)
+        return Query(where, order, self.is_descending, self.after)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is all records in the order in which they were registered."""
+        return (
+            self.text is None
+            and not self.filters
+            and self.filters_file is None
+            and self.sort is None
+            and (not self.is_descending)
+        )
+
+
+def read_filters(given: Sequence[str], region: str | None = None, table: str = "customers") -> tuple[Filter, ...]:
     """NAME=VALUE texts. Numbers may lack the country code, which is then the region's. Errors: usage.filter."""
-    return tuple(_filter(position, text, region) for position, text in enumerate(given))
+    return tuple(_filter(position, text, region, table) for position, text in enumerate(given))
 
 
-def _filter(position: int, text: str, region: str | None) -> Filter:
+def _filter(position: int, text: str, region: str | None, table: str) -> Filter:
     name, equals, value = text.partition("=")
     if not equals or not value.strip() or re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
         raise KehuError(FILTER_MALFORMED, position=position)
     if name in ("assigned", "stage"):
         is_bare = name == "assigned" and ":" not in value
         return Filter(name, "", f"person:{value}" if is_bare else value)  # type: ignore[arg-type]
-    if name in FACTS:
+    if _is_fact(name, table):
         return Filter("fact", name, value)
     return Filter("field", name, phone_start(value, region) if name == "phone" else value)
+
+
+def _is_fact(name: str, table: str) -> bool:
+    return name in FACTS or (name in PLACES and table != "customers")
 
 
 def phone_start(text: str, region: str | None = None) -> str:
@@ -76,19 +123,41 @@ def phone_start(text: str, region: str | None = None) -> str:
     return f"+{country}{digits if country == 39 else digits.removeprefix('0')}"  # Italy's 0 is part of the number
 
 
-def read_text(text: str, region: str | None = None) -> Filter:
-    """What somebody types to search: a number if it looks like one, else the beginning of a name."""
+def read_text(text: str, region: str | None = None, table: str = "customers", first: str = "name") -> Filter:
+    """What somebody types to search: of people and customers a number if it looks like one, else how the table's
+    first field begins."""
     looks_like_number = re.fullmatch(r"[+＋]?[\d\s().-]{3,}", text) is not None
-    return Filter("field", "phone", phone_start(text, region)) if looks_like_number else Filter("field", "name", text)
+    if looks_like_number and table in ("customers", "people"):
+        return Filter("field", "phone", phone_start(text, region))
+    return Filter("field", first, text)
 
 
-def read_sort(name: str) -> tuple[str, str]:
-    """A field's name, "registered", or "id". Errors: usage.filter."""
+def read_sort(name: str, table: str = "customers") -> tuple[str, str]:
+    """A field's name, a fact's, "registered", or "id". Errors: usage.filter."""
     if name == "registered":
         return REGISTERED
     if re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
         raise KehuError(FILTER_MALFORMED, position=0)
-    return ("id", "") if name == "id" else ("fact" if name in FACTS else "field", name)
+    return ("id", "") if name == "id" else ("fact" if _is_fact(name, table) or name == "stage" else "field", name)
+
+
+async def find_page(
+    client: NodeClient, of: tuple[str, str], asked: Asked, fields: list[str], limit: int, purpose: str
+) -> Page:
+    """One page of a table: read off in order where nothing is filtered or sorted, searched for otherwise. `of`: the
+    table, and its field that a text is the beginning of.
+
+    Errors: usage.after, and those of `search`.
+    """
+    table = of[0]
+    if table not in SEQUENCES or not asked.is_plain:
+        return await search(client, table, asked.query(*of), fields, limit, purpose)
+    if not (asked.after or "0").isdecimal():
+        raise KehuError(AFTER_MALFORMED)
+    args = {"table": table, "after": int(asked.after or "0"), "limit": limit, "fields": fields, "purpose": purpose}
+    committed = await client.execute([Call("access.list", args)])
+    result = committed.result()
+    return Page(await disclose(client, committed, result["records"]), result["next"], committed)
 
 
 async def search(client: NodeClient, table: str, query: Query, fields: list[str], limit: int, purpose: str) -> Page:

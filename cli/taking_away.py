@@ -1,4 +1,4 @@
-"""Customers into a CSV file, page by page: every page is an access on the ledger before it is written.
+"""A table's records into a CSV file, page by page: every page is an access on the ledger before it is written.
 
 While it goes on, rows stand in FILE.partial, and FILE.resume says how far it got: after which number to go on and how
 many bytes of the rows count. Both lie beside the file and are for this machine's user only. When all is written the
@@ -18,18 +18,18 @@ from typing import Any, Final, Self
 
 from chain.errors import KehuError, define
 from chain.transaction import Call
+from cli.amounts import AMOUNTS, amount_plain
 from cli.cells import guarded
 from cli.client import NodeClient
-from cli.output import Advance
+from cli.output import Advance, time_text
 from cli.records import RecordShown, disclose
 from node.storage.durable import storage_failures, sync_folder, write_file, write_fully
 
 FORMAT: Final = 1
 PAGE: Final = 100
-FIELDS: Final = ("name", "phone", "organisation", "department", "position", "email", "address", "note")
 HEADERS: Final = {
     "id": "编号",
-    "status": "号码状态",
+    "status": "状态",
     "name": "姓名",
     "phone": "电话",
     "organisation": "单位",
@@ -39,9 +39,30 @@ HEADERS: Final = {
     "address": "地址",
     "note": "备注",
     "identifier": "唯一性标识",
+    "goal": "目标",
+    "stage": "阶段",
+    "state": "办理状态",
+    "text": "内容",
+    "answer": "答复",
+    "resolution": "处理结果",
+    "customer": "客户",
+    "project": "项目",
+    "currency": "币种",
+    "amount": "金额",
+    "paid": "已付金额",
+    "due_ms": "应付时间",
+    "paid_ms": "付款时间",
+    "overdue": "逾期",
+    "correction": "更正请求",
+    "own": "本人提交",
 }
-"""Chinese column names; those of the fields are names by which `kehu customer import` knows them."""
-FACTS: Final = ("id", "status")
+"""Chinese column names; those of a customer's fields are names by which `kehu customer import` knows them."""
+OTHERWISE: Final = {
+    "customers": {"status": "号码状态"},
+    "organisations": {"name": "名称"},
+    "projects": {"name": "名称"},
+}
+"""What a table calls a column otherwise."""
 MARK: Final = "\ufeff"
 
 EXPORT_OTHER = define(
@@ -53,16 +74,20 @@ EXPORT_OTHER = define(
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the file is to look like; `is_marked`: with a byte order mark, as Excel wants it for UTF-8."""
+    """What the file is to look like: the id, `facts`, `fields`. `is_marked`: with a byte order mark, as Excel wants it
+    for UTF-8."""
 
+    table: str
+    facts: tuple[str, ...]
     fields: tuple[str, ...]
     purpose: str
     is_chinese: bool
     is_marked: bool
 
     def header(self) -> str:
-        names = (*FACTS, *self.fields)
-        shown = [HEADERS.get(name, name) for name in names] if self.is_chinese else names
+        names = ("id", *self.facts, *self.fields)
+        known = HEADERS | OTHERWISE.get(self.table, {})
+        shown = [known.get(name, name) for name in names] if self.is_chinese else names
         return (MARK if self.is_marked else "") + line(shown)
 
 
@@ -139,7 +164,8 @@ class Exporter:
     async def _write_page(self, descriptor: int) -> bool:
         """Whether there is more."""
         progress = self.progress
-        args = {"table": "customers", "after": progress.after, "limit": PAGE, "fields": list(self._layout.fields)}
+        args: dict[str, Any] = {"table": self._layout.table, "after": progress.after, "limit": PAGE}
+        args["fields"] = list(self._layout.fields)
         call = Call("access.list", {**args, "purpose": self._layout.purpose, "intent": "export"})
         committed = await self._client.execute([call])
         result = committed.result()
@@ -154,14 +180,14 @@ class Exporter:
         return result["next"] is not None
 
     def _row(self, record: RecordShown) -> str:
-        cells: list[object] = [record.record, record.facts.get("status")]
+        cells: list[object] = [record.record, *(_fact(name, record.facts.get(name)) for name in self._layout.facts)]
         for name in self._layout.fields:
             found = record.fields.get(name)
             if found is not None and found.state == "refused" and found.code != "record.field_absent":
                 self.progress.refused += 1
             elif found is not None and found.state == "missing":
                 self.progress.missing += 1
-            cells.append(found.value if found is not None and found.state == "shown" else None)
+            cells.append(_value(record, name) if found is not None and found.state == "shown" else None)
         return line(cells)
 
     def _write(self, descriptor: int, content: str) -> None:
@@ -184,3 +210,16 @@ class Exporter:
             rows.unlink(missing_ok=True)
             self._resume.unlink(missing_ok=True)
             sync_folder(rows.parent)
+
+
+def _fact(name: str, value: Any) -> object:
+    """Times as people write them, yes and no as such."""
+    if name.endswith("_ms") and isinstance(value, int):
+        return time_text(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+
+def _value(record: RecordShown, name: str) -> str:
+    """A field; an amount with the point before its minor units, and without the currency, which is a column."""
+    value, currency = str(record.fields[name].value), record.facts.get("currency")
+    return amount_plain(value, currency) if name in AMOUNTS and isinstance(currency, str) else value

@@ -1,25 +1,37 @@
-"""`kehu customer show|list|search|history|contact`: reading customers. Every read is a transaction of its own."""
+"""`kehu customer show|list|search|history|contact|export`: every read is a transaction."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cli.command import Needs, command
 from cli.commands.customer import app
+from cli.commands.taking import add_export
 from cli.exits import SIGNED, Exit
-from cli.options import PURPOSE_DEFAULT, Customer, Purpose, Region
+from cli.options import (
+    PURPOSE_DEFAULT,
+    After,
+    Customer,
+    Descending,
+    Filters,
+    FiltersFile,
+    Limit,
+    Purpose,
+    Region,
+    Sort,
+)  # fmt: skip
 from cli.output import Answer, Screen, time_text
 from cli.run import Run
 
 if TYPE_CHECKING:
     from cli.records import RecordShown
+    from cli.searching import Asked
     from cli.verify import Committed
 
 FIELDS_DEFAULT: Final = ("name", "phone", "organisation", "position")
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")]
+LISTED: Final = ("customers", "next", "transaction", "height")
 Fields = Annotated[list[str] | None, typer.Option("--field", metavar="FIELD", help="Fields to read; repeat it.")]
 
 
@@ -57,31 +69,30 @@ async def show(
     app,
     "list",
     needs=Needs.KEY,
-    example="kehu customer list --as li-wei --limit 20 --field name --field phone",
-    json_keys=("customers", "next", "transaction", "height"),
+    example="kehu customer list --filter stage=finance --sort name --limit 20 --as li-wei",
+    json_keys=LISTED,
     exits=SIGNED,
 )
 async def list_customers(
     run: Run,
-    after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Go on after this sequence number.")] = 0,
+    filter_: Filters = None,
+    filters: FiltersFile = None,
+    sort: Sort = None,
+    is_descending: Descending = False,
+    after: After = None,
     limit: Limit = 50,
     field: Fields = None,
+    region: Region = None,
     purpose: Purpose = PURPOSE_DEFAULT,
 ) -> Answer:
-    """List the customers that you may see in the order in which they were recorded; the reading goes on the ledger.
+    """List the customers that you may see, page by page; the reading goes on the ledger.
 
-    `kehu customer search` filters and sorts.
+    Filters and order are those of `kehu customer search`.
     """
-    from chain.transaction import Call
-    from cli.records import disclose
+    from cli.searching import Asked
 
-    fields = list(field or FIELDS_DEFAULT)
-    args = {"table": "customers", "after": after, "limit": limit, "fields": fields, "purpose": purpose}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.list", args)])
-        result = committed.result()
-        records = await disclose(client, committed, result["records"])
-    return _listing(records, fields, result["next"], committed)
+    asked = Asked(None, filter_ or (), filters, sort, is_descending, after, region)
+    return await _page(run, asked, list(field or FIELDS_DEFAULT), limit, purpose)
 
 
 @command(
@@ -89,7 +100,7 @@ async def list_customers(
     "search",
     needs=Needs.KEY,
     example="kehu customer search 王 --filter organisation=东方 --filter status=valid --sort name --as li-wei",
-    json_keys=("customers", "next", "transaction", "height"),
+    json_keys=LISTED,
     exits=SIGNED,
 )
 async def search_customers(
@@ -97,21 +108,11 @@ async def search_customers(
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The beginning of a name, or of a number.", show_default=False)
     ] = None,
-    filter_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter",
-            metavar="NAME=VALUE",
-            help="A field's beginning, or status=, reason=, assigned=PERSON, stage=DEPARTMENT; repeat it.",
-        ),
-    ] = None,
-    filters: Annotated[
-        Path | None,
-        typer.Option("--filters", metavar="FILE", help="Filters as a JSON object, - for stdin: off the command line."),
-    ] = None,
-    sort: Annotated[str, typer.Option("--sort", metavar="NAME", help="A field, registered, or id.")] = "registered",
-    is_descending: Annotated[bool, typer.Option("--descending", help="The other way round.")] = False,
-    after: Annotated[str | None, typer.Option("--after", metavar="CUSTOMER", help="Go on after this one.")] = None,
+    filter_: Filters = None,
+    filters: FiltersFile = None,
+    sort: Sort = None,
+    is_descending: Descending = False,
+    after: After = None,
     limit: Limit = 50,
     field: Fields = None,
     region: Region = None,
@@ -123,16 +124,17 @@ async def search_customers(
     Texts are compared without regard to case and width, and ordered by code point, which for Chinese is neither
     pinyin nor strokes.
     """
-    from cli.records import read_fields
-    from cli.searching import read_filters, read_sort, read_text, search
-    from node.search.query import Query
+    from cli.searching import Asked
 
-    given = [f"{name}={value}" for name, value in read_fields(list(filter_ or ()), filters).items()]
-    where = (*([] if text is None else [read_text(text, region)]), *read_filters(given, region))
-    query = Query(where, read_sort(sort), is_descending, after)
-    fields = list(field or FIELDS_DEFAULT)
+    asked = Asked(text, filter_ or (), filters, sort, is_descending, after, region)
+    return await _page(run, asked, list(field or FIELDS_DEFAULT), limit, purpose)
+
+
+async def _page(run: Run, asked: Asked, fields: list[str], limit: int, purpose: str) -> Answer:
+    from cli.searching import find_page
+
     async with run.client() as client:
-        page = await search(client, "customers", query, fields, limit, purpose)
+        page = await find_page(client, ("customers", "name"), asked, fields, limit, purpose)
     return _listing(page.records, fields, page.next, page.committed)
 
 
@@ -244,3 +246,12 @@ async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") ->
         "height": asked.committed.height,
     }
     return Answer(data, lambda screen: screen.facts(data.items()), Exit.OK if asked.phone is not None else Exit.REFUSED)
+
+
+add_export(
+    app,
+    "customers",
+    ("status",),
+    ("name", "phone", "organisation", "department", "position", "email", "address", "note"),
+    "kehu customer export 客户.csv --headers zh --bom --purpose report --as admin",
+)

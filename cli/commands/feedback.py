@@ -8,7 +8,8 @@ import typer
 
 from cli.command import Needs, command, group
 from cli.commands.members import add_members
-from cli.commands.reading import add_list, add_show
+from cli.commands.reading import add_list, add_search, add_show
+from cli.commands.taking import add_export
 from cli.commands.work_options import Expect, Fields, Id, OfProject
 from cli.exits import SIGNED, Exit
 from cli.options import Customer, FieldsFile
@@ -63,5 +64,7 @@ async def resolve(
 
 _FACTS = ("customer", "project", "correction", "own", "state")
 add_show(app, _TABLE, "kehu feedback show f-2b… --as admin")
-add_list(app, _TABLE, _FACTS, ("*",), "kehu feedback list --as admin")
+add_list(app, _TABLE, _FACTS, ("*",), "kehu feedback list --filter state=open --as admin")
+add_search(app, _TABLE, "text", _FACTS, ("*",), "kehu feedback search 电话 --as admin")
+add_export(app, _TABLE, _FACTS, ("text", "resolution"), "kehu feedback export 反馈.csv --headers zh --as admin")
 add_members(app, "of", "customers", _TABLE, _FACTS, "CUSTOMER", "kehu feedback of c-1f… --as admin", is_versioned=False)

@@ -8,7 +8,8 @@ import typer
 
 from cli.command import Needs, command, group
 from cli.commands.members import add_members
-from cli.commands.reading import add_list, add_show
+from cli.commands.reading import add_list, add_search, add_show
+from cli.commands.taking import add_export
 from cli.commands.work_options import Department, Expect, Fields, Id, Organisation
 from cli.exits import SIGNED, Exit
 from cli.options import FieldsFile
@@ -52,6 +53,8 @@ async def close(run: Run, organisation: Organisation, expect: Expect = None) -> 
 
 add_show(app, "organisations", "kehu org show o-1f… --as li-wei", is_versioned=True)
 add_list(app, "organisations", ("status",), ("name",), "kehu org list --as li-wei")
+add_search(app, "organisations", "name", ("status",), ("name",), "kehu org search 东方 --as li-wei")
+add_export(app, "organisations", ("status",), ("name", "address", "note"), "kehu org export 机构.csv --as admin")
 
 
 @command(

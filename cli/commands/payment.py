@@ -9,6 +9,7 @@ import typer
 from cli.command import Needs, command, group
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_show
+from cli.commands.taking import add_export
 from cli.commands.work_options import Expect, Fields, Id, Project
 from cli.exits import SIGNED, Exit
 from cli.options import FieldsFile
@@ -114,5 +115,6 @@ async def cancel(
 
 _FACTS = ("project", "currency", "due_ms", "paid_ms", "state", "overdue")
 add_show(app, _TABLE, "kehu payment show y-7c… --as qian")
-add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --as qian")
+add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --filter state=open --as qian")
+add_export(app, _TABLE, _FACTS, ("amount", "paid", "note"), "kehu payment export 付款.csv --headers zh --as admin")
 add_members(app, "of", "projects", _TABLE, _FACTS, "PROJECT", "kehu payment of p-3d… --as qian", is_versioned=False)

@@ -10,6 +10,7 @@ import typer
 
 from chain.errors import KehuError, define
 from cli.command import Needs, command, group
+from cli.commands.reading import add_search
 from cli.exits import SIGNED, Exit
 from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose
 from cli.output import Answer, Screen
@@ -207,3 +208,6 @@ async def _revoke(run: Run, name: str, args: dict[str, Any]) -> Answer:
         committed = await client.execute([Call(name, args)])
     data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
     return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+add_search(app, "people", "name", ("department", "role", "status"), ("name",), "kehu people search 李 --as admin")

@@ -8,7 +8,8 @@ import typer
 
 from cli.command import Needs, command, group
 from cli.commands.members import add_members
-from cli.commands.reading import add_list, add_show
+from cli.commands.reading import add_list, add_search, add_show
+from cli.commands.taking import add_export
 from cli.commands.work_options import Expect, Fields, Id, OfProject, Project
 from cli.exits import SIGNED, Exit
 from cli.options import Customer, FieldsFile
@@ -56,6 +57,8 @@ _PROGRESS = ("stage",)
 _ANSWERS = ("progress", "verdict")
 add_show(app, "progress", "kehu progress show r-4a… --as zhao")
 add_list(app, "progress", ("project", *_PROGRESS), ("*",), "kehu progress list --as zhao")
+add_search(app, "progress", "text", ("project", *_PROGRESS), ("*",), "kehu progress search 设备 --as zhao")
+add_export(app, "progress", ("project", *_PROGRESS), ("text",), "kehu progress export 进程.csv --as admin")
 add_members(
     app, "of", "projects", "progress", _PROGRESS, "PROJECT", "kehu progress of p-3d… --as zhao", is_versioned=False
 )
@@ -103,7 +106,9 @@ async def update_demand(
 
 _DEMANDS = ("customer", "project", "state")
 add_show(demand, "demands", "kehu demand show n-6f… --as sun")
-add_list(demand, "demands", _DEMANDS, ("*",), "kehu demand list --as sun")
+add_list(demand, "demands", _DEMANDS, ("*",), "kehu demand list --filter state=open --as sun")
+add_search(demand, "demands", "text", _DEMANDS, ("*",), "kehu demand search 需要 --filter state=open --as sun")
+add_export(demand, "demands", _DEMANDS, ("text", "answer"), "kehu demand export 需求.csv --headers zh --as admin")
 add_members(
     demand, "of", "projects", "demands", _DEMANDS, "PROJECT", "kehu demand of p-3d… --as sun", is_versioned=False
 )

@@ -8,7 +8,8 @@ import typer
 
 from cli.command import Needs, command, group
 from cli.commands.members import add_members
-from cli.commands.reading import add_list, add_show
+from cli.commands.reading import add_list, add_search, add_show
+from cli.commands.taking import add_export
 from cli.commands.work_options import Expect, Fields, Id, Organisation, Project
 from cli.exits import SIGNED, Exit
 from cli.options import FieldsFile
@@ -84,7 +85,9 @@ async def _move(run: Run, call: str, project: str, to: str, fields: dict[str, st
 
 _FACTS = ("organisation", "stage", "status")
 add_show(app, _TABLE, "kehu project show p-3d… --as li-wei", is_versioned=True)
-add_list(app, _TABLE, _FACTS, ("name",), "kehu project list --as li-wei")
+add_list(app, _TABLE, _FACTS, ("name",), "kehu project list --filter stage=finance --sort name --as qian")
+add_search(app, _TABLE, "name", _FACTS, ("name",), "kehu project search 智慧 --filter organisation=o-1f… --as li-wei")
+add_export(app, _TABLE, _FACTS, ("name", "goal", "note"), "kehu project export 项目.csv --headers zh --as admin")
 add_members(
     app, "history", _TABLE, "handovers", ("from", "to", "kind"), "PROJECT", "kehu project history p-3d… --as li-wei",
     is_versioned=False,

@@ -1,26 +1,27 @@
-"""The commands `show` and `list`, the same for every table of organisations and projects; a group adds its own."""
+"""The commands `show`, `list` and `search`, the same for every table of organisations and projects."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
-from cli.options import PURPOSE_DEFAULT, Purpose
+from cli.options import PURPOSE_DEFAULT, After, Descending, Filters, FiltersFile, Limit, Purpose, Region, Sort
 from cli.output import Answer, Screen, time_text
 from cli.run import Run
 
 Record = Annotated[str, typer.Argument(metavar="ID", help="The record's id.")]
 Field = Annotated[list[str] | None, typer.Option("--field", metavar="FIELD", help="Only this field; repeat it.")]
+SearchText = Annotated[
+    str | None, typer.Argument(metavar="TEXT", help="How its name or text begins.", show_default=False)
+]
 AsOf = Annotated[
     int | None,
     typer.Option("--as-of", metavar="HEIGHT", min=0, help="As it was at this height; values only where still current."),
 ]
-After = Annotated[int, typer.Option("--after", metavar="N", min=0, help="Go on after this sequence number.")]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")]
-
 SHOWN = ("table", "record", "version", "facts", "fields", "transaction", "height")
 LISTED = ("table", "records", "next", "transaction", "height")
 
@@ -57,35 +58,91 @@ def add_list(app: typer.Typer, table: str, facts: tuple[str, ...], fields: tuple
     """`list`: what the reader may see of the whole table, page by page. `facts`: its columns beside the fields."""
 
     async def list_all(
-        run: Run, after: After = 0, limit: Limit = 50, field: Field = None, purpose: Purpose = PURPOSE_DEFAULT
+        run: Run,
+        filter_: Filters = None,
+        filters: FiltersFile = None,
+        sort: Sort = None,
+        is_descending: Descending = False,
+        after: After = None,
+        limit: Limit = 50,
+        field: Field = None,
+        purpose: Purpose = PURPOSE_DEFAULT,
     ) -> Answer:
-        """List the records that you may see, one page at a time; the reading goes on the ledger."""
-        return await _list(run, table, facts, list(field or fields), (after, limit), purpose)
+        """List the records that you may see, one page at a time; the reading goes on the ledger.
+
+        All filters must fit. What you look for stays off the ledger, what came is on it.
+        """
+        asked = _asked(None, filter_, filters, sort, is_descending, after, None)
+        return await _list(run, (table, "name"), facts, asked, list(field or fields), limit, purpose)
 
     command(app, "list", needs=Needs.KEY, example=example, json_keys=LISTED, exits=(*SIGNED, Exit.PARTIAL))(list_all)
 
 
+def add_search(
+    app: typer.Typer, table: str, first: str, facts: tuple[str, ...], fields: tuple[str, ...], example: str
+) -> None:
+    """`search TEXT`: the same by the beginning of the field `first`."""
+
+    async def search(
+        run: Run,
+        text: SearchText = None,
+        filter_: Filters = None,
+        filters: FiltersFile = None,
+        sort: Sort = None,
+        is_descending: Descending = False,
+        after: After = None,
+        limit: Limit = 50,
+        field: Field = None,
+        region: Region = None,
+        purpose: Purpose = PURPOSE_DEFAULT,
+    ) -> Answer:
+        """Find records that you may see; all filters must fit. What you look for stays off the ledger, what came is on
+        it.
+
+        Texts are compared without regard to case and width.
+        """
+        asked = _asked(text, filter_, filters, sort, is_descending, after, region)
+        return await _list(run, (table, first), facts, asked, list(field or fields), limit, purpose)
+
+    command(app, "search", needs=Needs.KEY, example=example, json_keys=LISTED, exits=(*SIGNED, Exit.PARTIAL))(search)
+
+
+def _asked(
+    text: str | None,
+    filter_: list[str] | None,
+    filters: Path | None,
+    sort: str | None,
+    is_descending: bool,
+    after: str | None,
+    region: str | None,
+) -> Any:
+    from cli.searching import Asked
+
+    return Asked(text, filter_ or (), filters, sort, is_descending, after, region)
+
+
 async def _list(
-    run: Run, table: str, facts: tuple[str, ...], fields: list[str], page: tuple[int, int], purpose: str
+    run: Run, of: tuple[str, str], facts: tuple[str, ...], asked: Any, fields: list[str], limit: int, purpose: str
 ) -> Answer:
-    from chain.transaction import Call
-    from cli.records import disclose
+    """`of`: the table, and its field that a search by text goes by."""
+    from cli.searching import find_page
     from cli.working import exit_of
 
-    args = {"table": table, "after": page[0], "limit": page[1], "fields": fields, "purpose": purpose}
     async with run.client() as client:
-        committed = await client.execute([Call("access.list", args)])
-        result = committed.result()
-        records = await disclose(client, committed, result["records"])
-    data = {"table": table, "records": [list_json(record) for record in records], "next": result["next"]}
-    data |= {"transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: _show_list(screen, records, facts, result["next"]), exit_of(records, "ok"))
+        page = await find_page(client, of, asked, fields, limit, purpose)
+    data: dict[str, Any] = {
+        "table": of[0],
+        "records": [list_json(record) for record in page.records],
+        "next": page.next,
+    }
+    data |= {"transaction": page.committed.transaction_id, "height": page.committed.height}
+    return Answer(data, lambda screen: _show_list(screen, page, facts), exit_of(page.records, "ok"))
 
 
-def _show_list(screen: Screen, records: list[Any], facts: tuple[str, ...], following: int | None) -> None:
-    show_rows(screen, records, facts)
-    if following is not None:
-        screen.line(f"More: --after {following}")
+def _show_list(screen: Screen, page: Any, facts: tuple[str, ...]) -> None:
+    show_rows(screen, page.records, facts)
+    if page.next is not None:
+        screen.line(f"More: --after {page.next}")
 
 
 def list_json(record: Any) -> dict[str, Any]:
