@@ -147,7 +147,7 @@ def test_tables_are_taken_away_in_files_by_who_may_export_them(books: Books, tmp
         "编号": books.factory,
         "单位": books.east,
         "阶段": "finance",
-        "状态": "open",
+        "状态": "active",
         "名称": "智慧工厂",
         "目标": "年底上线",
         "备注": "",
