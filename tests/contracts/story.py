@@ -1,16 +1,20 @@
-"""A story through every call; run as a module it prints each block's state root and the receipts' root."""
+"""A story through every call; run as a module it prints each block's state root and the receipts' root, and then the
+calls that succeeded in it."""
 
 from __future__ import annotations
 
+from chain.receipt import Receipt
+from chain.transaction import Call
 from contracts.policy import default_policy
 from tests.contracts.client import Client
 from tests.contracts.office import Office, hex_of
+from tests.contracts.story_work import tell_erasure, tell_own, tell_work
 
 FIELDS = ("name", "note", "address", "position", "organisation", "email")
 
 
-def tell() -> list[tuple[bytes, bytes]]:
-    """(state root, receipts root) of every block."""
+def tell() -> tuple[list[tuple[bytes, bytes]], list[str]]:
+    """(state root, receipts root) of every block; the names of the calls that succeeded."""
     office = _Recording()
     for number in range(8):
         office.register(f"c{number}", by=("li", "wang", "qian", "boss")[number % 4], note="记", address="北京")
@@ -42,8 +46,12 @@ def tell() -> list[tuple[bytes, bytes]]:
     office.ok("li", "access.search", **search)
     office.ok("node sales", "access.found", person="li", search=1, records=["c4", "c1", "c0"])
     _change(office)
-    _work(Client(office))
-    return office.roots
+    client = Client(office)
+    _work(client)
+    tell_work(client)
+    tell_own(office)
+    tell_erasure(office)
+    return office.roots, sorted(office.succeeded)
 
 
 def _work(client: Client) -> None:
@@ -99,13 +107,20 @@ class _Recording(Office):
     def roots(self) -> list[tuple[bytes, bytes]]:
         return self._roots
 
-    def send(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-        receipt = super().send(*args, **kwargs)
+    @property
+    def succeeded(self) -> set[str]:
+        return self._succeeded
+
+    def send(self, sender: str, *calls: Call, via: str | None = None) -> Receipt:
+        receipt = super().send(sender, *calls, via=via)
+        self._succeeded = getattr(self, "_succeeded", set()) | {call.name for call in calls if receipt.is_ok}
         header = self.ledger.head.header
         self._roots = [*getattr(self, "_roots", []), (header.state_root, header.receipts_root)]
         return receipt
 
 
 if __name__ == "__main__":
-    for state_root, receipts_root in tell():
+    blocks, succeeded = tell()
+    for state_root, receipts_root in blocks:
         print(state_root.hex(), receipts_root.hex())
+    print(*succeeded)
