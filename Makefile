@@ -11,7 +11,7 @@ STATES ?= 1000000
 .PHONY: help install demo test check format lint types fast simulate explore mutants release-check bench profile errors clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## the virtual environment with Kehu and its tools
 
