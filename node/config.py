@@ -4,6 +4,9 @@
     [listen]
     peer = "127.0.0.1:7001"        # TLS 1.3 between departments
     api = "127.0.0.1:8001"         # HTTP for people and tools
+    metrics = "127.0.0.1:9101"     # optional: Prometheus reads /metrics there, and nothing else is there
+    [log]                          # optional
+    format = "json"                # or "text", for people
     [carrier]                      # optional: without it this node asks no carrier (node/carrier/config.py)
     name = "simulator"
     url = "http://127.0.0.1:9000"
@@ -26,13 +29,14 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
 from node.carrier.config import Carrier, PhoneDuties
+from node.logs import Format
 
 CONFIG_MISSING = define(
     "config.missing",
@@ -50,7 +54,8 @@ CONFIG_INVALID = define(
     "correct the named fields; docs/node.md lists them all",
 )
 
-Address = Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-_]+):\d{1,5}$")
+_ADDRESS: Final = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-_]+):\d{1,5}$"
+Address = Field(pattern=_ADDRESS)
 
 
 class _Strict(BaseModel):
@@ -60,6 +65,14 @@ class _Strict(BaseModel):
 class Listen(_Strict):
     peer: str = Address
     api: str = Address
+    metrics: str | None = Field(default=None, pattern=_ADDRESS)
+
+
+class Log(_Strict):
+    format: Format = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    access: bool = False
+    """A line per request of the API."""
 
 
 class Consensus(_Strict):
@@ -83,6 +96,7 @@ class Config(_Strict):
     phone: PhoneDuties = PhoneDuties()
     consensus: Consensus = Consensus()
     limits: Limits = Limits()
+    log: Log = Log()
     peers: dict[str, str] = {}
     passphrase_file: str = "secrets/passphrase"  # noqa: S105 (a path)
 

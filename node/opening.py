@@ -16,9 +16,8 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from consensus.votes import decode_record
 from contracts.registry import contract_table
-from node.config import CONFIG_INVALID, Config, Home, split_address
-from node.keys import load_key
-from node.passphrase import read_passphrase
+from node.config import CONFIG_INVALID, Config, Home
+from node.reading import read_home
 from node.storage.leveldb import LevelStore
 from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog
 from node.vault.store import Vault
@@ -64,11 +63,8 @@ class Opened:
 def open_home(home: Home) -> Opened:
     """Opens and checks the whole folder. Errors: config, key, passphrase, storage, votelog, vault and node codes."""
     with ExitStack() as closing:
-        config, genesis = home.read_config(), home.read_genesis()
-        _check_addresses(config, genesis)
-        passphrase = read_passphrase(file=home.path / config.passphrase_file)
-        node_key = load_key(home.node_key, passphrase)
-        gateway_key = load_key(home.gateway_key, passphrase) if home.gateway_key.exists() else None
+        files = read_home(home)
+        config, genesis, node_key, gateway_key = files.config, files.genesis, files.node_key, files.gateway_key
         store = LevelStore(home.chain, create=True)
         closing.callback(store.close)
         ledger, blocks = Ledger.open(genesis, contract_table(), store)
@@ -83,15 +79,6 @@ def open_home(home: Home) -> Opened:
         return Opened(
             home, config, genesis, node_key, gateway_key, ledger, blocks, vault, votes, records, closing.pop_all()
         )
-
-
-def _check_addresses(config: Config, genesis: Genesis) -> None:
-    strangers = sorted(set(config.peers) - set(genesis.addresses))
-    if strangers:
-        problem = f"not in the network: {', '.join(strangers)}"
-        raise KehuError(CONFIG_INVALID, file="node.toml", field="peers", problem=problem)
-    for address in (*config.peers.values(), *genesis.addresses.values(), config.listen.peer, config.listen.api):
-        split_address(address)
 
 
 def _require_reached(height: int, records: list[bytes]) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import signal
-import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 from chain.errors import InvariantError, KehuError
 from node.api.app import make_app
-from node.api.server import serve
-from node.config import Home, listening_on, split_address
+from node.api.metrics import LIMITS as METRICS_LIMITS
+from node.api.metrics import make_metrics_app
+from node.api.server import listen, serve
+from node.config import Config, Home, Listen, listening_on, split_address
+from node.logs import begin_logging, configure_logging
 from node.opening import open_home
+from node.reading import origins
 from node.service import Node, wall_ms
 from node.storage.durable import StorageFailure
 
@@ -26,13 +31,15 @@ EXIT_STORAGE: Final = 3
 EXIT_INVARIANT: Final = 4
 """Something that can't be has happened. Keep the folder and report it."""
 
+API_STOP_S: Final = 1.5
+"""How long running requests may take when the node stops; `service.STOP_S` comes on top, and all of it is below 5 s."""
+
 log = logging.getLogger("kehu.process")
 
 
 def run_node(home: Path) -> int:
     """Runs until SIGTERM or SIGINT, or until something that a node must not survive; the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kehu.api.access").setLevel(logging.WARNING)
+    begin_logging()
     try:
         asyncio.run(_run(Home(home)))
     except StorageFailure as error:
@@ -53,23 +60,36 @@ async def _run(home: Home) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     opened = open_home(home)
+    _tell_configuration(opened.config)
     # What was loaded stays; the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     with opened.closing:
         node = Node(opened)
         try:
-            await _serve(node, opened.config.listen.api, stop)
+            await _serve(node, opened.config.listen, stop)
         finally:
             await node.stop()
 
 
-async def _serve(node: Node, address: str, stop: asyncio.Event) -> None:
+def _tell_configuration(config: Config) -> None:
+    log_ = config.log
+    configure_logging(config.department, log_.format, log_.level, has_access_log=log_.access)
+    for key, value, origin in origins(config):
+        log.info("configuration: %s = %s (%s)", key, json.dumps(value, ensure_ascii=False), origin)
+
+
+async def _serve(node: Node, addresses: Listen, stop: asyncio.Event) -> None:
     await node.start()
-    with listening_on(address):
-        api = await serve(make_app(node, wall_ms), *split_address(address))
-    log.info("API listens on http://%s", address)
-    try:
+    async with AsyncExitStack() as serving:
+        if addresses.metrics is not None:
+            with listening_on(addresses.metrics):
+                app = make_metrics_app(node.metrics.render)
+                metrics = await listen(app, *split_address(addresses.metrics), METRICS_LIMITS)
+            serving.push_async_callback(metrics.close, API_STOP_S)
+        with listening_on(addresses.api):
+            app = make_app(node, wall_ms, observe=node.metrics.http_answered)
+            api = await serve(app, *split_address(addresses.api))
+        serving.push_async_callback(api.close, API_STOP_S)
+        log.info("API listens on http://%s", addresses.api)
         await node.run(stop)
-    finally:
-        await api.close()

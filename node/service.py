@@ -38,6 +38,7 @@ from node.duplicates import DuplicateDesk
 from node.inbox import BatchInbox
 from node.level import Level
 from node.mempool import Mempool
+from node.metrics import Metrics
 from node.opening import Opened
 from node.own_transactions import OwnTransactions
 from node.peers.links import Links
@@ -59,7 +60,7 @@ from node.waiting import Committed, Waiting, find_committed
 
 BLOCKS_BEHIND_MAX: Final = 32
 """How many appended blocks may wait for the vault to follow before the next one is held up."""
-STOP_S: Final = 3.0
+STOP_S: Final = 2.5
 """How long a block in hand may take when the node stops; then it is given up, and the log has what was promised."""
 
 log = logging.getLogger("kehu.node")
@@ -86,6 +87,7 @@ class Node:
         self.blocks: BlockStore = opened.blocks
         self._started_ms = wall_ms()
         self._upkeep = Upkeep()
+        self.metrics = Metrics(lambda: {**self.status(), "height": self.height})
         chain_id, limits = genesis.chain_id, config.limits
 
         self._mempool = Mempool(self.department, limits.mempool_transactions, limits.sender_transactions)
@@ -229,6 +231,7 @@ class Node:
             self._index.on_block(executed)
             self._book.on_block(executed)
             self._waiting.block_appended(executed)
+            self.metrics.block_appended(executed)
 
     async def _safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
         await self._exchange.safeguard(transaction, values)
@@ -284,7 +287,9 @@ class Node:
         }
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
-        return await self._admitter.submit(envelopes, values)
+        admissions = await self._admitter.submit(envelopes, values)
+        self.metrics.admitted(item.transaction_id for item in admissions if item.error is None and item.transaction_id)
+        return admissions
 
     async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
         return await self._waiting.wait(transaction_id, timeout_s)

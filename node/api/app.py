@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -43,6 +44,14 @@ _ACCEPT_SIGNATURE: Final = f'{LABEL}=({_COVERED});created;expires;nonce;keyid;ta
 _TABLE: Final[web.AppKey[RouteTable]] = web.AppKey("route_table")
 _OPENAPI: Final = web.AppKey("openapi", bytes)
 
+Observe = Callable[[str, str, int, float], None]
+"""Told of every answer: method, route (never the path as sent), status, seconds."""
+_OBSERVE: Final[web.AppKey[Observe]] = web.AppKey("observe")
+
+
+def _unobserved(_method: str, _route: str, _status: int, _seconds: float) -> None:
+    """Nobody counts."""
+
 
 async def show_openapi(request: web.Request) -> web.Response:
     return web.Response(body=request.app[_OPENAPI], content_type=JSON)
@@ -64,13 +73,16 @@ ROUTES: Final[tuple[Route, ...]] = (
 )
 
 
-def make_app(node: NodeFacade, clock: Clock, limits: ApiLimits | None = None) -> web.Application:
+def make_app(
+    node: NodeFacade, clock: Clock, limits: ApiLimits | None = None, observe: Observe = _unobserved
+) -> web.Application:
     """The API of `node`; `clock` gives Unix time in ms. To be served by `server.serve`, which adds the deadlines."""
     limits = limits or ApiLimits()
     app = web.Application(middlewares=[_answer], client_max_size=limits.body_bytes_max)
     pace = CustomerPace(limits.customer_requests_per_minute)
     app[CONTEXT] = Context(node, clock, limits, Authenticator(node, clock), pace)
     app[_TABLE] = route_table(ROUTES)
+    app[_OBSERVE] = observe
     app[_OPENAPI] = json.dumps(openapi_document(ROUTES, API_VERSION), ensure_ascii=False).encode()
     app[export.SLOTS] = export.export_slots(limits)
     app[events.HUB] = events.Hub(node, limits)
@@ -104,10 +116,21 @@ async def _end_streams(app: web.Application) -> None:
 
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Names the request, has it authorised, and turns whatever is refused into a problem document."""
+    """Names the request, has it answered and counted."""
+    begun = time.monotonic()
     request[REQUEST_ID] = secrets.token_hex(8)
+    allow(request, context_of(request).limits.request_s)
+    response = await _authorise_and_handle(request, handler)
+    resource = request.match_info.route.resource
+    path = "unmatched" if resource is None else resource.canonical
+    method = request.method if request.method in hdrs.METH_ALL else "other"
+    request.app[_OBSERVE](method, path, response.status, time.monotonic() - begun)
+    return response
+
+
+async def _authorise_and_handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns whatever is refused into a problem document."""
     context = context_of(request)
-    allow(request, context.limits.request_s)
     try:
         route = route_of(request, request.app[_TABLE])
         if route is not None:

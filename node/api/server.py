@@ -199,7 +199,12 @@ async def serve(app: web.Application, host: str, port: int, shutdown_s: float = 
     earlier process are told from later ones by them (see `authentication`).
     """
     context = app[CONTEXT]
-    limits = context.limits
+    await asyncio.sleep((-context.authenticator.started_ms % 1000) / 1000)
+    return await listen(app, host, port, context.limits, shutdown_s)
+
+
+async def listen(app: web.Application, host: str, port: int, limits: ApiLimits, shutdown_s: float = 2.0) -> ApiServer:
+    """Any application behind gate and deadlines. Returns once the socket listens. Errors: OSError of the socket."""
     runner = web.AppRunner(app, access_log_class=AccessLog, shutdown_timeout=shutdown_s)
     await runner.setup()
     server = runner.server
@@ -224,6 +229,5 @@ async def serve(app: web.Application, host: str, port: int, shutdown_s: float = 
             max_headers=limits.headers_max,
         )
 
-    await asyncio.sleep((-context.authenticator.started_ms % 1000) / 1000)
     listening = await loop.create_server(make_handler, host, port, reuse_address=True)
     return ApiServer(listening.sockets[0].getsockname()[1], runner, listening)

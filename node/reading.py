@@ -1,0 +1,98 @@
+"""The files that a person made or copied, read before any store is opened: configuration, genesis, passphrase, keys.
+
+Whoever sets a node up has often more than one thing wrong. What can be checked is checked, and comes in one report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from chain.crypto import SigningKey
+from chain.errors import KehuError, define
+from chain.genesis import Genesis
+from node.config import CONFIG_INVALID, Config, Home, split_address
+from node.keys import load_key
+from node.passphrase import read_passphrase
+
+CONFIG_SEVERAL = define(
+    "config.several",
+    "several things in the node's folder are wrong",
+    "correct all that the report names; each has its own code in docs/errors.md",
+)
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class HomeFiles:
+    config: Config
+    genesis: Genesis
+    node_key: SigningKey
+    gateway_key: SigningKey | None
+
+
+class _Report:
+    """Collects the errors of steps that don't depend on each other."""
+
+    def __init__(self) -> None:
+        self._errors: list[KehuError] = []
+
+    def attempt(self, step: Callable[[], Made]) -> Made | None:
+        try:
+            return step()
+        except KehuError as error:
+            self._errors.append(error)
+            return None
+
+    def close(self) -> None:
+        """Raises what was found: one error as it is, several as `config.several`."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise KehuError(CONFIG_SEVERAL, problems=[str(error) for error in self._errors])
+
+
+def read_home(home: Home) -> HomeFiles:
+    """Errors: config, key and passphrase codes; `config.several` with all of them if there is more than one."""
+    report = _Report()
+    config, genesis = report.attempt(home.read_config), report.attempt(home.read_genesis)
+    node_key = gateway_key = None
+    if config is not None:
+        if genesis is not None:
+            report.attempt(lambda: _check_addresses(config, genesis))
+        passphrase = report.attempt(lambda: read_passphrase(file=home.path / config.passphrase_file))
+        if passphrase is not None:
+            node_key = report.attempt(lambda: load_key(home.node_key, passphrase))
+            if home.gateway_key.exists():
+                gateway_key = report.attempt(lambda: load_key(home.gateway_key, passphrase))
+    report.close()
+    if config is None or genesis is None or node_key is None:
+        raise KehuError(CONFIG_INVALID, file=str(home.path), problem="a file gave nothing and no error")
+    return HomeFiles(config, genesis, node_key, gateway_key)
+
+
+def _check_addresses(config: Config, genesis: Genesis) -> None:
+    strangers = sorted(set(config.peers) - set(genesis.addresses))
+    if strangers:
+        problem = f"not in the network: {', '.join(strangers)}"
+        raise KehuError(CONFIG_INVALID, file="node.toml", field="peers", problem=problem)
+    for address in (*config.peers.values(), *genesis.addresses.values(), config.listen.peer, config.listen.api):
+        split_address(address)
+
+
+def origins(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(key, value, "node.toml" or "default") of every value, in the order of docs/node.md. Secrets stand in files of
+    their own, so that their paths can be told."""
+    for name in type(config).model_fields:
+        value, key = getattr(config, name), f"{prefix}{name}"
+        if isinstance(value, BaseModel):
+            yield from origins(value, f"{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
+            for index, item in enumerate(value):
+                yield from origins(item, f"{key}.{index}.")
+        else:
+            yield key, value, "node.toml" if name in config.model_fields_set else "default"
