@@ -81,6 +81,10 @@ class Contracts(Protocol):
 
     def write_genesis(self, view: View, genesis: Genesis) -> None: ...
 
+    def begin_block(self, facts: BlockFacts, view: View) -> None:
+        """What falls due at this height by itself, before the block's transactions. Refuses nothing."""
+        ...
+
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value: ...
 
 
@@ -105,6 +109,8 @@ def execute(
     executed: dict[bytes, int] = {}
     idle: list[bytes] = []
     bytes_left = RESULTS_BYTES_MAX
+    contracts.begin_block(facts, view)
+    view.keep()
     for batch in batches:
         ran_before = len(executed)
         for transaction in batch.transactions:

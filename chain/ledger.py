@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from chain import merkle
 from chain.batch import Batch
@@ -23,7 +24,7 @@ from chain.recent import RecentTransactions
 from chain.state import State, View, decode_value, state_key
 from chain.store import Store
 from chain.trie import Node
-from chain.validators import ValidatorSet
+from chain.validators import ValidatorSet, last_scheduled, scheduled_at
 
 BLOCK_MISMATCH = define(
     "block.mismatch",
@@ -129,11 +130,17 @@ class Ledger:
 
     def validators(self, height: int) -> ValidatorSet:
         """Who decides block `height`; known up to the next height and, once scheduled, beyond."""
+        return scheduled_at(self._schedule(), height)
+
+    def newest_validators(self) -> tuple[int, ValidatorSet]:
+        """The last set of the schedule and the height that it decides first, which may lie ahead."""
+        return last_scheduled(self._schedule())
+
+    def _schedule(self) -> dict[str, Any]:
         raw = self.state.get(state_key("validators", "schedule"))
         if raw is None:
             raise InvariantError("the state has no validator schedule")
-        sets = [value for activation, value in decode_value(raw)["sets"] if activation <= height]
-        return ValidatorSet.from_value(sets[-1])
+        return decode_value(raw)
 
     def build(self, primary: str, time_ms: int, batches: Sequence[Batch]) -> ExecutedBlock:
         """The next block over `batches`, executed. Its time is `time_ms`, or the parent's if that is later."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from chain import codec
 from chain.crypto import digest, require_key
@@ -94,3 +95,14 @@ class ValidatorSet:
         epoch, members = codec.fields(value, "validators", codec.is_uint, codec.is_list)
         pairs = [codec.fields(item, "validator", codec.is_text, codec.is_bytes) for item in members]
         return cls(epoch, tuple(Validator(department, key) for department, key in pairs))
+
+
+def scheduled_at(schedule: dict[str, Any], height: int) -> ValidatorSet:
+    """Who decides block `height`, by a value of `validators/schedule` ({"sets": [[activation height, set], ...]})."""
+    return ValidatorSet.from_value([value for activation, value in schedule["sets"] if activation <= height][-1])
+
+
+def last_scheduled(schedule: dict[str, Any]) -> tuple[int, ValidatorSet]:
+    """The newest set and the height that it decides first, which may lie ahead."""
+    activation, value = schedule["sets"][-1]
+    return activation, ValidatorSet.from_value(value)

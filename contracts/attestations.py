@@ -20,7 +20,7 @@ from contracts.errors import (
     ATTESTATION_UNSIGNED,
     CALL_ARGUMENTS,
 )
-from contracts.subjects import ACTIVE
+from contracts.subjects import ACTIVE, is_department
 
 Heard = dict[str, list[Any]]
 """gateway -> [time_ms, outcome, identifier digest | nil] of its last answer about a customer. After a change of
@@ -68,7 +68,7 @@ def _require_signed(context: CallContext, view: View, attestation: Attestation) 
     gateway = view.get("gateways", attestation.gateway)
     if gateway is None:
         raise KehuError(ATTESTATION_UNKNOWN_GATEWAY, customer=attestation.customer)
-    if gateway["status"] != ACTIVE:
+    if gateway["status"] != ACTIVE or not is_department(view, gateway["department"]):
         raise KehuError(ATTESTATION_REVOKED_GATEWAY, gateway=attestation.gateway)
     if not attestation.is_valid(bytes.fromhex(gateway["key"]), context.chain_id):
         raise KehuError(ATTESTATION_UNSIGNED, gateway=attestation.gateway)

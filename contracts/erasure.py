@@ -17,7 +17,7 @@ from chain import codec
 from chain.errors import InvariantError, KehuError
 from chain.execution import CallContext
 from chain.state import View
-from chain.validators import ValidatorSet
+from chain.validators import last_scheduled, scheduled_at
 from contracts.base import COUNT, REASON, RECORD, TABLE, Args, methods, next_number, stamp
 from contracts.endings import ERASED, end_place, erased_together
 from contracts.entitlements import assignments, granted_subjects, grants_of, remove_grant
@@ -100,7 +100,7 @@ def _bury_one(
         "by": sender.text,
         "fields": fields,
         "due_ms": context.time_ms + load_policy(view)["erasure_due_ms"],
-        "waiting": list(_departments(view)),
+        "waiting": list(_departments(view, context.height)),
         "confirmed": {},
         **stamp(context),
     }
@@ -149,12 +149,13 @@ def _shut_out(view: View, customer: str, revoked: dict[str, Any]) -> None:
         view.put("invitations", customer, {**invitation, "status": WITHDRAWN, "ended": revoked})
 
 
-def _departments(view: View) -> tuple[str, ...]:
-    """All departments that run a node, whether or not they may ever have held a value."""
+def _departments(view: View, height: int) -> tuple[str, ...]:
+    """All departments that run a node, or will, whether or not they may ever have held a value."""
     schedule = view.get("validators", "schedule")
     if schedule is None:
         raise InvariantError("the state has no validator schedule")
-    return ValidatorSet.from_value(schedule["sets"][-1][1]).departments
+    coming = last_scheduled(schedule)[1].departments
+    return tuple(sorted({*scheduled_at(schedule, height).departments, *coming}))
 
 
 def confirm(context: CallContext, view: View, args: Args) -> codec.Value:

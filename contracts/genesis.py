@@ -63,7 +63,8 @@ def _write_departments(view: View, genesis: Genesis) -> None:
     for member in genesis.validators.members:
         if not is_department_id(member.department):
             raise KehuError(GENESIS_INVALID, field="departments.id", department=member.department)
-        view.put("departments", member.department, {"name": names[member.department], "status": ACTIVE})
+        row = {"name": names[member.department], "status": ACTIVE, "address": genesis.addresses[member.department]}
+        view.put("departments", member.department, {**row, "key": member.key.hex(), "key_height": 0})
         enrol_key(view, member.key.hex(), "node", member.department, member.department)
     if ADMINISTRATION not in names:
         raise KehuError(GENESIS_INVALID, field="departments", missing=ADMINISTRATION)

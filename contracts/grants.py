@@ -37,7 +37,7 @@ from contracts.errors import (
 )
 from contracts.policy import load_policy, policy_row, require_fields, require_policy, require_table, write_policy
 from contracts.records import load_record
-from contracts.subjects import ACTIVE, REVOKED, person, require_administrator, require_department
+from contracts.subjects import ACTIVE, REVOKED, is_department, person, require_administrator, require_department
 
 
 def grant(context: CallContext, view: View, args: Args) -> codec.Value:
@@ -103,7 +103,7 @@ def set_policy(context: CallContext, view: View, args: Args) -> codec.Value:
     require_administrator(context, view)
     version = policy_row(view)["version"]
     departments = count_of(view, "departments")
-    require_policy(args["policy"], lambda department: view.has("departments", department), departments)
+    require_policy(args["policy"], lambda department: is_department(view, department), departments)
     write_policy(view, args["policy"], version + 1, context.height)
     return {"version": version + 1}
 

@@ -28,7 +28,7 @@ from contracts.errors import (
 from contracts.own import is_own
 from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT, load_policy, rule_name
 from contracts.reach import Hands, is_in_hands, ties
-from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject
+from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject, is_department
 
 ALLOWED: Final = "ok"
 _TIES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE)
@@ -359,12 +359,15 @@ def _works(view: View, subject: str) -> bool:
 
 
 def _department_of(view: View, subject: str) -> str | None:
-    """The department whose vault serves the subject; None for a revoked person."""
+    """The department whose vault serves the subject; None for a revoked person and a department that was removed."""
     kind, _, id_ = subject.partition(":")
-    if kind == "department":
-        return id_
-    person = view.get("people", id_)
-    return person["department"] if person is not None and person["status"] == ACTIVE else None
+    department = id_
+    if kind != "department":
+        person = view.get("people", id_)
+        if person is None or person["status"] != ACTIVE:
+            return None
+        department = person["department"]
+    return department if is_department(view, department) else None
 
 
 def holders(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:

@@ -9,6 +9,9 @@
   retention         table -> ms without a change or contact after which a record is erased by itself
   phone             {attestation_age_ms_max, attestation_ahead_ms_max, contact_age_ms_max, gateways_required,
                     sweep_age_ms: how old an answer may get before a sweep asks again}
+  governance        {activation_heights: how many heights after its acceptance a change of membership begins,
+                    approvals: "quorum" or "all" departments, approvers: department -> work ids (default: whoever
+                    works there), removal: "refuse" or "warn" where values would be left with no department}
 
 Scopes: "all" records; "assigned": those assigned to the person; "department": those assigned to the person's
 department or to the person; "project": those, and what is reached through a project in the department's hands or
@@ -34,6 +37,7 @@ from contracts.base import (
     is_department_id,
     is_field_list,
     is_field_name,
+    is_record_id,
     is_within,
     one_of,
 )
@@ -91,6 +95,7 @@ def default_policy(departments: Sequence[str] = DEPARTMENTS) -> dict[str, Any]:
             "gateways_required": 1,
             "sweep_age_ms": 7 * DAYS_MS,
         },
+        "governance": {"activation_heights": 8, "approvals": "quorum", "approvers": {}, "removal": "refuse"},
     }
 
 
@@ -113,9 +118,9 @@ def _rule(department: str, table: str, actions: list[str], fields: list[str], sc
 
 
 def complete_policy(given: Mapping[str, Any], departments: Sequence[str]) -> dict[str, Any]:
-    """A genesis policy with the defaults for the parts it leaves out (tables and phone: entry by entry)."""
+    """A genesis policy with the defaults for the parts it leaves out (tables, phone, governance: entry by entry)."""
     policy = {**default_policy(departments), **given}
-    for part in ("tables", "phone"):
+    for part in ("tables", "phone", "governance"):
         if codec.is_map(policy[part]):
             policy[part] = {**default_policy(departments)[part], **policy[part]}
     return policy
@@ -133,6 +138,21 @@ def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], boo
     for part, check in _PARTS.items():
         if not check(policy[part]):
             raise _invalid(part)
+    _require_tables(policy)
+    for part, named in (
+        ("neighbours", policy["neighbours"]),
+        ("governance", sorted(policy["governance"]["approvers"])),
+    ):
+        for department in named:
+            if not is_department(department):
+                raise _invalid(part, department=department)
+    for position, rule in enumerate(policy["rules"]):
+        _require_rule(position, rule, policy["tables"], is_department)
+    if policy["vault_holders_min"] > departments:
+        raise _invalid("vault_holders_min", limit=departments, actual=policy["vault_holders_min"])
+
+
+def _require_tables(policy: Mapping[str, Any]) -> None:
     for table, fields in _REQUIRED_FIELDS.items():
         missing = [field for field in fields if field not in policy["tables"].get(table, ())]
         if missing:
@@ -140,13 +160,6 @@ def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], boo
     for table in sorted(policy["retention"]):
         if table not in policy["tables"]:
             raise _invalid("retention", table=table)
-    for department in policy["neighbours"]:
-        if not is_department(department):
-            raise _invalid("neighbours", department=department)
-    for position, rule in enumerate(policy["rules"]):
-        _require_rule(position, rule, policy["tables"], is_department)
-    if policy["vault_holders_min"] > departments:
-        raise _invalid("vault_holders_min", limit=departments, actual=policy["vault_holders_min"])
 
 
 def _require_rule(
@@ -183,6 +196,16 @@ def _are_periods(value: codec.Value) -> bool:
     return all(is_field_name(table) and is_within(1_000, 36_500 * DAYS_MS)(ms) for table, ms in value.items())
 
 
+def _are_approvers(value: codec.Value) -> bool:
+    if type(value) is not dict or len(value) > 64:
+        return False
+    return all(is_department_id(name) and _are_work_ids(people) for name, people in value.items())
+
+
+def _are_work_ids(value: codec.Value) -> bool:
+    return codec.list_of(is_record_id, 64)(value) and 1 <= len(value) == len(set(value))
+
+
 def _are_kinds(value: codec.Value) -> bool:
     if type(value) is not dict or not 1 <= len(value) <= FIELDS_MAX or value.get(REPORTS_TO) != WITHIN:
         return False
@@ -215,6 +238,12 @@ _PHONE: Final[dict[str, codec.Check]] = {
     "gateways_required": is_within(1, 16),
     "sweep_age_ms": is_within(1_000, 3_650 * DAYS_MS),
 }
+_GOVERNANCE: Final[dict[str, codec.Check]] = {
+    "activation_heights": is_within(2, 10_000),
+    "approvals": one_of("quorum", "all"),
+    "approvers": _are_approvers,
+    "removal": one_of("refuse", "warn"),
+}
 _PARTS: Final[dict[str, codec.Check]] = {
     "neighbours": _is_order,
     "rules": codec.list_of(_is_rule, RULES_MAX),
@@ -224,6 +253,7 @@ _PARTS: Final[dict[str, codec.Check]] = {
     "erasure_due_ms": is_within(1_000, 3_650 * DAYS_MS),
     "retention": _are_periods,
     "phone": lambda value: _has_exactly(value, _PHONE),
+    "governance": lambda value: _has_exactly(value, _GOVERNANCE),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from chain import codec
 from chain.errors import KehuError
-from chain.execution import CallContext, Contracts
+from chain.execution import BlockFacts, CallContext, Contracts
 from chain.genesis import Genesis
 from chain.state import View
 from chain.transaction import Call
@@ -20,6 +20,7 @@ from contracts import (
     explanations,
     feedback,
     gateways,
+    governance,
     grants,
     history,
     holds,
@@ -40,6 +41,7 @@ from contracts import (
     searches,
     vault,
 )
+from contracts.activation import activate_due
 from contracts.base import Method, shown_name
 from contracts.errors import CALL_UNKNOWN
 from contracts.genesis import write_genesis
@@ -72,6 +74,7 @@ METHODS: Final[Mapping[str, Method]] = {
     **payments.METHODS,
     **feedback.METHODS,
     **members.METHODS,
+    **governance.METHODS,
 }
 
 
@@ -83,6 +86,9 @@ class ContractTable:
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         write_genesis(view, genesis)
+
+    def begin_block(self, facts: BlockFacts, view: View) -> None:
+        activate_due(view, facts.height)
 
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         method = self._table.get(call.name)

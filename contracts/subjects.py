@@ -130,8 +130,15 @@ def is_administrator(subject: Subject) -> bool:
 
 
 def require_department(view: View, department: str) -> None:
-    if not view.has("departments", department):
+    """Errors: department.unknown, also for one that was removed."""
+    if not is_department(view, department):
         raise KehuError(DEPARTMENT_UNKNOWN, department=department)
+
+
+def is_department(view: View, department: str) -> bool:
+    """Whether the department takes part now."""
+    row = view.get("departments", department)
+    return row is not None and row["status"] == ACTIVE
 
 
 def possession_payload(id_: str, key_hex: str) -> bytes:

@@ -107,3 +107,62 @@ FEEDBACK_AUTHOR = define(
     "have the administration record it",
 )
 FEEDBACK_STATE = define("feedback.state", "the feedback has been resolved already", "nothing is left to do")
+
+# Changes of membership
+GOVERNANCE_CHANGE = define(
+    "governance.change",
+    "the change of membership lacks a part, or has one of the wrong form; an address is host:port or IP:port alone",
+    "compare it with docs/spec/membership.md",
+)
+GOVERNANCE_EFFECT = define(
+    "governance.effect",
+    "the signed effect (departments, faults tolerated, quorum, set, activation) is not what the change would do now",
+    "look at the proposal again and sign what it says now",
+)
+GOVERNANCE_BUSY = define(
+    "governance.busy",
+    "another change of membership is open or not active yet; there is one at a time",
+    "wait until it is active, or withdraw it",
+)
+GOVERNANCE_UNKNOWN = define(
+    "governance.unknown", "there is no such proposal", "name one of the proposals that there are"
+)
+GOVERNANCE_EXISTS = define("governance.exists", "this id was given to a proposal before", "choose another id")
+GOVERNANCE_OVER = define(
+    "governance.over",
+    "the proposal is not open any more: it was accepted or withdrawn",
+    "look at it, or make a new one",
+)
+GOVERNANCE_APPROVED = define(
+    "governance.approved",
+    "the department has approved this proposal already; each counts once",
+    "have another department approve it",
+)
+GOVERNANCE_APPROVER = define(
+    "governance.approver",
+    "the sender may not approve changes of membership for a department",
+    "have an operator approve, or one of those whom the policy names for the department",
+)
+GOVERNANCE_DEPARTMENT = define(
+    "governance.department",
+    "the department is there already, was there before, is not there, or may not be taken away",
+    "choose another id for a new department; the administration stays, its key and address may change",
+)
+GOVERNANCE_TOO_FEW = define(
+    "governance.too_few",
+    "fewer departments would be left than agreement, or the policy's copies of values, need",
+    "add a department first, or lower vault_holders_min",
+)
+GOVERNANCE_SOLE_VALUES = define(
+    "governance.sole_values",
+    "some tables' values may be held by no other department, and the policy forbids to lose them",
+    "give another department a rule for all records of these tables, and wait until its vault is complete",
+)
+GOVERNANCE_TOO_SOON = define(
+    "governance.too_soon",
+    "the node's key was changed a short while ago",
+    "wait until the height named, or have the departments agree on the change",
+)
+GOVERNANCE_NOTHING_DUE = define(
+    "governance.nothing_due", "no accepted change waits for its height", "nothing is left to do"
+)

@@ -17,7 +17,7 @@ from chain.blocks import ExecutedBlock
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
-from chain.execution import CallContext
+from chain.execution import BlockFacts, CallContext
 from chain.export import export_chunks, stored_frames
 from chain.genesis import Genesis
 from chain.ledger import Ledger
@@ -40,6 +40,9 @@ class Notes:
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
+
+    def begin_block(self, facts: BlockFacts, view: View) -> None:
+        """Nothing falls due here."""
 
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         args = call.args

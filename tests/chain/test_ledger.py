@@ -14,7 +14,7 @@ from chain.blocks import BlockStore, ExecutedBlock
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
-from chain.execution import CallContext
+from chain.execution import BlockFacts, CallContext
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.light import ReceiptProof, StateProof, prove_receipt, prove_state
@@ -36,6 +36,9 @@ class Notes:
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
+
+    def begin_block(self, facts: BlockFacts, view: View) -> None:
+        """Nothing falls due here."""
 
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         view.put("notes", call.args["id"], {"text": call.args.get("text"), "by": context.key})

@@ -12,6 +12,9 @@ from tests.contracts.office import Office, hex_of
 
 DIGEST = bytes(32)
 ARGUMENTS: dict[str, Any] = {
+    "change": {"kind": "remove", "department": "technical"},
+    "effect": {},
+    "proposal": "p1",
     "action": "read",
     "actions": ["read"],
     "after": 0,
@@ -117,6 +120,9 @@ BAD: dict[str, list[Any]] = {
     "log": ["reads", "", None],
     "over": [["*"], ["name", "name"], ["Name"], "name", None, [f"f{n}" for n in range(33)]],
     "proof": [bytes(63), "00" * 64, None],
+    "proposal": [*IDS, None],
+    "change": [[], "x", None],
+    "effect": [[], "x", None],
     "of": ["", "Projects", "a/b", None],
     "organisation": IDS,
     "outcome": ["open", "", 1, None],

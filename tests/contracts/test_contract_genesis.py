@@ -12,7 +12,13 @@ from tests.contracts.office import Office, genesis_value, hex_of
 
 
 def test_genesis_enters_departments_nodes_people_gateways_and_policy(office: Office) -> None:
-    assert office.row("departments", "sales") == {"name": "部门 sales", "status": "active"}
+    assert office.row("departments", "sales") == {
+        "name": "部门 sales",
+        "status": "active",
+        "address": "127.0.0.1:7001",
+        "key": hex_of("node sales"),
+        "key_height": 0,
+    }
     assert office.row("keys", hex_of("node sales")) == {
         "kind": "node",
         "id": "sales",

@@ -203,7 +203,7 @@ anything = st.recursive(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.sampled_from(sorted(METHODS)), anything, st.data())
+@given(st.sampled_from(sorted(name for name in METHODS if METHODS[name].arguments)), anything, st.data())
 def test_no_argument_makes_a_contract_fail_in_a_way_it_did_not_foresee(name: str, value: Any, data: Any) -> None:
     office = Office()
     office.register("c1")
