@@ -13,6 +13,8 @@ import aiohttp
 import pytest
 
 from node.opening import open_home
+from node.process import API_STOP_S
+from node.service import STOP_S
 from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.cluster import DEPARTMENTS, Cluster, eventually, free_ports, genesis_value, make_home, running
 
@@ -45,6 +47,33 @@ async def test_a_signal_ends_the_process_in_good_order(tmp_path: Path, number: s
     assert b"stopped at height 0" in stderr
     assert b"Traceback" not in stderr
     open_home(home).closing.close()
+
+
+async def test_a_client_that_hangs_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    ports = free_ports(len(DEPARTMENTS) + 1)
+    genesis = genesis_value(dict(zip(DEPARTMENTS, ports, strict=False)))
+    home = make_home(tmp_path / "sales", "sales", genesis, ports[3], ports[4])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "node", str(home.path), stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    async with asyncio.timeout(60):
+        while not await answers(f"http://127.0.0.1:{ports[4]}/healthz"):
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", ports[4])
+        writer.write(b"POST /v1/transactions HTTP/1.1\r\nHost: node\r\nContent-Length: 100\r\n")
+        writer.write(b"Content-Type: application/json\r\n\r\n{")
+        await writer.drain()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = await process.communicate()
+        await reader.read()
+        writer.close()
+    assert process.returncode == 0, stderr.decode()
+    assert b"stopped at height 0" in stderr
+
+
+def test_the_parts_of_a_stop_take_less_than_five_seconds_together() -> None:
+    assert API_STOP_S + STOP_S < 5
 
 
 def fail_writes(cluster: Cluster, name: str) -> None:
