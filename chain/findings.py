@@ -9,7 +9,9 @@ from typing import Any, Final
 from chain.batch import Batch
 from chain.blocks import ExecutedBlock
 from chain.errors import KehuError, shown_details
+from chain.evidence import REPORT_CALL, Evidence
 from chain.receipt import OK, Receipt
+from chain.transaction import Transaction
 
 CHECKS: Final = ("export", "genesis", "block", "signatures", "execution", "receipts", "certificate")
 """What is checked at a height, in this order; a finding names one of them."""
@@ -86,7 +88,7 @@ class DepartmentCounts:
 @dataclass
 class AuditCounts:
     """What the audited blocks hold. `failed` counts receipts whose code is not ok, `failed_by_code` tells them
-    apart; `signatures` counts all kinds."""
+    apart; `signatures` counts all kinds; `evidence` the equivocations proven on the record, by department."""
 
     blocks: int = 0
     batches: int = 0
@@ -95,6 +97,7 @@ class AuditCounts:
     signatures: int = 0
     by_department: dict[str, DepartmentCounts] = dataclasses.field(default_factory=dict)
     failed_by_code: dict[str, int] = dataclasses.field(default_factory=dict)
+    evidence: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def add(self, executed: ExecutedBlock) -> None:
         self.blocks += 1
@@ -111,6 +114,15 @@ class AuditCounts:
             counts.failed += len(codes)
         for code in codes:
             self.failed_by_code[code] = self.failed_by_code.get(code, 0) + 1
+        for transaction, receipt in zip(batch.transactions, receipts, strict=True):
+            if receipt.code == OK:
+                self._add_evidence(transaction)
+
+    def _add_evidence(self, transaction: Transaction) -> None:
+        for call in transaction.calls:
+            if call.name == REPORT_CALL:
+                accused = Evidence.from_bytes(call.args["evidence"]).department
+                self.evidence[accused] = self.evidence.get(accused, 0) + 1
 
     def to_value(self) -> dict[str, Any]:
         return {
@@ -124,9 +136,11 @@ class AuditCounts:
                 for name, counts in sorted(self.by_department.items())
             },
             "failed_by_code": dict(sorted(self.failed_by_code.items())),
+            "evidence": dict(sorted(self.evidence.items())),
         }
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> AuditCounts:
         departments = {name: DepartmentCounts(**counts) for name, counts in value["by_department"].items()}
-        return cls(**{**value, "by_department": departments, "failed_by_code": dict(value["failed_by_code"])})
+        copied = {name: dict(value.get(name, {})) for name in ("failed_by_code", "evidence")}
+        return cls(**{**value, "by_department": departments, **copied})

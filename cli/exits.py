@@ -59,9 +59,11 @@ _UNKNOWN: Final = frozenset(
         "audit_source.unreachable",
     }
 )
-_REFUSED: Final = frozenset({"simulator.admin_refused", "record.absent", "record.absent_proven", "record.duplicate"})
+_REFUSED: Final = frozenset(
+    {"simulator.admin_refused", "evidence.unknown", "record.absent", "record.absent_proven", "record.duplicate"}
+)
 _KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.")
-_UNVERIFIED: Final = ("proof.", "certificate.", "audit.", "block.", "export.", "signature.", "codec.")
+_UNVERIFIED: Final = ("proof.", "certificate.", "audit.", "block.", "evidence.", "export.", "signature.", "codec.")
 _USAGE: Final = ("phone.", "usage.", "import.", "vault.value_")
 _MACHINE: Final = (
     "profile.",

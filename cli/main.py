@@ -12,6 +12,7 @@ from cli.commands import (
     customer_import,  # noqa: F401
     customer_read,  # noqa: F401
     erasure,
+    evidence,
     export,  # noqa: F401
     feedback,
     invitation,  # noqa: F401
@@ -61,6 +62,7 @@ for name, commands in (
     ("payment", payment.app),
     ("feedback", feedback.app),
     ("erasure", erasure.app),
+    ("evidence", evidence.app),
     ("vault", vault.app),
 ):
     app.add_typer(commands, name=name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from chain.certificate import Certificate
+from chain.evidence import Evidence
 from consensus.messages import Message
 
 
@@ -108,7 +109,7 @@ class FetchBlocks:
 
 @dataclass(frozen=True, slots=True)
 class Accuse:
-    """`department` broke the protocol. `evidence`: the signed messages that prove it to others, if there are any.
+    """`department` broke the protocol. `evidence` proves it to others; None where it is our word only.
 
     `offence` is one of the codes in `consensus.evidence`; `detail` holds numbers and ids only.
     """
@@ -116,7 +117,7 @@ class Accuse:
     department: str
     offence: str
     detail: str
-    evidence: tuple[bytes, ...]
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

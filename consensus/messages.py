@@ -45,11 +45,6 @@ class PrePrepare:
     def payload(self) -> bytes:
         return codec.encode_flat([self.epoch, self.height, self.view, self.block_id])
 
-    def head_bytes(self) -> bytes:
-        """The signed part alone, as evidence."""
-        head = [self.kind, self.epoch, self.height, self.view, self.block_id, self.department, self.signature]
-        return codec.encode_flat(head)
-
     def to_bytes(self) -> bytes:
         certificate = self.parent_certificate
         return codec.encode_flat(

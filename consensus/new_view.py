@@ -42,7 +42,7 @@ def on_new_view(state: ReplicaState, sender: str, message: NewView) -> None:
     problem = _problem_of(state, message)
     if problem:
         detail = f"height {at.height} view {message.view}: {problem}"
-        evidence.accuse(state, message.department, evidence.NEW_VIEW_INVALID, detail, (message.to_bytes(),))
+        evidence.accuse(state, message.department, evidence.NEW_VIEW_INVALID, detail)
         return
     state.enter_view(message.view, is_active=True, new_view=message)
 

@@ -39,8 +39,7 @@ def on_pre_prepare(state: ReplicaState, sender: str, message: PrePrepare) -> Non
     if not state.check(key, PrePrepare.kind, chain_id, payload, message.signature):
         evidence.accuse(state, sender, evidence.SIGNATURE, f"pre-prepare, height {at.height} view {message.view}")
     elif known is not None and known.view == message.view:
-        proof = (known.head_bytes(), message.head_bytes())
-        evidence.accuse(state, sender, evidence.PROPOSAL_EQUIVOCATION, f"height {at.height} view {message.view}", proof)
+        evidence.accuse_of_proposals(state, known, message)
     else:
         at.log.pre_prepares[sender] = message
 
@@ -59,9 +58,7 @@ def on_vote(state: ReplicaState, sender: str, message: VoteMessage) -> None:
     if not vote.is_valid(state.validators, state.config.chain_id, state.check):
         evidence.accuse(state, sender, evidence.SIGNATURE, f"{vote.phase}, height {at.height} view {vote.view}")
     elif known is not None:
-        proof = (VoteMessage(known).to_bytes(), message.to_bytes())
-        detail = f"{vote.phase}, height {at.height} view {vote.view}"
-        evidence.accuse(state, sender, evidence.VOTE_EQUIVOCATION, detail, proof)
+        evidence.accuse_of_votes(state, known, vote)
     else:
         add_vote(state, vote)
 
@@ -180,7 +177,7 @@ def accept(state: ReplicaState) -> bool:
     if at.required is not None and message.block_id != at.required:
         if not at.is_suspect:
             detail = f"height {at.height} view {at.view}: not the block of NEW-VIEW"
-            evidence.accuse(state, message.department, evidence.PROPOSAL_INVALID, detail, (message.head_bytes(),))
+            evidence.accuse(state, message.department, evidence.PROPOSAL_INVALID, detail)
             at.is_suspect = True
             return True
         return False

@@ -97,6 +97,7 @@ def learn_certificate(state: ReplicaState, sender: str, message: Status) -> bool
         ordering.fetch(state, message.height, (sender,))
     elif at.commit_certificate is None:
         at.commit_certificate = certificate
+        evidence.compare(state, certificate)
     return True
 
 

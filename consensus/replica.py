@@ -188,6 +188,8 @@ def _on_appended(state: ReplicaState, event: Appended) -> None:
     if event.certificate.height != event.height or event.certificate.block_id != event.block_id:
         raise InvariantError(f"the block appended at height {event.height} has the certificate of another one")
     before, has_judged = state.at, event.height == state.at.height and event.certificate.view == state.at.view
+    if event.height == state.at.height:
+        evidence.compare(state, event.certificate)
     if has_judged:
         slowness.judge(state)
     epoch, known = event.certificate.epoch, (event.validators, state.validators)

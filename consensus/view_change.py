@@ -24,13 +24,14 @@ def on_view_change(state: ReplicaState, sender: str, message: ViewChange) -> Non
         evidence.accuse(state, sender, evidence.SIGNATURE, f"view-change, height {at.height} view {message.view}")
         return
     if known is not None and known.view == message.view:
-        proof = (known.to_bytes(), message.to_bytes())
-        detail = f"height {at.height} view {message.view}"
-        evidence.accuse(state, sender, evidence.VIEW_CHANGE_EQUIVOCATION, detail, proof)
+        evidence.accuse_of_view_changes(state, known, message)
         return
-    if message.prepared is not None and not state.is_prepared_certificate(message.prepared, message.view):
-        detail = f"height {at.height} view {message.view}"
-        evidence.accuse(state, sender, evidence.VIEW_CHANGE_CERTIFICATE, detail, (message.to_bytes(),))
+    if message.prepared is not None:
+        if state.is_prepared_certificate(message.prepared, message.view):
+            evidence.compare(state, message.prepared)
+        else:
+            detail = f"height {at.height} view {message.view}"
+            evidence.accuse(state, sender, evidence.VIEW_CHANGE_CERTIFICATE, detail)
     at.log.view_changes[sender] = message
 
 

@@ -304,3 +304,20 @@ VAULT_NOT_ENTITLED = define(
     "the department that should receive the values is not entitled to hold them",
     "grant or assign the record to it first",
 )
+
+# Evidence
+EVIDENCE_KNOWN = define(
+    "evidence.known",
+    "equivocation of this department at this height, in this view and of this kind is on the record already",
+    "nothing is left to do: `kehu evidence show NAME`",
+)
+EVIDENCE_LIMIT = define(
+    "evidence.limit",
+    "there is as much evidence against this department on the record as is kept",
+    "act on what is there: have the department removed from the network, or its key rotated",
+)
+EVIDENCE_HEIGHT = define(
+    "evidence.height",
+    "the state does not say which departments decided the height that the evidence is about",
+    "check the evidence against the validator set of its height: docs/spec/evidence.md",
+)

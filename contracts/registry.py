@@ -17,6 +17,7 @@ from contracts import (
     customers,
     demands,
     erasure,
+    evidence,
     explanations,
     feedback,
     gateways,
@@ -75,6 +76,7 @@ METHODS: Final[Mapping[str, Method]] = {
     **feedback.METHODS,
     **members.METHODS,
     **governance.METHODS,
+    **evidence.METHODS,
 }
 
 

@@ -76,6 +76,7 @@ class Agreement:
         self.catch_up: CatchUp | None = None
         self.listeners: list[Callable[[ExecutedBlock], Awaitable[None]]] = []
         self.accusations: list[Accuse] = []
+        self.on_accuse: Callable[[Accuse], None] = lambda _accusation: None
         self.view: ViewEntered | None = None
         self.observer: ObserverChanged | None = None
 
@@ -192,6 +193,7 @@ class Agreement:
         log.warning("%s accused of %s: %s", effect.department, effect.offence, effect.detail)
         if len(self.accusations) < ACCUSATIONS_KEPT_MAX:
             self.accusations.append(effect)
+        self.on_accuse(effect)
 
     def note(self, effect: ViewEntered | ObserverChanged) -> None:
         if isinstance(effect, ViewEntered):

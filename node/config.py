@@ -139,6 +139,10 @@ class Home:
     def votes(self) -> Path:
         return self.path / "votes.log"
 
+    @property
+    def evidence(self) -> Path:
+        return self.path / "evidence"
+
     def read_config(self) -> Config:
         text = read_file(self.config_file)
         try:

@@ -35,6 +35,7 @@ from node.config import listening_on, split_address
 from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
 from node.driver import Driver
 from node.duplicates import DuplicateDesk
+from node.evidence import EvidenceBook
 from node.inbox import BatchInbox
 from node.level import Level
 from node.mempool import Mempool
@@ -127,6 +128,8 @@ class Node:
         self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
         self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
         self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
+        self._evidence = EvidenceBook(opened.home.evidence, self.department, self.ledger, self._commit_own)
+        self._agreement.on_accuse = self._evidence.note
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._agreement.listeners.append(self._appended.put)
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
@@ -172,6 +175,7 @@ class Node:
             self._follow_blocks(),
             self._exchange.run(),
             self._index.run(),
+            self._evidence.run(),
         ):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())

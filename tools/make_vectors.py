@@ -23,6 +23,7 @@ from chain.block import Block  # noqa: E402
 from chain.certificate import Certificate, sign_vote  # noqa: E402
 from chain.checkpoint import checkpoint_chunks  # noqa: E402
 from chain.crypto import digest, signed_message, verify_raw  # noqa: E402
+from chain.evidence import KINDS, Evidence, Statement  # noqa: E402
 from chain.export import stored_frames  # noqa: E402
 from chain.ledger import Ledger  # noqa: E402
 from chain.light import prove_receipt, prove_state  # noqa: E402
@@ -321,6 +322,27 @@ def export(story: SampleChain) -> Any:
     }
 
 
+def evidence(story: SampleChain) -> Any:
+    """One piece of each kind against sales, at height 1 in view 2."""
+    chain_id, key, block = story.genesis.chain_id, key_of("sales"), story.blocks.block(1)
+    prepared = Certificate.of(
+        sign_vote(key_of(name), chain_id, "prepare", 0, 1, 1, block.id, name)
+        for name in story.genesis.validators.departments
+    )
+    found = []
+    for kind in KINDS:
+        contents = (None, prepared.to_value()) if kind == "view-change" else (block.id, bytes(32))
+        statements = [
+            Statement(content, key.sign(kind, chain_id, codec.encode_flat([0, 1, 2, content]))) for content in contents
+        ]
+        piece = Evidence.of(chain_id, kind, 0, 1, 2, "sales", *statements)
+        piece.verify(story.genesis.validators, chain_id)
+        found.append({"name": piece.name, "value": shown(piece.to_value()), "bytes": piece.to_bytes().hex(),
+                      "file": piece.to_file().hex()})  # fmt: skip
+    validators = codec.encode(story.genesis.validators.to_value()).hex()
+    return {"chain_id": chain_id.hex(), "validators": validators, "evidence": found}
+
+
 def checkpoint(story: SampleChain) -> Any:
     return {"height": 2, "bytes": b"".join(checkpoint_chunks(_replayed(story, 2))).hex()}
 
@@ -334,7 +356,7 @@ def build_vectors() -> dict[str, Any]:
     chained: dict[str, Callable[[SampleChain], Any]] = {
         "validators": validators, "genesis": genesis, "transactions": transactions, "batches": batches,
         "certificates": certificates, "blocks": blocks, "receipts": receipts, "proofs": proofs, "storage": storage,
-        "export": export, "checkpoint": checkpoint,
+        "export": export, "checkpoint": checkpoint, "evidence": evidence,
     }  # fmt: skip
     made = {name: make() for name, make in plain.items()} | {name: make(story) for name, make in chained.items()}
     return {f"{name}.json": content for name, content in made.items()}

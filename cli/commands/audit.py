@@ -22,6 +22,7 @@ KEYS = (
     "source", "network", "chain_id", "height", "block_id", "state_root", "time_ms", "resumed_from", "complete", "clean",
     "finding", "seconds", "jobs", "blocks", "batches", "transactions", "failed", "signatures", "by_department",
     "failed_by_code",
+    "evidence",
 )  # fmt: skip
 
 

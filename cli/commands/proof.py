@@ -76,7 +76,7 @@ async def prove(
     if not shown.is_refused:
         raw = ProofFile(genesis.chain_id, (Read(proof, values),), tuple(entries)).to_bytes()
         verify_proof_file(genesis, raw)  # what does not check here would not check anywhere
-        data["bytes"] = _write_new(file, raw)
+        data["bytes"] = write_new(file, raw)
     states = {name: item["state"] for name, item in data["fields"].items()}
     facts = {**data, "fields": ", ".join(f"{name} {is_}" for name, is_ in states.items()), "entries": len(entries)}
     return Answer(data, lambda screen: screen.facts(facts.items()), Exit.REFUSED if shown.is_refused else Exit.OK)
@@ -89,7 +89,7 @@ def _state_entry(text: str) -> tuple[str, str]:
     return table, key
 
 
-def _write_new(file: Path, raw: bytes) -> int:
+def write_new(file: Path, raw: bytes) -> int:
     from node.storage.durable import storage_failures, write_file
 
     with storage_failures(file, "write proof"):
@@ -102,30 +102,34 @@ def _write_new(file: Path, raw: bytes) -> int:
     "verify",
     needs=Needs.NOTHING,
     example="kehu verify proof.kehu --genesis genesis.json",
-    json_keys=("file", "network", "chain_id", "records", "entries"),
+    json_keys=("file", "network", "chain_id", "records", "entries", "evidence"),
     exits=(Exit.UNVERIFIED, Exit.MACHINE),
 )
 def verify(
     _run: Run,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `kehu prove` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `kehu prove` or `kehu evidence export` wrote.")],
     genesis: Annotated[
         Path, typer.Option("--genesis", metavar="FILE", help="The network's genesis file, from somebody you trust.")
     ],
 ) -> Answer:
-    """Check a proof file against the keys in a genesis file; no node, no network and no key is needed.
+    """Check a proof or evidence file against the keys in a genesis file; no node, no network and no key is needed.
 
-    What is shown was agreed on by a quorum of the network's departments at the height shown, and says nothing of later.
+    What a proof shows was agreed on by a quorum of the network's departments at the height shown, and says nothing of
+    later. Evidence shows that a department's key signed two things of which a correct node signs one.
     Exit code 5 if anything does not check; then nothing is shown.
     """
-    from cli.proof_file import verify_proof_file
+    from cli.evidence import is_evidence_file, verify_evidence_file
+    from cli.proof_file import Proven, verify_proof_file
     from node.config import read_genesis
 
-    trusted = read_genesis(genesis)
-    proven = verify_proof_file(trusted, _read_file(file))
+    trusted, raw = read_genesis(genesis), _read_file(file)
+    evidence = verify_evidence_file(trusted, raw) if is_evidence_file(raw) else None
+    proven = verify_proof_file(trusted, raw) if evidence is None else Proven((), ())
     data = {
         "file": str(file),
         "network": trusted.network,
         "chain_id": trusted.chain_id,
+        "evidence": evidence,
         "records": [_record_json(record) for record in proven.records],
         "entries": [
             {
@@ -179,6 +183,11 @@ def _show(screen: Screen, data: dict[str, Any], proven: Proven) -> None:
     ]
     if rows:
         screen.table(("entry", "block", "time", "state"), rows)
+    if data["evidence"] is not None:
+        screen.facts(data["evidence"].items())
+        screen.line(
+            f"Proven: {data['evidence']['department']} signed two of one kind, which a correct node never does."
+        )
     screen.line("Everything checks.")
 
 

@@ -28,7 +28,7 @@ from node.api.policy import Handler, Parameter, Policy, Route, person_of
 from node.api.queries import read_choice, read_name, read_uint, require_name
 from node.api.transactions import to_json
 
-LISTED: Final = ("assignments", "customers", "departments", "erasures", "gateways", "grants", "people")
+LISTED: Final = ("assignments", "customers", "departments", "erasures", "evidence", "gateways", "grants", "people")
 """Tables that can be paged through."""
 SHOWN: Final = frozenset(LISTED) | {
     "accesses",

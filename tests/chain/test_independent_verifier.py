@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tools.verifier import chain_verifier as verifier
 from tools.verifier import primitives
+from tools.verifier.evidence import verify_evidence
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,3 +122,18 @@ def test_state_roots_and_their_proofs_agree() -> None:
             leaf = [[hexed(part) for part in entry] for entry in proof["leaf"]]
             assert primitives.root_of_state_proof(wanted, branches, leaf).hex() == case["root"]
             assert dict(leaf).get(wanted) == entries.get(wanted)
+
+
+def test_evidence_names_the_equivocator_and_no_other_byte_will_do() -> None:
+    case = vectors("evidence")
+    validators, chain_id = validators_of(case), hexed(case["chain_id"])
+    for piece in case["evidence"]:
+        file = hexed(piece["file"])
+        assert verify_evidence(file, chain_id, validators) == "sales"
+        with pytest.raises(primitives.VerificationError):
+            verify_evidence(file, bytes(32), validators)
+        for position in range(16, len(file) - 32, 11):
+            changed = bytearray(file[:-32])
+            changed[position] ^= 1
+            with pytest.raises((primitives.VerificationError, TypeError, ValueError)):
+                verify_evidence(bytes(changed) + hashlib.sha256(changed).digest(), chain_id, validators)

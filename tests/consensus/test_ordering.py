@@ -6,13 +6,24 @@ from dataclasses import replace
 
 import pytest
 
+from chain.certificate import Certificate
 from chain.errors import InvariantError
 from consensus import evidence
-from consensus.effects import Broadcast, BuildProposal, Decide, FetchBlocks, Persist, Send, SetTimer, ValidateProposal
+from consensus.effects import (
+    Accuse,
+    Broadcast,
+    BuildProposal,
+    Decide,
+    FetchBlocks,
+    Persist,
+    Send,
+    SetTimer,
+    ValidateProposal,
+)
 from consensus.events import NothingToPropose, ProposalBuilt, ProposalValidated, WorkAvailable, WorkDone
-from consensus.messages import PrePrepare, VoteMessage
+from consensus.messages import PrePrepare, Status, VoteMessage
 from consensus.votes import CommitRecord, PrepareRecord, decode_record
-from tests.consensus.cluster import Cluster, block_id_of, only, without_phase
+from tests.consensus.cluster import CHAIN_ID, Cluster, block_id_of, only, without_phase
 
 
 def test_one_block_is_decided_by_all_with_the_same_certificate_content() -> None:
@@ -189,7 +200,18 @@ def test_two_votes_for_different_blocks_are_evidence(phase: str) -> None:
     cluster[0].receive(cluster.names[1], one)
     effects = cluster[0].receive(cluster.names[1], other)
     assert [effect.offence for effect in effects] == [evidence.VOTE_EQUIVOCATION]  # type: ignore[union-attr]
-    assert effects[0].evidence == (one.to_bytes(), other.to_bytes())  # type: ignore[union-attr]
+    effects[0].evidence.verify(cluster.validators, CHAIN_ID, cluster.check)  # type: ignore[union-attr]
+
+
+def test_a_vote_against_a_certificate_of_the_same_member_is_evidence() -> None:
+    cluster = Cluster()
+    certificate = Certificate.of(cluster.vote("commit", who, 1, 0, bytes([1]) * 32).vote for who in (1, 2, 3))
+    cluster[0].receive(cluster.names[3], cluster.vote("commit", 3, 1, 0, bytes([2]) * 32))
+    effects = cluster[0].receive(cluster.names[1], Status(1, 0, True, False, False, certificate))
+    accusations = [effect for effect in effects if isinstance(effect, Accuse)]
+    assert [(each.department, each.offence) for each in accusations] == [(cluster.names[3], evidence.VOTE_EQUIVOCATION)]
+    assert accusations[0].evidence is not None
+    accusations[0].evidence.verify(cluster.validators, CHAIN_ID, cluster.check)
 
 
 def test_two_proposals_in_one_view_are_evidence_and_the_first_one_counts() -> None:

@@ -21,7 +21,7 @@ from consensus.messages import (
     VoteMessage,
 )
 from consensus.votes import decode_record
-from tests.consensus.cluster import Cluster, block_id_of, without_phase
+from tests.consensus.cluster import CHAIN_ID, Cluster, block_id_of, without_phase
 from tests.consensus.test_new_view import new_view, prepared_everywhere, view_change
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "spec" / "consensus.md"
@@ -60,7 +60,7 @@ def test_o2_of_two_proposals_in_one_view_the_first_counts_and_both_are_evidence(
     one, other = cluster.pre_prepare(0, 1, 0, b"one"), cluster.pre_prepare(0, 1, 0, b"other")
     effects = [*cluster[1].receive(cluster.names[0], one), *cluster[1].receive(cluster.names[0], other)]
     assert [vote.block_id for vote in cluster[1].votes_said("prepare")] == [one.block_id]
-    assert effects[-1].evidence == (one.head_bytes(), other.head_bytes())  # type: ignore[union-attr]
+    effects[-1].evidence.verify(cluster.validators, CHAIN_ID, cluster.check)  # type: ignore[union-attr]
 
 
 def test_o3_a_backup_validates_the_primarys_proposal_and_leaves_it_when_it_is_invalid() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chain.evidence import Evidence
 from consensus import evidence, ordering, replica
 from consensus.config import ReplicaConfig
 from consensus.effects import Accuse, FetchBlocks
@@ -39,7 +40,7 @@ def keeps_every_future(sort: Call) -> Call:
 
 
 def accuses_always(
-    state: ReplicaState, department: str, offence: str, detail: str, proof: tuple[bytes, ...] = ()
+    state: ReplicaState, department: str, offence: str, detail: str, proof: Evidence | None = None
 ) -> None:
     state.emit(Accuse(department, offence, detail, proof))
 

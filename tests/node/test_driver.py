@@ -168,7 +168,7 @@ async def test_effects_are_performed_in_their_order() -> None:
         send(b"one"),
         broadcast(b"two"),
         FetchBlocks(1, 9, ("finance",)),
-        Accuse("sales", "lie", "", ()),
+        Accuse("sales", "lie", ""),
         decide(),
         ObserverChanged(False, 0),
     ]

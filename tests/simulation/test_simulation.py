@@ -65,6 +65,17 @@ def test_f_members_of_one_kind_do_no_harm(kind: str) -> None:
     assert injected > 0
 
 
+@pytest.mark.parametrize("kind", ["equivocator", "twins"])
+def test_who_says_two_things_leaves_evidence_that_verifies(kind: str) -> None:
+    """`World.on_evidence` checks every piece as a third person would, and that it names nobody who is correct."""
+    found = 0
+    for seed in range(9, 13):
+        world = World(seed, Plan(7, 6_000, 40, loss=0.05, partitions=2, byzantine=(kind, kind)))
+        world.run()
+        found += world.counts["evidence"]
+    assert found > 0
+
+
 @pytest.mark.parametrize("kind", MEMBER_FAULTS)
 def test_f_members_with_damaged_disks_do_no_harm_and_come_back(kind: str) -> None:
     injected = 0

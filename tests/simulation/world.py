@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from chain.crypto import Verifier, digest, verify
+from chain.evidence import Evidence
 from consensus.effects import Accuse, Effect, Persist, ViewEntered
 from consensus.events import Event, PeerConnected
 from consensus.messages import Message
@@ -234,6 +235,15 @@ class World:
         self.accusations.append((node.name, effect))
         if node.name not in self.byzantine and effect.department not in self.excused:
             raise ViolationError(f"{node.name} accused correct {effect.department}: {effect.offence} {effect.detail}")
+        if effect.evidence is not None:
+            self.on_evidence(node, effect.evidence)
+
+    def on_evidence(self, node: SimNode, evidence: Evidence) -> None:
+        """It names who equivocated, and a third person who has its bytes and the validators comes to the same."""
+        self.count("evidence")
+        Evidence.from_file(evidence.to_file()).verify(self.validators, self.chain_id, self.check)
+        if evidence.department not in self.byzantine:
+            raise ViolationError(f"{node.name} has evidence against correct {evidence.name}")
 
     def on_view(self, node: SimNode, effect: ViewEntered) -> None:
         if not effect.is_active:
