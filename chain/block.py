@@ -35,6 +35,12 @@ BLOCK_VERSION = define(
     "upgrade this node or auditor to a release that knows it",
 )
 
+BLOCK_MISMATCH = define(
+    "block.mismatch",
+    "a block's header says something else than what follows from the chain and the block's content",
+    "don't accept the block; whoever made it is faulty, or runs another release",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

@@ -3,24 +3,31 @@
   b/HEIGHT  block          c/HEIGHT  its commit certificate     r/HEIGHT  its receipts
   i/HEIGHT  ids executed   t/ID      [height, index]            s/KEY     current state value
   h/KEY 0x00 HEIGHT        state value from that height on (empty: gone)
+  v/HEIGHT  link (chain.snapshot) that proves the validator schedule which block HEIGHT wrote
   meta/head [height, block id]       meta/genesis  genesis bytes
+  meta/first [lowest height from which on all blocks are here, height of the snapshot that the state began with]
+
+Without meta/first the store has every block from 1 on.
 
 HEIGHT is 8 bytes big-endian, so key order is height order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chain import codec
-from chain.block import Block
+from chain import codec, merkle
+from chain.block import BLOCK_MISMATCH, Block, batches_root, certificate_digest
 from chain.certificate import Certificate
 from chain.errors import KehuError, define
+from chain.execution import UNEXECUTED
+from chain.light import StateProof
 from chain.receipt import Receipt, decode_receipts, encode_receipts
-from chain.state import State, Writes, state_key
+from chain.snapshot import ScheduleLink
+from chain.state import State, Writes, key_digest, state_key
 from chain.store import Store
-from chain.trie import Node
+from chain.trie import Node, prove
 
 STORAGE_INCOMPLETE = define(
     "storage.incomplete",
@@ -33,7 +40,14 @@ STORAGE_OTHER_CHAIN = define(
     "point the node at its own folder, or at an empty one",
 )
 
+BLOCK_NOT_HELD = define(
+    "block.not_held",
+    "this node began with a snapshot and does not have blocks, or state, from before",
+    "ask another department's node, or wait until this one has fetched them (`first_block` in its status)",
+)
+
 _VALUE_BYTES_MAX = 1 << 26
+_SCHEDULE = state_key("validators", "schedule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +98,22 @@ class BlockStore:
     def append(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Block, certificate, receipts, state, indexes and head in one durable step."""
         puts = self._puts(executed)
-        puts[_at(b"c/", executed.block.header.height)] = certificate.to_bytes()
+        height = executed.block.header.height
+        puts[_at(b"c/", height)] = certificate.to_bytes()
+        schedule = executed.writes.get(_SCHEDULE)
+        if schedule is not None:
+            branches, leaf = prove(executed.trie, key_digest(_SCHEDULE))
+            proof = StateProof(executed.block.header.to_bytes(), certificate, branches, leaf)
+            puts[_at(b"v/", height)] = codec.encode_flat(ScheduleLink(proof, schedule).to_value())
         gone = [b"s/" + key for key, value in executed.writes.items() if value is None]
         self._store.write(puts, gone)
 
     def _puts(self, executed: ExecutedBlock) -> dict[bytes, bytes]:
         height = executed.block.header.height
-        puts = {
-            _at(b"b/", height): executed.block.raw,
-            _at(b"r/", height): encode_receipts(executed.receipt_bytes),
-            _at(b"i/", height): codec.encode_flat([[id_, expires] for id_, expires in executed.executed]),
-            b"meta/head": codec.encode_flat([height, executed.block.id]),
-        }
-        ran = {id_ for id_, _ in executed.executed}
-        for index, receipt in enumerate(executed.receipts):
-            if receipt.transaction_id in ran:  # not the later duplicate in the same block
-                ran.remove(receipt.transaction_id)
-                puts[b"t/" + receipt.transaction_id] = codec.encode_flat([height, index])
+        puts = block_puts(executed.block, executed.receipt_bytes, executed.receipts, executed.executed)
+        puts[b"meta/head"] = codec.encode_flat([height, executed.block.id])
         for key, value in executed.writes.items():
-            puts[_at(b"h/" + key + b"\x00", height)] = value or b""
-            if value is not None:
-                puts[b"s/" + key] = value
+            puts.update(state_puts(key, value, height))
         return puts
 
     def block_bytes(self, height: int) -> bytes:
@@ -135,8 +144,27 @@ class BlockStore:
     def load_state(self) -> State:
         return State({key[2:]: value for key, value in self._store.scan(b"s/")})
 
+    def first(self) -> tuple[int, int]:
+        """(lowest height from which on all blocks are here, lowest height whose state is known)."""
+        raw = self._store.get(b"meta/first")
+        if raw is None:
+            return 1, 0
+        first, snapshot = codec.fields(codec.decode(raw, 32), "first", codec.is_uint, codec.is_uint)
+        return first, snapshot
+
+    def links(self) -> tuple[ScheduleLink, ...]:
+        """How the validator schedule came about, from genesis on."""
+        scanned = self._store.scan(b"v/")
+        return tuple(ScheduleLink.from_value(codec.decode(raw, _VALUE_BYTES_MAX)) for _, raw in scanned)
+
+    def prepend(self, puts: dict[bytes, bytes], first: int) -> None:
+        """Older blocks (`block_puts`, with their certificates), down to height `first`, in one durable step."""
+        self._store.write({**puts, b"meta/first": codec.encode_flat([first, self.first()[1]])})
+
     def value_at(self, table: str, key: str, height: int) -> bytes | None:
-        """The canonical bytes of a state value as of the end of block `height`."""
+        """The canonical bytes of a state value as of the end of block `height`. Errors: block.not_held."""
+        if height < self.first()[1]:
+            raise KehuError(BLOCK_NOT_HELD, what="state", height=height, first=self.first()[1])
         found: bytes = b""
         for _, raw in self._versions(table, key, height):
             found = raw
@@ -151,6 +179,68 @@ class BlockStore:
 
     def _require(self, key: bytes, height: int) -> bytes:
         raw = self._store.get(key)
+        if raw is None and height < self.first()[0]:
+            raise KehuError(BLOCK_NOT_HELD, what=key[:1].decode(), height=height, first=self.first()[0])
         if raw is None:
             raise KehuError(STORAGE_INCOMPLETE, what=key[:1].decode(), height=height)
         return raw
+
+
+def block_puts(
+    block: Block, receipt_bytes: list[bytes], receipts: Sequence[Receipt], executed: Sequence[tuple[bytes, int]]
+) -> dict[bytes, bytes]:
+    """What is stored for a block beside its certificate and the state."""
+    height = block.header.height
+    puts = {
+        _at(b"b/", height): block.raw,
+        _at(b"r/", height): encode_receipts(receipt_bytes),
+        _at(b"i/", height): codec.encode_flat([[id_, expires] for id_, expires in executed]),
+    }
+    ran = {id_ for id_, _ in executed}
+    for index, receipt in enumerate(receipts):
+        if receipt.transaction_id in ran:  # not the later duplicate in the same block
+            ran.remove(receipt.transaction_id)
+            puts[b"t/" + receipt.transaction_id] = codec.encode_flat([height, index])
+    return puts
+
+
+def state_puts(key: bytes, value: bytes | None, height: int) -> dict[bytes, bytes]:
+    """What is stored for a state value that block `height` wrote (None: took away)."""
+    puts = {_at(b"h/" + key + b"\x00", height): value or b""}
+    if value is not None:
+        puts[b"s/" + key] = value
+    return puts
+
+
+def past_puts(block: Block, receipt_bytes: list[bytes], certificate: Certificate) -> dict[bytes, bytes]:
+    """What is stored for a block that was not executed here, once `check_past` has let it through.
+
+    Which transactions ran follows from the certified receipts: the others say that they were refused before.
+    """
+    receipts = [Receipt.from_bytes(raw) for raw in receipt_bytes]
+    transactions = [transaction for _, transaction in block.transactions()]
+    executed = [
+        (transaction.id, transaction.expires_height)
+        for transaction, receipt in zip(transactions, receipts, strict=True)
+        if receipt.code not in UNEXECUTED
+    ]
+    puts = block_puts(block, receipt_bytes, receipts, executed)
+    puts[_at(b"c/", block.header.height)] = certificate.to_bytes()
+    return puts
+
+
+def check_past(block: Block, receipt_bytes: list[bytes], wanted_id: bytes) -> None:
+    """Raises unless this is the block of that id with all that its header commits to. Errors: block.mismatch."""
+    header = block.header
+    for field, expected, actual in (
+        ("id", wanted_id, block.id),
+        ("batches_root", header.batches_root, batches_root(block.batches)),
+        ("receipts_root", header.receipts_root, merkle.root(receipt_bytes)),
+        (
+            "parent_certificate_digest",
+            header.parent_certificate_digest,
+            certificate_digest(block.parent_certificate),
+        ),
+    ):
+        if expected != actual:
+            raise KehuError(BLOCK_MISMATCH, field=field, height=header.height, expected=expected, actual=actual)

@@ -49,6 +49,9 @@ RESULTS_BYTES_MAX: Final = 1 << 24
 """What the receipts of one block may take before further results are refused. Without it a block of reads, each a
 few bytes, could make receipts that no node can store and no export can carry."""
 
+UNEXECUTED: Final = frozenset({TRANSACTION_EXPIRED.code, TRANSACTION_TOO_FAR.code, TRANSACTION_DUPLICATE.code})
+"""Receipts with these codes stand for transactions that were not run at all."""
+
 FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 
 

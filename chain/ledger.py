@@ -13,7 +13,7 @@ from typing import Any
 
 from chain import merkle
 from chain.batch import Batch
-from chain.block import Block, Header, batches_root, certificate_digest
+from chain.block import BLOCK_MISMATCH, Block, Header, batches_root, certificate_digest
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.certificate import Certificate
 from chain.crypto import ZERO_DIGEST
@@ -26,11 +26,6 @@ from chain.store import Store
 from chain.trie import Node
 from chain.validators import ValidatorSet, last_scheduled, scheduled_at
 
-BLOCK_MISMATCH = define(
-    "block.mismatch",
-    "a block's header says something else than what follows from the chain and the block's content",
-    "don't accept the block; whoever made it is faulty, or runs another release",
-)
 BLOCK_TIME = define(
     "block.time",
     "a block's time is before its parent's or too far ahead of this node's clock",

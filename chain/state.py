@@ -31,11 +31,35 @@ def value_digest(value: bytes) -> bytes:
     return digest("state-value", value)
 
 
+class Pin:
+    """The state as it was when it was pinned, though it goes on: the old trie, and the values that were overwritten
+    since.
+
+    Another thread may read while `State.apply` runs: what is overwritten is put aside first, and read last.
+    """
+
+    __slots__ = ("_values", "overwritten", "trie")
+
+    def __init__(self, values: dict[bytes, bytes], root: trie.Node) -> None:
+        self._values = values
+        self.trie = root
+        self.overwritten: Writes = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        value = self._values.get(key)
+        return self.overwritten.get(key, value)
+
+    def all_keys(self) -> list[bytes]:
+        """Every key that the pinned state has, and some that came later. For the thread that applies blocks."""
+        return [*self._values, *self.overwritten]
+
+
 class State:
     """All values after one block, and their trie."""
 
     def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
         self.values = values if values is not None else {}
+        self._pins: list[Pin] = []
         self.trie = trie.build({key_digest(key): value_digest(value) for key, value in self.values.items()})
 
     @property
@@ -50,8 +74,21 @@ class State:
         changes = {key_digest(key): None if value is None else value_digest(value) for key, value in writes.items()}
         return trie.update(self.trie, changes)
 
+    def pin(self) -> Pin:
+        """This state, to be read later as it is now. Costs what is overwritten until it is let go."""
+        pin = Pin(self.values, self.trie)
+        self._pins.append(pin)
+        return pin
+
+    def unpin(self, pin: Pin) -> None:
+        self._pins.remove(pin)
+
     def apply(self, writes: Mapping[bytes, bytes | None], after: trie.Node) -> None:
         """Takes `writes` over; `after` is what `preview` gave for them."""
+        for pin in self._pins:
+            for key in writes:
+                if key not in pin.overwritten:
+                    pin.overwritten[key] = self.values.get(key)
         for key, value in writes.items():
             if value is None:
                 self.values.pop(key, None)

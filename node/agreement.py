@@ -12,11 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from chain.block import BLOCK_BYTES_MAX, Block, batches_root, certificate_digest
+from chain.block import BLOCK_BYTES_MAX, BLOCK_MISMATCH, Block, batches_root, certificate_digest
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.certificate import Certificate
 from chain.errors import InvariantError, KehuError, define
-from chain.ledger import BLOCK_MISMATCH, Ledger
+from chain.ledger import Ledger
 from consensus.effects import (
     Accuse,
     BuildProposal,

@@ -43,7 +43,15 @@ Append = Callable[[Block, Certificate], Awaitable[None]]
 class CatchUp:
     """At most one catch-up runs at a time; a further `start` only raises its aim."""
 
-    def __init__(self, height: Callable[[], int], request: Request, append: Append) -> None:
+    def __init__(
+        self,
+        height: Callable[[], int],
+        request: Request,
+        append: Append,
+        is_diverted: Callable[[int], bool] = lambda _to_height: False,
+    ) -> None:
+        """`is_diverted`: whether these blocks come by another way (a snapshot)."""
+        self._is_diverted = is_diverted
         self._height = height
         self._request = request
         self._append = append
@@ -55,6 +63,10 @@ class CatchUp:
         return self._task is not None and not self._task.done()
 
     def start(self, to_height: int, departments: tuple[str, ...]) -> None:
+        if self._is_diverted(to_height):
+            if self._task is not None:
+                self._task.cancel()
+            return
         self._target = max(self._target, to_height)
         if not self.is_running and departments and self._height() < self._target:
             self._task = asyncio.get_running_loop().create_task(self._run(departments))

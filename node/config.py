@@ -89,6 +89,13 @@ class Limits(_Strict):
     """How many uncommitted transactions one key may have at this node."""
 
 
+class Snapshots(_Strict):
+    behind_blocks: int = Field(default=2_000, ge=1)
+    """A node that is so far behind takes a snapshot instead of the blocks, if one is so far ahead."""
+    interval_blocks: int = Field(default=1_000, ge=1)
+    """After which blocks a snapshot is offered; the same in all departments, so that pieces come from several."""
+
+
 class Config(_Strict):
     department: str
     listen: Listen
@@ -97,6 +104,7 @@ class Config(_Strict):
     consensus: Consensus = Consensus()
     limits: Limits = Limits()
     log: Log = Log()
+    snapshot: Snapshots = Snapshots()
     peers: dict[str, str] = {}
     passphrase_file: str = "secrets/passphrase"  # noqa: S105 (a path)
 

@@ -18,6 +18,7 @@ from consensus.votes import decode_record
 from contracts.registry import contract_table
 from node.config import CONFIG_INVALID, Config, Home
 from node.reading import read_home
+from node.snapshot.incoming import install
 from node.storage.leveldb import LevelStore
 from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog
 from node.vault.store import Vault
@@ -65,6 +66,7 @@ def open_home(home: Home) -> Opened:
     with ExitStack() as closing:
         files = read_home(home)
         config, genesis, node_key, gateway_key = files.config, files.genesis, files.node_key, files.gateway_key
+        install(home)
         store = LevelStore(home.chain, create=True)
         closing.callback(store.close)
         ledger, blocks = Ledger.open(genesis, contract_table(), store)

@@ -59,9 +59,16 @@ async def _run(home: Home) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    while await _run_once(home, stop):
+        log.info("the node opens its folder again, with the snapshot it has taken")
+
+
+async def _run_once(home: Home, stop: asyncio.Event) -> bool:
+    """Whether the folder is to be opened again."""
     opened = open_home(home)
     _tell_configuration(opened.config)
     # What was loaded stays; the collector need not look at it again and again.
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     with opened.closing:
@@ -70,6 +77,7 @@ async def _run(home: Home) -> None:
             await _serve(node, opened.config.listen, stop)
         finally:
             await node.stop()
+    return node.must_reopen and not stop.is_set()
 
 
 def _tell_configuration(config: Config) -> None:

@@ -52,6 +52,7 @@ from node.preview import Preview, preview_calls
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
+from node.snapshot.room import SnapshotRoom
 from node.upkeep import Upkeep
 from node.vault.duty import digests_of
 from node.vault.exchange import OBTAIN_S, VaultExchange
@@ -101,7 +102,12 @@ class Node:
         )
         self._driver = self._make_driver()
         self._inbox = BatchInbox(self._mempool, self._verifier, self.ledger, self._driver.work_came)
-        self._catch_up = CatchUp(lambda: self.ledger.height, self.peers.request, self._append_certified)
+        self._snapshots = SnapshotRoom(
+            opened.home, self.department, self.ledger, self.blocks, config.snapshot, self.peers, self.fail
+        )
+        self._catch_up = CatchUp(
+            lambda: self.ledger.height, self.peers.request, self._append_certified, self._snapshots.takes_over
+        )
         self._agreement.catch_up = self._catch_up
         self._batcher = Batcher(
             opened.node_key, chain_id, self.department, self._mempool, self._verifier, self._links.gossip,
@@ -131,7 +137,7 @@ class Node:
         self._evidence = EvidenceBook(opened.home.evidence, self.department, self.ledger, self._commit_own)
         self._agreement.on_accuse = self._evidence.note
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
-        self._agreement.listeners.append(self._appended.put)
+        self._agreement.listeners += [self._snapshots.on_block, self._appended.put]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
         self._links.on_up += [self._on_up, self._exchange.on_connected]
         self.peers.handle(REQUEST_KIND, self._serve_blocks)
@@ -179,14 +185,15 @@ class Node:
         ):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
+        self._upkeep.spawn(self._snapshots.run())
         if self._phones.sweeper is not None:
             self._upkeep.spawn(self._phones.sweeper.run())
         log.info("node %s at height %d listens to peers on %s", self.department, self.ledger.height, address)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. Raises what the node must not survive."""
+        """Until `stop` is set, or `must_reopen`. Raises what the node must not survive."""
         stopped = asyncio.ensure_future(stop.wait())
-        ends: list[asyncio.Future[Any]] = [stopped, self._upkeep.failed, self.peers.failed]
+        ends: list[asyncio.Future[Any]] = [stopped, self._upkeep.failed, self.peers.failed, self._snapshots.reopen]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -195,11 +202,17 @@ class Node:
             if end.done() and not end.cancelled():
                 end.result()
 
+    @property
+    def must_reopen(self) -> bool:
+        """A snapshot lies ready: after `stop` the folder is to be opened again, and a node made of it."""
+        return self._snapshots.reopen.done()
+
     async def stop(self) -> None:
         """Orderly: no more work is taken, what is in hand is finished, stores are closed."""
         self._waiting.close()
         self._batcher.close()
         await self._catch_up.stop()
+        await self._snapshots.stop()
         if self._driving is not None:
             self._driver.stop()
             await asyncio.wait([self._driving], timeout=STOP_S)
@@ -266,6 +279,7 @@ class Node:
             self._level.is_reached
             and self._links.is_quorum_linked
             and not self._catch_up.is_running
+            and not self._snapshots.is_running
             and not self._agreement.is_observer
         )
 
@@ -278,7 +292,8 @@ class Node:
             "primary": None if view is None else view.primary,
             "view_is_active": view is not None and view.is_active,
             "is_observer": self._agreement.is_observer,
-            "is_catching_up": self._catch_up.is_running,
+            "is_catching_up": self._catch_up.is_running or self._snapshots.is_running,
+            "snapshot": self._snapshots.status(),
             "mempool_transactions": self._mempool.transactions,
             "state_entries": len(self.ledger.state.values),
             "vault": {**self._opened.vault.status(), **self._exchange.status()},

@@ -9,9 +9,11 @@ from typing import Final
 
 from aiohttp import web
 
+from chain.blocks import BLOCK_NOT_HELD
 from chain.errors import KehuError, define
 from chain.export import ExportWriter, stored_frames
 from node.api.context import Slots, allow, context_of
+from node.api.facade import NodeFacade
 from node.api.limits import ApiLimits
 from node.api.policy import BINARY, Parameter, Policy, Route
 from node.api.queries import read_path_uint, read_uint
@@ -38,7 +40,7 @@ async def show_block(request: web.Request) -> web.Response:
     """encode([height, block bytes, certificate bytes, receipts bytes]), as the export has it."""
     node = context_of(request).node
     height = read_path_uint(request, "height")
-    _require_heights(height, height, node.ledger.height)
+    _require_heights(node, height, height)
     (frame,) = stored_frames(node.blocks, height, height)
     return web.Response(body=frame.to_bytes(), content_type=BINARY)
 
@@ -49,7 +51,7 @@ async def send_export(request: web.Request) -> web.StreamResponse:
     first = read_uint(request, "from", 1)
     last = read_uint(request, "to", head)
     if first != head + 1 or last != head:  # an export of nothing new is a good answer, not an error
-        _require_heights(first, last, head)
+        _require_heights(node, first, last)
     with request.app[SLOTS].take(request.remote or ""):
         response = web.StreamResponse()
         response.content_type = BINARY
@@ -63,9 +65,12 @@ async def send_export(request: web.Request) -> web.StreamResponse:
         return response
 
 
-def _require_heights(first: int, last: int, head: int) -> None:
+def _require_heights(node: NodeFacade, first: int, last: int) -> None:
+    head, held_from = node.ledger.height, node.blocks.first()[0]
     if not 1 <= first <= last <= head:
         raise KehuError(BLOCK_NOT_FOUND, first=first, last=last, head=head)
+    if first < held_from:
+        raise KehuError(BLOCK_NOT_HELD, what="blocks", height=first, first=held_from)
 
 
 ROUTES: Final = (

@@ -66,6 +66,7 @@ _STATUS: Final = {
     "auth.too_many": 429,
     "auth.wrong_department": 421,
     "block.not_found": 404,
+    "block.not_held": 503,
     "events.too_many": 429,
     "export.too_many": 429,
     "http.connections": 503,

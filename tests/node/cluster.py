@@ -138,14 +138,24 @@ class Cluster:
     async def start(self, *names: str) -> None:
         """Starts these nodes, or all."""
         for name in names or DEPARTMENTS:
-            node = Node(open_home(self.homes[name]))
-            await node.start()
-            self.nodes[name], self._stops[name] = node, asyncio.Event()
-            self._runs[name] = asyncio.create_task(self._run(node, self._stops[name]))
+            await self._open(name)
+            self._stops[name] = asyncio.Event()
+            self._runs[name] = asyncio.create_task(self._run(name, self._stops[name]))
 
-    async def _run(self, node: Node, stop: asyncio.Event) -> None:
+    async def _open(self, name: str) -> None:
+        node = Node(open_home(self.homes[name]))
+        await node.start()
+        self.nodes[name] = node
+
+    async def _run(self, name: str, stop: asyncio.Event) -> None:
+        node = self.nodes[name]
         try:
             await node.run(stop)
+            while node.must_reopen and not stop.is_set():
+                await node.stop()
+                await self._open(name)
+                node = self.nodes[name]
+                await node.run(stop)
         except BaseException as error:
             self.failures.append(error)
             raise

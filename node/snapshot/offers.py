@@ -1,0 +1,123 @@
+"""What this node gives to others: the state after certain blocks, piece by piece.
+
+Every node pins the state after the same heights (multiples of `interval_blocks`), so that a node that takes a snapshot
+can take its pieces from several. A pin costs the values that are overwritten while it stands (chain/state.py). The two
+newest are kept, and an older one for as long as somebody takes it; after a start there is one, of the head.
+
+`snapshot-offers`  [] -> [offer bytes, ...], the newest first
+`snapshot-piece`   [height, prefix] -> a piece (chain/snapshot.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chain import codec
+from chain.blocks import BlockStore, ExecutedBlock
+from chain.errors import KehuError
+from chain.ledger import Ledger
+from chain.snapshot import SNAPSHOT_UNKNOWN, Offer, give_piece
+from chain.state import Pin, key_digest
+from chain.trie import nibble
+
+OFFERS_KIND: Final = "snapshot-offers"
+PIECE_KIND: Final = "snapshot-piece"
+KEPT: Final = 2
+KEPT_MAX: Final = 4
+"""With those that somebody is taking."""
+IN_USE_S: Final = 60.0
+PREFIX_MAX: Final = 64
+_BUCKET_NIBBLES: Final = 3
+_REQUEST_BYTES_MAX: Final = 256
+
+Pairs = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class _Offered:
+    """`buckets`: the state's keys by the first nibbles of their digests, made when the first piece is asked for."""
+
+    offer: Offer
+    pin: Pin
+    asked_s: float
+    buckets: list[list[bytes]] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class SnapshotOffers:
+    """`clock_s` is monotone. To be used on the event loop, where blocks are applied."""
+
+    def __init__(self, ledger: Ledger, blocks: BlockStore, interval_blocks: int, clock_s: Callable[[], float]) -> None:
+        self._ledger, self._blocks, self._interval, self._clock_s = ledger, blocks, interval_blocks, clock_s
+        self._offered: dict[int, _Offered] = {}
+        self._add()
+
+    async def on_block(self, executed: ExecutedBlock) -> None:
+        """A block was appended and is the head."""
+        if executed.block.header.height % self._interval == 0:
+            self._add()
+            self._let_go()
+
+    def status(self) -> list[int]:
+        """The heights on offer."""
+        return sorted(self._offered)
+
+    def _add(self) -> None:
+        head = self._ledger.head
+        if head.certificate is not None:
+            offer = Offer(head.header.to_bytes(), head.certificate, self._blocks.links())
+            self._offered[head.height] = _Offered(offer, self._ledger.state.pin(), self._clock_s() - IN_USE_S)
+
+    def _let_go(self) -> None:
+        used_after = self._clock_s() - IN_USE_S
+        for height in sorted(self._offered)[:-KEPT]:
+            if self._offered[height].asked_s <= used_after or len(self._offered) > KEPT_MAX:
+                self._ledger.state.unpin(self._offered.pop(height).pin)
+
+    async def answer_offers(self, _department: str, _request: bytes) -> bytes:
+        newest_first: list[Any] = [self._offered[height].offer.to_bytes() for height in sorted(self._offered)[::-1]]
+        return codec.encode_flat(newest_first)
+
+    async def answer_piece(self, _department: str, request: bytes) -> bytes:
+        """Errors: snapshot.unknown, codec.*."""
+        height, prefix = codec.fields(
+            codec.decode(request, _REQUEST_BYTES_MAX), "piece request", codec.is_uint, codec.is_bytes
+        )
+        offered = self._offered.get(height)
+        if offered is None or len(prefix) > PREFIX_MAX:
+            raise KehuError(SNAPSHOT_UNKNOWN, height=height, prefix=prefix)
+        offered.asked_s = self._clock_s()
+        async with offered.lock:
+            if offered.buckets is None:
+                offered.buckets = await asyncio.to_thread(_buckets, offered.pin.all_keys())
+        return await asyncio.to_thread(_piece, offered.pin, offered.buckets, prefix)
+
+
+def _buckets(keys: Sequence[bytes]) -> list[list[bytes]]:
+    buckets: list[list[bytes]] = [[] for _ in range(16**_BUCKET_NIBBLES)]
+    for key in keys:
+        buckets[int.from_bytes(key_digest(key)[:2], "big") >> 4].append(key)
+    return buckets
+
+
+def _piece(pin: Pin, buckets: list[list[bytes]], prefix: bytes) -> bytes:
+    return give_piece(pin.trie, prefix, lambda prefix: _values_under(pin, buckets, prefix))
+
+
+def _values_under(pin: Pin, buckets: list[list[bytes]], prefix: bytes) -> Pairs:
+    start = 0
+    for number in prefix[:_BUCKET_NIBBLES]:
+        start = start * 16 + number
+    width = 16 ** max(0, _BUCKET_NIBBLES - len(prefix))
+    keys = [key for bucket in buckets[start * width : (start + 1) * width] for key in bucket]
+    if len(prefix) > _BUCKET_NIBBLES:
+        keys = [key for key in keys if _is_under(key_digest(key), prefix)]
+    found = ((key, pin.get(key)) for key in dict.fromkeys(keys))
+    return [(key, value) for key, value in found if value is not None]
+
+
+def _is_under(digest: bytes, prefix: bytes) -> bool:
+    return all(nibble(digest, depth) == number for depth, number in enumerate(prefix))
