@@ -8,7 +8,7 @@ FROM ?= 1
 N ?=
 STATES ?= 1000000
 
-.PHONY: help install demo test check format lint types fast simulate explore mutants release-check bench profile errors clean
+.PHONY: help install demo test check format lint types fast simulate explore mutants release-check bench profile scale errors clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ bench: install ## QUICK=1 for a look under two minutes: throughput, latency, aud
 
 profile: install ## microseconds per transaction and node, by part
 	@$(BIN)/python -m tools.bench.profile
+
+scale: install ## throughput and latency of 4 to 31 departments, 1 to 100 ms apart, by simulation with measured costs
+	@$(BIN)/python -m tools.scale
 
 errors: install ## docs/errors.md, made from the code
 	@$(BIN)/python -m tools.make_errors
