@@ -26,7 +26,7 @@ from contracts.errors import (
     TABLE_UNKNOWN,
 )
 from contracts.own import is_own
-from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT, load_policy, rule_name
+from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT, load_policy, rule_name, rules_about
 from contracts.reach import Hands, is_in_hands, ties
 from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject, is_department
 
@@ -113,7 +113,7 @@ class Case:
         self._department = f"department:{department}"
         self._customer = subject.id if person is not None and person["role"] == CUSTOMER else None
         self._is_working = person is not None and person["role"] in WORKING_ROLES
-        about_me = (rule for rule in _rules_for(policy, table, ACTIONS) if rule["department"] == department)
+        about_me = (rule for rule in rules_about(view, table) if rule["department"] == department)
         self._my_rules = [(rule, self._rule_misses(rule)) for rule in about_me]
         self._rules = [rule for rule, misses in self._my_rules if not misses]
         self._general_grants = [] if self._refusal else self._grants(EVERY)
@@ -291,14 +291,6 @@ def _standing(subject: Subject, person: dict[str, Any] | None) -> str | None:
     return None if person["keys"] else KEYS_REVOKED.code
 
 
-def _rules_for(policy: dict[str, Any], table: str, actions: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        rule
-        for rule in policy["rules"]
-        if rule["table"] in (EVERY, table) and any(action in rule["actions"] for action in actions)
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class Entitled:
     """subject: "department:ID" or "person:ID"; department: whose vault serves it; because: as in Decision."""
@@ -321,19 +313,36 @@ def entitled(
     Purposes are left out of account. Without `time_ms` grants count until they are revoked; with it, until they
     expire. Revoked people count no longer.
     """
-    policy = load_policy(view)
-    if table not in policy["tables"] or (field is not None and field not in policy["tables"][table]):
-        return
-    for rule in _rules_for(policy, table, actions):
-        if covers(rule["fields"], field):
-            yield from _entitled_by_rule(view, rule, table, record)
+    known = load_policy(view)["tables"].get(table)
+    if known is not None and (field is None or field in known):
+        for covered, one in _entitlements(view, table, record, [field], actions, time_ms):
+            if covers(covered, field):
+                yield one
+
+
+def _entitlements(
+    view: View,
+    table: str,
+    record: str,
+    fields: Sequence[str | None],
+    actions: Sequence[str],
+    time_ms: int | None,
+    only: str | None = None,
+) -> Iterator[tuple[list[str], Entitled]]:
+    """Who is entitled to any of `fields`, with the fields that the rule or grant is for; `only`: one department."""
+    for rule in rules_about(view, table):
+        is_asked = only in (None, rule["department"]) and any(action in rule["actions"] for action in actions)
+        if is_asked and any(covers(rule["fields"], field) for field in fields):
+            for one in _entitled_by_rule(view, rule, table, record):
+                yield rule["fields"], one
     for scope in (EVERY, record):
         for subject in granted_subjects(view, table, scope):
             department = _department_of(view, subject)
+            if department is None or only not in (None, department):
+                continue
             for grant_id, terms in grants_of(view, subject, table, scope).items():
-                is_meant = covers(terms["fields"], field) and any(action in terms["actions"] for action in actions)
-                if department is not None and is_meant and is_live(terms, time_ms):
-                    yield Entitled(subject, department, f"grant:{grant_id}")
+                if any(action in terms["actions"] for action in actions) and is_live(terms, time_ms):
+                    yield terms["fields"], Entitled(subject, department, grant_name(grant_id))
 
 
 def _entitled_by_rule(view: View, rule: dict[str, Any], table: str, record: str) -> Iterator[Entitled]:
@@ -375,7 +384,21 @@ def holders(view: View, table: str, record: str, field: str, time_ms: int | None
 
     Changing counts too: who writes a value keeps it before the transaction is proposed. For `time_ms` see `entitled`.
     """
-    return tuple(sorted({item.department for item in entitled(view, table, record, field, time_ms=time_ms)}))
+    return holders_of(view, table, record, [field], time_ms)[field]
+
+
+def holders_of(
+    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None = None, only: str | None = None
+) -> dict[str, tuple[str, ...]]:
+    """`holders` of several fields of a record, for little more than one costs; `only`: whether this department is."""
+    known = load_policy(view)["tables"].get(table, ())
+    asked = [field for field in fields if field in known]
+    found: dict[str, set[str]] = {field: set() for field in fields}
+    for covered, one in _entitlements(view, table, record, asked, ACTIONS, time_ms, only):
+        for field in asked:
+            if covers(covered, field):
+                found[field].add(one.department)
+    return {field: tuple(sorted(departments)) for field, departments in found.items()}
 
 
 def readers(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:

@@ -268,10 +268,25 @@ def load_policy(view: View) -> dict[str, Any]:
 
 def policy_row(view: View) -> dict[str, Any]:
     """{version, height, policy} as stored."""
+    return _decode_row(_raw_row(view))
+
+
+def _raw_row(view: View) -> bytes:
     raw = view.raw("policy", "current")
     if raw is None:
         raise InvariantError("the state has no policy: it was not made by contracts.write_genesis")
-    return _decode_row(raw)
+    return raw
+
+
+def rules_about(view: View, table: str) -> tuple[dict[str, Any], ...]:
+    """The rules in force for a table, in the policy's order. Shared, as the policy is."""
+    return _rules_in(_raw_row(view), table)
+
+
+@lru_cache(maxsize=128)
+def _rules_in(raw: bytes, table: str) -> tuple[dict[str, Any], ...]:
+    """Every decision asks, and most rules are about other tables."""
+    return tuple(rule for rule in _decode_row(raw)["policy"]["rules"] if rule["table"] in (EVERY, table))
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -53,19 +55,27 @@ class TableIndex:
         self.columns = {name: Column() for name in (*names, *(("fact", fact) for fact in FACTS), ("id", ""))}
         self.assigned = Ties()
         self.granted = Ties()
+        self.versions: dict[str, int] = {}
+        """Up to which version of each record its values are in the columns."""
 
-    def put(self, record: str, row: dict[str, Any] | None, texts: dict[str, str]) -> None:
-        """`row` is the record in the state, None if it is not there; `texts` are its values by field."""
-        if row is not None and "erased" in row:
-            row, texts = None, {}
-        facts = row or {}
+    def put(self, record: str, row: dict[str, Any] | None, texts: Mapping[str, str | None]) -> None:
+        """`row` is the record in the state, None if it is not there; `texts` are its values by field, None where there
+        is none. Fields that it does not name stay as they are, if the row has them."""
+        if row is None or "erased" in row:
+            self.versions.pop(record, None)
+            for column in self.columns.values():
+                column.put(record, None)
+            return
+        self.versions[record] = row["version"]
+        fields = row.get("fields", {})
         for (kind, name), column in self.columns.items():
-            if kind == "field":
-                column.put(record, normalise(texts[name]) if name in texts else None)
-            elif kind == "fact":
-                column.put(record, fact_text(facts.get(name)))
-            else:
-                column.put(record, None if row is None else record)
+            if kind == "fact":
+                column.put(record, fact_text(row.get(name)))
+            elif kind == "id":
+                column.put(record, record)
+            elif name in texts or name not in fields:
+                text = texts.get(name)
+                column.put(record, None if text is None else normalise(text))
 
 
 def fact_text(fact: Any) -> str | None:
@@ -75,6 +85,21 @@ def fact_text(fact: Any) -> str | None:
     return fact if type(fact) is str else None
 
 
+@dataclass(slots=True)
+class _Touch:
+    """Why a record is looked at again. `came`: values that went live, newest last; `is_told`: nothing else came or
+    went."""
+
+    came: list[VaultValue] = attribute(default_factory=list)
+    is_told: bool = True
+
+    def add(self, values: Sequence[VaultValue] | None) -> None:
+        if values is None:
+            self.is_told = False
+        else:
+            self.came += values
+
+
 class RecordIndex:
     """Made on the event loop and used from its thread, but for `touch`, which any thread may call."""
 
@@ -82,16 +107,19 @@ class RecordIndex:
         self._ledger, self._values = ledger, values
         self.tables: dict[str, TableIndex] = {}
         self.is_ready = False
-        self._touched: dict[RecordId, None] = {}
+        self._touched: dict[RecordId, _Touch] = {}
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._refreshing = asyncio.Lock()
 
-    def touch(self, records: Iterable[RecordId]) -> None:
-        """These records' values may have changed."""
+    def touch(self, records: Iterable[RecordId], came: Mapping[RecordId, Sequence[VaultValue]] | None = None) -> None:
+        """Values of these records came or went. Where `came` has all that changed of a record with its newest versions,
+        they are taken from there; the vault is asked for everything else."""
         with self._lock:
-            self._touched.update(dict.fromkeys(records))
+            for record in records:
+                values = None if came is None else came.get(record)
+                self._touched.setdefault(record, _Touch()).add(values)
         self._loop.call_soon_threadsafe(self._wake.set)
 
     def on_block(self, executed: ExecutedBlock) -> None:
@@ -107,7 +135,7 @@ class RecordIndex:
                 self._add_tables()
                 records += self._all()
         if records:
-            self.touch(records)
+            self.touch(records, dict.fromkeys(records, ()))
 
     async def run(self) -> None:
         """Until cancelled: everything once, then what was touched."""
@@ -139,37 +167,54 @@ class RecordIndex:
         while True:
             async with self._refreshing:  # whoever finds nothing left to do has waited for what was in hand
                 with self._lock:
-                    batch = list(islice(self._touched, BATCH))
-                    for record in batch:
-                        del self._touched[record]
+                    batch = {record: self._touched.pop(record) for record in list(islice(self._touched, BATCH))}
                 if not batch:
                     return
                 await self._refresh(batch)
 
-    async def _refresh(self, records: Sequence[RecordId]) -> None:
+    async def _refresh(self, touched: Mapping[RecordId, _Touch]) -> None:
         view = View(self._ledger.state.get)
-        rows = {record: view.get(record.table, record.record) for record in records}
-        texts = await asyncio.to_thread(self._read, rows)
-        for record in records:
-            table = self.tables.get(record.table)
-            if table is not None:
-                table.put(record.record, view.get(record.table, record.record), texts[record])
-
-    def _read(self, rows: dict[RecordId, dict[str, Any] | None]) -> dict[RecordId, dict[str, str]]:
-        """The values that are here. A value that does not open is as good as none; the vault reports it to readers."""
-        found: dict[RecordId, dict[str, str]] = {}
+        rows = {record: view.get(record.table, record.record) for record in touched if record.table in self.tables}
+        texts: dict[RecordId, dict[str, str | None]] = {}
+        asked: list[tuple[RecordId, str, bytes]] = []
         for record, row in rows.items():
-            texts = found.setdefault(record, {})
-            for field, (digest, _) in ({} if row is None else row.get("fields", {})).items():
-                if field in NOT_INDEXED:
-                    continue
-                try:
-                    value = self._values.get(record.table, record.record, field, digest)
-                except KehuError as error:
-                    log.warning("a value is not indexed: %s", error.code)
-                    continue
-                if value is not None:
-                    texts[field] = value.value
+            texts[record], lacking = self._at_hand(record, row, touched[record])
+            asked += [(record, field, digest) for field, digest in lacking]
+        if asked:
+            for (record, field, _), text in zip(asked, await asyncio.to_thread(self._read, asked), strict=True):
+                texts[record][field] = text
+        for record, row in rows.items():
+            self.tables[record.table].put(record.record, row, texts[record])
+
+    def _at_hand(
+        self, record: RecordId, row: dict[str, Any] | None, touch: _Touch
+    ) -> tuple[dict[str, str | None], list[tuple[str, bytes]]]:
+        """The texts by field that came with what touched the record, and the fields and digests to ask the vault for.
+        A field that has not changed since the columns were put in step is in neither."""
+        came = {value.id.field: value for value in touch.came}
+        up_to = self.tables[record.table].versions.get(record.record, 0) if touch.is_told else 0
+        texts: dict[str, str | None] = {}
+        lacking: list[tuple[str, bytes]] = []
+        for field, (digest, version) in ({} if row is None else row.get("fields", {})).items():
+            if field in NOT_INDEXED:
+                continue
+            value = came.get(field)
+            if value is not None and value.digest(self._ledger.genesis.chain_id) == digest:
+                texts[field] = value.value
+            elif version > up_to or value is not None:
+                lacking.append((field, digest))
+        return texts, lacking
+
+    def _read(self, asked: Sequence[tuple[RecordId, str, bytes]]) -> list[str | None]:
+        """The values that are here. A value that does not open is as good as none; the vault reports it to readers."""
+        found: list[str | None] = []
+        for record, field, digest in asked:
+            try:
+                value = self._values.get(record.table, record.record, field, digest)
+            except KehuError as error:
+                log.warning("a value is not indexed: %s", error.code)
+                value = None
+            found.append(None if value is None else value.value)
         return found
 
     def _add_tables(self) -> None:

@@ -42,6 +42,8 @@ WRITE_BUFFER_BYTES: Final = 16 << 20
 CACHE_BYTES: Final = 64 << 20
 _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
+_REWRITTEN_AT_ONCE: Final = 1_000
+"""Keys of one write of `rewrite`."""
 
 STORAGE_CORRUPT = define(
     "storage.corrupt",
@@ -147,6 +149,21 @@ class LevelStore:
         for _ in range(2):
             self.write({}, keys)
             with self._handle("purge") as database:
+                database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+
+    def rewrite(self, keys: Sequence[bytes]) -> None:
+        """None of the folder's files has earlier values of `keys` when it returns; what they have now stays.
+
+        As `purge`, for values that were replaced. Nobody may write these keys meanwhile.
+        """
+        if not keys:
+            return
+        for _ in range(2):
+            for begin in range(0, len(keys), _REWRITTEN_AT_ONCE):
+                found = {key: self.get(key) for key in keys[begin : begin + _REWRITTEN_AT_ONCE]}
+                kept = {key: value for key, value in found.items() if value is not None}
+                self.write(kept, found.keys() - kept.keys())
+            with self._handle("rewrite") as database:
                 database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
 
     def close(self) -> None:

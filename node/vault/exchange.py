@@ -12,7 +12,7 @@ and three services to other departments: vault.stage, vault.fetch, vault.held.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chain.blocks import BlockStore, ExecutedBlock
@@ -22,7 +22,7 @@ from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.retention import Retention
 from node.together import run_together
-from node.vault.duty import Duties, affected_by, commitments
+from node.vault.duty import Duties, Duty, affected_by, commitments
 from node.vault.erasure import Erasures
 from node.vault.expiry import Expiries
 from node.vault.refill import Refill, VaultTiming
@@ -97,8 +97,9 @@ class VaultExchange:
         view = self.duties.view()
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
-            await asyncio.to_thread(self._settle, is_ok, executed.block.header.height, erased)
-            await self.refill.compare(affected.records, self._grace_s)
+            duties = await self.duties.of_all([one for one in affected.records if one not in erased])
+            live = await asyncio.to_thread(self._follow, is_ok, duties, executed.block.header.height, erased)
+            self.refill.note(duties, live, self._grace_s)
         if affected.tables:
             self.refill.walk(affected.tables)
         self._erasures.expect(erased)
@@ -127,12 +128,17 @@ class VaultExchange:
             except TimeoutError:
                 await self._look_at_expired()
 
-    def _settle(self, is_ok: dict[bytes, bool], height: int, erased: Sequence[RecordId] = ()) -> None:
-        self._vault.settle(*(key for key, ok in is_ok.items() if ok))
-        self._vault.discard(*(key for key, ok in is_ok.items() if not ok))
+    def _follow(
+        self, is_ok: Mapping[bytes, bool], duties: Mapping[RecordId, Duty], height: int, erased: Sequence[RecordId]
+    ) -> dict[RecordId, list[Wanted]]:
+        """What is live of the records that the block may have changed, once the vault is in step with it."""
+        committed, failed = [key for key, ok in is_ok.items() if ok], [key for key, ok in is_ok.items() if not ok]
+        current = {record: duty.current for record, duty in duties.items()}
+        live = self._vault.advance(committed, failed, current)
         self._settle_by_chain(key for key, expires in self._vault.staged().items() if expires <= height)
         self._vault.expire(height)
         self._erasures.destroy(erased)
+        return live
 
     def _settle_by_chain(self, transaction_ids: Iterable[bytes]) -> None:
         """Settles or discards what the chain has executed already; leaves the rest staged."""

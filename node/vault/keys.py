@@ -25,6 +25,8 @@ from node.vault.seal import KEY_ID_BYTES, VAULT_DAMAGED, RecordId, RecordKey, se
 
 _VERSION: Final = 1
 _SECRET: Final = b"m/vault-secret"
+OPEN_MAX: Final = 10_000
+"""Record keys that are kept open in memory: those of records that were worked on last."""
 
 VAULT_LOCKED = define(
     "vault.locked",
@@ -47,6 +49,10 @@ class PurgingStore(Store, Protocol):
         """Deletes `keys` so that no file of the store has their values when it returns."""
         ...
 
+    def rewrite(self, keys: Sequence[bytes]) -> None:
+        """No file of the store has earlier values of `keys` when it returns."""
+        ...
+
 
 class RecordKeys:
     """Record keys in their store. Not for several threads at once: the vault holds the lock."""
@@ -58,6 +64,7 @@ class RecordKeys:
         """
         self._store = store
         self._chain_id = chain_id
+        self._open: dict[RecordId, RecordKey] = {}
         raw = store.get(_SECRET)
         if raw is None and not is_new:
             raise KehuError(VAULT_KEYS_MISSING)
@@ -81,14 +88,23 @@ class RecordKeys:
 
     def get(self, record: RecordId) -> RecordKey | None:
         """Errors: vault.damaged."""
-        raw = self._store.get(record.to_key(b"k/"))
-        if raw is None:
-            return None
-        key_id, sealed = raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:]
-        try:
-            return RecordKey(key_id, unseal(self._secret, sealed, self._associated(record, key_id)))
-        except InvalidTag:
-            raise KehuError(VAULT_DAMAGED, what="record key", table=record.table, record=record.record) from None
+        key = self._open.get(record)
+        if key is None:
+            raw = self._store.get(record.to_key(b"k/"))
+            if raw is None:
+                return None
+            key_id, sealed = raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:]
+            try:
+                key = RecordKey(key_id, unseal(self._secret, sealed, self._associated(record, key_id)))
+            except InvalidTag:
+                raise KehuError(VAULT_DAMAGED, what="record key", table=record.table, record=record.record) from None
+            self._keep_open(record, key)
+        return key
+
+    def _keep_open(self, record: RecordId, key: RecordKey) -> None:
+        self._open[record] = key
+        if len(self._open) > OPEN_MAX:
+            del self._open[next(iter(self._open))]
 
     def ensure(self, records: Iterable[RecordId]) -> dict[RecordId, RecordKey]:
         """The key of each record; those that have none get one, all in one durable write."""
@@ -102,15 +118,21 @@ class RecordKeys:
             found[record] = key
         if puts:
             self._store.write(puts)
+            for record, key in found.items():
+                self._keep_open(record, key)
         return found
 
     def delete(self, records: Iterable[RecordId]) -> None:
         """The keys can't be read any more; `destroy` also takes their bytes off the disk."""
-        self._store.write({}, [record.to_key(b"k/") for record in records])
+        self._store.write({}, [self._close(record).to_key(b"k/") for record in records])
 
     def destroy(self, records: Iterable[RecordId]) -> None:
         """The keys are in no file of the folder when this returns; keys that are gone already are fine."""
-        self._store.purge([record.to_key(b"k/") for record in records])
+        self._store.purge([self._close(record).to_key(b"k/") for record in records])
+
+    def _close(self, record: RecordId) -> RecordId:
+        self._open.pop(record, None)
+        return record
 
     def close(self) -> None:
         self._store.close()

@@ -115,22 +115,21 @@ class Refill:
     async def compare(self, records: Sequence[RecordId], grace_s: float) -> None:
         """Puts the vault in step with the state for these records. The caller holds the lock."""
         duties = await self._duties.of_all(records)
-        missing, surplus = await asyncio.to_thread(self._compare, duties)
+        live = await asyncio.to_thread(self._vault.keep_only, {one: duty.current for one, duty in duties.items()})
+        self.note(duties, live, grace_s)
+
+    def note(self, duties: Mapping[RecordId, Duty], live: Mapping[RecordId, Sequence[Wanted]], grace_s: float) -> None:
+        """Puts on the lists what is lacking and what is too much, by what is to be held of records and what is live."""
+        missing: list[Wanted] = []
+        surplus: list[Wanted] = []
+        for record, duty in duties.items():
+            held = {name.field: (name, digest) for name, digest in live[record]}
+            missing += [(record.field(name), digest) for name, digest in duty.entitled.items() if name not in held]
+            surplus += [held[name] for name in held if name not in duty.entitled]
         self.missing.add(missing, grace_s)
         self.surplus.add(surplus, grace_s)
         if missing or surplus:
             self._wake_work.set()
-
-    def _compare(self, duties: Mapping[RecordId, Duty]) -> tuple[list[Wanted], list[Wanted]]:
-        """(what is lacking, what is too much), after destroying what is superseded."""
-        left = self._vault.keep_only({(key.table, key.record): duty.current for key, duty in duties.items()})
-        missing: list[Wanted] = []
-        surplus: list[Wanted] = []
-        for record, duty in duties.items():
-            live = {name.field: (name, digest) for name, digest in left[record.table, record.record]}
-            missing += [(record.field(name), digest) for name, digest in duty.entitled.items() if name not in live]
-            surplus += [live[name] for name in live if name not in duty.entitled]
-        return missing, surplus
 
     async def run(self) -> None:
         """Walks, fetches, hands back and tidies up until it is cancelled. A failing disk ends it."""

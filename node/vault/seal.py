@@ -1,10 +1,9 @@
-"""How a value is sealed, and under which key it lies in the store.
+"""How a value is sealed. Where it lies in the store is node/vault/rows.py's.
 
-place   TABLE/RECORD/FIELD/ DIGEST       names and 32-byte digest, all of which the chain shows to everybody
 sealed  key id (8) | nonce (12) | ciphertext and tag of encode([salt, value]) under the record's key
 
 The associated data encode(["vault", chain id, table, record, field, digest, key id]) binds the bytes to their
-place: moved to another field, record or chain they don't open.
+field and digest: moved to another field, record or chain they don't open.
 
 The cipher is ChaCha20-Poly1305 (RFC 8439). Each nonce is drawn at random: a counter would repeat after a folder
 was put back from a backup, and one repeated nonce gives both values away.
@@ -20,8 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from chain import codec
-from chain.crypto import DIGEST_BYTES
-from chain.errors import InvariantError, KehuError, define
+from chain.errors import KehuError, define
 from node.vault.values import VALUE_BYTES_MAX, FieldId, VaultValue
 
 KEY_ID_BYTES: Final = 8
@@ -70,41 +68,24 @@ def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes:
     return ChaCha20Poly1305(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
 
 
-def place_of(wanted: Wanted) -> bytes:
-    name, digest = wanted
-    if len(digest) != DIGEST_BYTES:
-        raise InvariantError("a field digest has 32 bytes")
-    return f"{name.table}/{name.record}/{name.field}/".encode() + digest
-
-
-def parse_place(place: bytes) -> Wanted:
-    names, digest = place[: -DIGEST_BYTES - 1], place[-DIGEST_BYTES:]
-    return FieldId(*names.decode().split("/")), digest
-
-
-def record_of(place: bytes) -> RecordId:
-    table, record, _ = place.split(b"/", 2)
-    return RecordId(table.decode(), record.decode())
-
-
 def sealed_bytes(value: VaultValue) -> int:
     """How long `seal_value` will make it."""
     return KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES + len(_plaintext(value))
 
 
-def seal_value(chain_id: bytes, value: VaultValue, key: RecordKey) -> tuple[bytes, bytes]:
-    """(place, sealed) of a value under its record's key."""
+def seal_value(chain_id: bytes, value: VaultValue, key: RecordKey) -> bytes:
+    """The value sealed under its record's key."""
     wanted = (value.id, value.digest(chain_id))
-    return place_of(wanted), key.id + seal(key.secret, _plaintext(value), _associated(chain_id, wanted, key.id))
+    return key.id + seal(key.secret, _plaintext(value), _associated(chain_id, wanted, key.id))
 
 
-def unseal_value(chain_id: bytes, place: bytes, sealed: bytes, key: RecordKey | None) -> VaultValue:
-    """The value sealed at `place`; `key` is the record's now. Errors: vault.damaged."""
-    name, digest = parse_place(place)
+def unseal_value(chain_id: bytes, wanted: Wanted, sealed: bytes, key: RecordKey | None) -> VaultValue:
+    """The value that was sealed for this field and digest; `key` is the record's now. Errors: vault.damaged."""
+    name, digest = wanted
     try:
         if key is None or key.id != sealed[:KEY_ID_BYTES]:
             raise InvalidTag
-        plaintext = unseal(key.secret, sealed[KEY_ID_BYTES:], _associated(chain_id, (name, digest), key.id))
+        plaintext = unseal(key.secret, sealed[KEY_ID_BYTES:], _associated(chain_id, wanted, key.id))
     except InvalidTag:
         raise KehuError(
             VAULT_DAMAGED, what="value", table=name.table, record=name.record, field=name.field, digest=digest

@@ -26,7 +26,8 @@ from node.vault.shares import (
     checked_share,
     staging_of,
 )
-from node.vault.store import Staging, Vault
+from node.vault.staged import Staging
+from node.vault.store import Vault
 from node.vault.values import VaultValue, values_from_value
 
 

@@ -1,18 +1,18 @@
 """The vault: personal values, sealed at rest, staged until their transaction commits and live from then on.
 
-vault/ holds sealed values (node/vault/seal.py), vault-keys/ the record keys (node/vault/keys.py):
+vault/ holds sealed values (node/vault/rows.py, node/vault/seal.py), vault-keys/ the record keys (node/vault/keys.py):
 
-    v/ PLACE                 sealed live value
-    s/ TRANSACTION PLACE     sealed staged value
-    x/ TRANSACTION           [expires_height, source]
-    e/ TABLE/RECORD          [values destroyed, finished]: an erased record, of which nothing is ever kept again
+    v/ TABLE/RECORD                 what is live of a record
+    s/ TRANSACTION TABLE/RECORD     what a transaction has staged for a record
+    e/ TABLE/RECORD                 [values destroyed, finished]: an erased record, of which nothing is ever kept again
 
 Each change is one synced write of the data store, so a crash leaves a value staged or live, never both or half. A
 record key is durable before data is sealed under it; a key without data does no harm. An erasure is written down
 first, and finished at the next opening if it must be; values that come for the record later are not taken.
 
 What the chain keeps of the past are digests. A value is destroyed once its field has a newer committed version
-(`keep_only`), its transaction failed or expired (`discard`, `expire`), or its record is erased (`erase`).
+(`advance`, `keep_only`), its transaction failed or expired (`advance`, `discard`, `expire`), or its record is erased
+(`erase`).
 
 Methods block for the disk: the event loop calls them through `asyncio.to_thread`. Any thread may call.
 """
@@ -22,64 +22,41 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from chain import codec
-from chain.crypto import DIGEST_BYTES, SigningKey
+from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from node.storage.leveldb import LevelStore
 from node.vault.erased import ErasedRecords
 from node.vault.keys import PurgingStore, RecordKeys
-from node.vault.seal import (
-    VAULT_DAMAGED,
-    RecordId,
-    Wanted,
-    parse_place,
-    place_of,
-    record_of,
-    seal_value,
-    sealed_bytes,
-    unseal_value,
+from node.vault.rows import (
+    LIVE,
+    STAGED,
+    Sealed,
+    decode_live,
+    encode_live,
+    live_key,
+    parse_live_key,
+    staged_key,
 )
+from node.vault.seal import RecordId, Wanted, seal_value, sealed_bytes, unseal_value
+from node.vault.staged import StagedValues, Staging
 from node.vault.values import FieldId, VaultValue
 
-STAGED_BYTES_MAX: Final = 64 << 20
-"""Sealed bytes that may be staged for one source: this node's own people, or one other department."""
-
-VAULT_STAGED_FULL = define(
-    "vault.staged_full",
-    "the node holds as many values of uncommitted transactions from this source as it may",
-    "wait until some are committed or have expired, then send the transaction again",
-)
 VAULT_OTHER_VALUE = define(
     "vault.other_value",
     "the value and salt do not give the digest that the chain has for this field",
     "send the value and salt that the transaction commits to; fetched values: ask another holder",
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """The values that one transaction commits to; `expires_height` is the transaction's."""
-
-    transaction_id: bytes
-    values: Sequence[VaultValue]
-    expires_height: int
+Digests = Mapping[str, bytes]
+"""A record's fields and their digests."""
 
 
-@dataclass(slots=True)
-class _Staged:
-    """What is staged for one transaction: sealed bytes by place."""
-
-    expires_height: int
-    source: str
-    sizes: dict[bytes, int] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        return sum(self.sizes.values())
+Came = Mapping[RecordId, Sequence[VaultValue]]
+"""For records of which nothing else has come or gone than newer versions: the values that went live, in the clear."""
 
 
 class Vault:
@@ -91,15 +68,19 @@ class Vault:
         self._data = data
         self._chain_id = chain_id
         self._lock = threading.RLock()
-        is_new = not self._has_any(b"v/") and not self._has_any(b"s/")
+        is_new = not self._has_any(LIVE) and not self._has_any(STAGED)
         self._keys = RecordKeys(keys, chain_id, seed, is_new=is_new)
-        self._staged = self._load_staged()
-        self._live = Counter(_table_of(key[2:]) for key, _ in data.scan(b"v/"))
+        self._staged = StagedValues(data)
+        self._live: Counter[str] = Counter()
+        for key, raw in data.scan(LIVE):
+            record = parse_live_key(key)
+            self._live[record.table] += len(decode_live(record, raw))
         self._erased = ErasedRecords(data)
-        self.on_change: Callable[[set[RecordId]], None] = _ignore
+        self.on_change: Callable[[Iterable[RecordId], Came], None] = _ignore
         """Told of records whose live values came or went, from whatever thread changed them."""
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
+        self._was_unstaged = False
         self._finish_erasures(self._erased.unfinished)
 
     @classmethod
@@ -120,18 +101,6 @@ class Vault:
             self._data.close()
             self._keys.close()
 
-    def _load_staged(self) -> dict[bytes, _Staged]:
-        staged: dict[bytes, _Staged] = {}
-        for key, raw in self._data.scan(b"x/"):
-            head = codec.fields(codec.decode(raw, 256), "staged", codec.is_uint, codec.is_text)
-            staged[key[2:]] = _Staged(*head)
-        for key, sealed in self._data.scan(b"s/"):
-            transaction_id, place = key[2 : 2 + DIGEST_BYTES], key[2 + DIGEST_BYTES :]
-            if transaction_id not in staged:
-                raise KehuError(VAULT_DAMAGED, what="staged value", transaction=transaction_id)
-            staged[transaction_id].sizes[place] = len(sealed)
-        return staged
-
     # Staged values
 
     def stage(self, transaction_id: bytes, values: Sequence[VaultValue], expires_height: int, source: str = "") -> None:
@@ -146,58 +115,50 @@ class Vault:
         """
         with self._lock:
             stagings = [kept for staging in stagings if (kept := self._without_erased(staging)).values]
-            self._require_room(stagings, source)
-            keys = self._keys.ensure(_records(value for staging in stagings for value in staging.values))
-            puts: dict[bytes, bytes] = {}
-            sizes: dict[bytes, dict[bytes, int]] = {}
-            for staging in stagings:
-                puts[b"x/" + staging.transaction_id] = codec.encode_flat([staging.expires_height, source])
-                for value in staging.values:
-                    place, sealed = seal_value(self._chain_id, value, keys[RecordId(value.table, value.record)])
-                    puts[b"s/" + staging.transaction_id + place] = sealed
-                    sizes.setdefault(staging.transaction_id, {})[place] = len(sealed)
-            if puts:
-                self._data.write(puts)
-            for staging in stagings:
-                staged = self._staged.setdefault(staging.transaction_id, _Staged(staging.expires_height, source))
-                staged.expires_height, staged.source = staging.expires_height, source
-                staged.sizes.update(sizes[staging.transaction_id])
+            new = [staging for staging in stagings if staging.transaction_id not in self._staged]
+            self._staged.require_room(sum(sealed_bytes(value) for one in new for value in one.values), source)
+            by_record = [_by_record(staging.values) for staging in stagings]
+            sealed = self._seal_all(by_record)
+            rows: dict[bytes, bytes] = {}
+            for staging, values, boxes in zip(stagings, by_record, sealed, strict=True):
+                self._staged.begin(staging.transaction_id, staging.expires_height, source)
+                for record in values:
+                    self._staged.put(staging.transaction_id, record, boxes[record], values[record])
+                    rows[staged_key(staging.transaction_id, record)] = self._staged.row(staging.transaction_id, record)
+            if rows:
+                self._data.write(rows)
+
+    def _seal_all(self, batches: Sequence[Mapping[RecordId, Sequence[VaultValue]]]) -> list[dict[RecordId, Sealed]]:
+        keys = self._keys.ensure(dict.fromkeys(record for values in batches for record in values))
+        return [
+            {
+                record: {
+                    (value.field, value.digest(self._chain_id)): seal_value(self._chain_id, value, keys[record])
+                    for value in values
+                }
+                for record, values in by_record.items()
+            }
+            for by_record in batches
+        ]
 
     def _without_erased(self, staging: Staging) -> Staging:
+        if not self._erased.counts:
+            return staging
         values = [value for value in staging.values if RecordId(value.table, value.record) not in self._erased]
         return staging if len(values) == len(staging.values) else replace(staging, values=values)
 
-    def _require_room(self, stagings: Sequence[Staging], source: str) -> None:
-        new = [staging for staging in stagings if staging.transaction_id not in self._staged]
-        added = sum(sealed_bytes(value) for staging in new for value in staging.values)
-        held = sum(staged.size for staged in self._staged.values() if staged.source == source)
-        if added and held + added > STAGED_BYTES_MAX:
-            raise KehuError(VAULT_STAGED_FULL, source=source or "own", held_bytes=held, limit_bytes=STAGED_BYTES_MAX)
-
     def settle(self, *transaction_ids: bytes) -> None:
         """The transactions committed: their staged values are live. Unknown ids are passed over."""
-        with self._lock:
-            puts = {
-                b"v/" + place: sealed
-                for transaction_id in transaction_ids
-                for place, sealed in self._staged_values(transaction_id)
-            }
-            added = self._count_new(puts)
-            self._unstage(transaction_ids, puts)
-            self._live.update(added)
-        self.on_change({record_of(key[2:]) for key in puts})
+        self.advance(transaction_ids, (), {})
 
     def discard(self, *transaction_ids: bytes) -> None:
         """The transactions will not commit: their staged values are destroyed. Live values stay."""
-        with self._lock:
-            places = [b"s/" + one + place for one in transaction_ids for place, _ in self._staged_values(one)]
-            self._unstage(transaction_ids, {})
-            self._note_destroyed(places, {record_of(key[2 + DIGEST_BYTES :]) for key in places})
+        self.advance((), transaction_ids, {})
 
     def expire(self, height: int) -> list[bytes]:
         """Discards what can't commit any more once block `height` is appended; the ids that went."""
         with self._lock:
-            gone = [key for key, staged in self._staged.items() if staged.expires_height <= height]
+            gone = [key for key, expires_height in self.staged().items() if expires_height <= height]
             self.discard(*gone)
             return gone
 
@@ -209,44 +170,98 @@ class Vault:
     def get_staged(self, transaction_id: bytes) -> list[VaultValue]:
         """The values staged for a transaction. Errors: vault.damaged."""
         with self._lock:
-            return [self._unseal(place, sealed) for place, sealed in self._staged_values(transaction_id)]
+            rows = self._staged.of(transaction_id).sealed if transaction_id in self._staged else {}
+            return [
+                self._unseal((record.field(field), digest), sealed)
+                for record, row in sorted(rows.items())
+                for (field, digest), sealed in row.items()
+            ]
 
-    def _staged_values(self, transaction_id: bytes) -> list[tuple[bytes, bytes]]:
-        if transaction_id not in self._staged:
-            return []
-        places = sorted(self._staged[transaction_id].sizes)
-        found = ((place, self._data.get(b"s/" + transaction_id + place)) for place in places)
-        return [(place, sealed) for place, sealed in found if sealed is not None]
+    # What a block does
 
-    def _unstage(self, transaction_ids: Iterable[bytes], puts: Mapping[bytes, bytes]) -> None:
-        """Takes the staged entries away, in the same write that adds `puts`."""
-        known = [key for key in dict.fromkeys(transaction_ids) if key in self._staged]
-        if known:
-            deletes = [b"x/" + key for key in known]
-            deletes += [b"s/" + key + place for key in known for place in self._staged[key].sizes]
+    def advance(
+        self, committed: Iterable[bytes], failed: Iterable[bytes], current: Mapping[RecordId, Digests]
+    ) -> dict[RecordId, list[Wanted]]:
+        """In one write: what the `committed` transactions staged is live, what the `failed` ones staged is destroyed,
+        and of the records in `current` whatever does not have the digest that is said there.
+
+        What is live of these records then. Unknown transactions are passed over.
+        """
+        with self._lock:
+            settled = [key for key in dict.fromkeys(committed) if key in self._staged]
+            unstaged = [*settled, *(key for key in dict.fromkeys(failed) if key in self._staged)]
+            added = self._staged.sealed_of(settled)
+            before = {record: self._row(record) for record in dict.fromkeys([*added, *current])}
+            after = {record: row | added.get(record, {}) for record, row in before.items()}
+            for record, digests in current.items():
+                after[record] = {one: box for one, box in after[record].items() if digests.get(one[0]) == one[1]}
+            opened = self._staged.opened_of(settled)
+            changed = self._write(before, after, unstaged)
+            live = {record: [(record.field(name), digest) for name, digest in after[record]] for record in current}
+        self.on_change(changed, opened)
+        return live
+
+    def _write(
+        self, before: Mapping[RecordId, Sealed], after: Mapping[RecordId, Sealed], unstaged: Sequence[bytes] = ()
+    ) -> set[RecordId]:
+        """One write that makes of the rows `before` those `after` and takes transactions out of what is staged; the
+        records of which something has come or gone."""
+        changed = {record for record, row in after.items() if row != before[record]}
+        puts = {live_key(record): encode_live(after[record]) for record in changed if after[record]}
+        deletes = [live_key(record) for record in changed if not after[record]]
+        freed = [(key, record) for key in unstaged for record in self._staged.of(key).sealed]
+        deletes += [staged_key(key, record) for key, record in freed]
+        if puts or deletes:
             self._data.write(puts, deletes)
-            for key in known:
-                del self._staged[key]
+        for record in changed:
+            self._live[record.table] += len(after[record]) - len(before[record])
+            if before[record].keys() - after[record].keys():
+                self._unpurged.add(live_key(record))
+        for key in unstaged:
+            self._staged.remove(key)
+        self._was_unstaged |= bool(unstaged)
+        self._delete_idle_keys({*changed, *(record for _, record in freed)}, after)
+        return changed
+
+    def _delete_idle_keys(self, records: Iterable[RecordId], rows: Mapping[RecordId, Sealed]) -> None:
+        """The keys of those records of which nothing is left; `tidy` takes them off the disk."""
+        idle = [
+            record
+            for record in records
+            if not (rows[record] if record in rows else self._row(record)) and not self._staged.has_record(record)
+        ]
+        if idle:
+            self._keys.delete(sorted(idle))
+            self._unpurged_keys.update(idle)
 
     # Live values
 
     def get(self, table: str, record: str, field: str, digest: bytes) -> VaultValue | None:
         """The live value that the chain commits to by `digest`. Errors: vault.damaged."""
-        place = place_of((FieldId(table, record, field), digest))
+        name = FieldId(table, record, field)
         with self._lock:
-            sealed = self._data.get(b"v/" + place)
-            return None if sealed is None else self._unseal(place, sealed)
+            sealed = self._row(RecordId(table, record)).get((field, digest))
+            return None if sealed is None else self._unseal((name, digest), sealed)
 
     def has(self, wanted: Wanted) -> bool:
-        return self._data.get(b"v/" + place_of(wanted)) is not None
+        return not self.missing([wanted])
 
     def missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
-        """Which of `wanted` are not live here, in the same order."""
-        return [one for one in wanted if not self.has(one)]
+        """Which of `wanted` are not live here, in the same order. Errors: vault.damaged."""
+        rows: dict[RecordId, Sealed] = {}
+        absent = []
+        for name, digest in wanted:
+            record = RecordId(name.table, name.record)
+            if record not in rows:
+                rows[record] = self._row(record)
+            if (name.field, digest) not in rows[record]:
+                absent.append((name, digest))
+        return absent
 
     def live(self, table: str, record: str) -> list[Wanted]:
         """Fields and digests of a record's live values."""
-        return [parse_place(key[2:]) for key, _ in self._data.scan(RecordId(table, record).to_key(b"v/", b"/"))]
+        of = RecordId(table, record)
+        return [(of.field(name), digest) for name, digest in sorted(self._row(of))]
 
     def put_live(self, values: Sequence[tuple[VaultValue, bytes]]) -> None:
         """Keeps values whose digests are on the chain already, all or none but those of erased records.
@@ -256,37 +271,30 @@ class Vault:
         for value, digest in values:
             self._require_digest(value, digest)
         with self._lock:
-            values = [item for item in values if RecordId(item[0].table, item[0].record) not in self._erased]
-            keys = self._keys.ensure(_records(value for value, _ in values))
-            puts = {}
-            for value, _ in values:
-                place, sealed = seal_value(self._chain_id, value, keys[RecordId(value.table, value.record)])
-                puts[b"v/" + place] = sealed
-            if puts:
-                added = self._count_new(puts)
-                self._data.write(puts)
-                self._live.update(added)
-        self.on_change({record_of(key[2:]) for key in puts})
+            by_record = _by_record(value for value, _ in values)
+            kept = {record: found for record, found in by_record.items() if record not in self._erased}
+            (sealed,) = self._seal_all([kept])
+            before = {record: self._row(record) for record in kept}
+            changed = self._write(before, {record: row | sealed[record] for record, row in before.items()})
+        self.on_change(changed, {})
 
-    def keep_only(self, records: Mapping[tuple[str, str], Mapping[str, bytes]]) -> dict[tuple[str, str], list[Wanted]]:
-        """Destroys the live values of each (table, record) except those with the given {field: digest}; what is live of
-        each then."""
-        with self._lock:
-            live = {place: self.live(*place) for place in records}
-            left = {place: [one for one in live[place] if kept.get(one[0].field) == one[1]]
-                    for place, kept in records.items()}  # fmt: skip
-            self.drop(one for place in records for one in live[place] if one not in left[place])
-            return left
+    def keep_only(self, current: Mapping[RecordId, Digests]) -> dict[RecordId, list[Wanted]]:
+        """Destroys the live values of each record except those with the given {field: digest}; what is live then."""
+        return self.advance((), (), current)
 
     def drop(self, values: Iterable[Wanted]) -> None:
         """Destroys single live values; those that are not here are passed over."""
+        gone: dict[RecordId, set[tuple[str, bytes]]] = {}
+        for name, digest in values:
+            gone.setdefault(RecordId(name.table, name.record), set()).add((name.field, digest))
         with self._lock:
-            gone = [b"v/" + place_of(one) for one in dict.fromkeys(values) if self.has(one)]
-            if gone:
-                self._data.write({}, gone)
-                self._live.subtract(_table_of(key[2:]) for key in gone)
-                self._note_destroyed(gone, {record_of(key[2:]) for key in gone})
-        self.on_change({record_of(key[2:]) for key in gone})
+            before = {record: self._row(record) for record in gone}
+            after = {
+                record: {one: box for one, box in row.items() if one not in gone[record]}
+                for record, row in before.items()
+            }
+            changed = self._write(before, after)
+        self.on_change(changed, {})
 
     # Destruction
 
@@ -295,65 +303,49 @@ class Vault:
         return, and no value of the record is taken afterwards. Costs up to a rewrite of the tables concerned."""
         with self._lock:
             new = sorted(one for one in set(records) if one not in self._erased)
-            self._erased.begin({one: len(self._places_of(one)) for one in new})
+            self._erased.begin({one: self._count(one) for one in new})
             self._finish_erasures(new)
-        self.on_change(set(new))
+        self.on_change(set(new), {})
 
     def erased(self) -> dict[RecordId, int]:
         """The erased records, and how many sealed values were destroyed with each."""
         with self._lock:
             return dict(self._erased.counts)
 
+    def _count(self, record: RecordId) -> int:
+        return len(self._row(record)) + sum(self._staged.of_record(record).values())
+
     def _finish_erasures(self, records: Sequence[RecordId]) -> None:
         """Keys first: from then on nothing opens, whatever a crash leaves to be done."""
         if not records:
             return
         self._keys.destroy(records)
-        gone = [key for one in records for key in self._places_of(one)]
-        self._live.subtract(_table_of(key[2:]) for key in gone if key.startswith(b"v/"))
-        for staged in self._staged.values():
-            for place in [place for place in staged.sizes if record_of(place) in set(records)]:
-                del staged.sizes[place]
-        # What was deleted before may still lie in the files: earlier versions of a value under the record's own
-        # prefix, and under s/ what was staged before it went live. So both stretches are rewritten whole.
-        stretch = [one.to_key(b"v/", edge) for one in records for edge in (b"/", b"/\xff")]
-        self._data.purge([*stretch, *(key for key in gone if key.startswith(b"v/"))])
-        self._data.purge([b"s/", b"s/\xff", *(key for key in gone if key.startswith(b"s/"))])
+        for record in records:
+            self._live[record.table] -= len(self._row(record))
+        # What was deleted or replaced before may still lie in the files: earlier rows under the record's own key, and
+        # under s/ what was staged before it went live. So that stretch is rewritten whole.
+        staged = [key for one in records for key in self._staged.of_record(one)]
+        for record in records:
+            self._staged.remove_record(record)
+        self._data.purge([live_key(one) for one in records])
+        self._data.purge([*_STAGED_EDGES, *staged])
         self._erased.finish(records)
 
-    def _places_of(self, record: RecordId) -> list[bytes]:
-        """The store keys of all that is live or staged of a record."""
-        inside = record.to_key(b"", b"/")
-        live = [key for key, _ in self._data.scan(b"v/" + inside)]
-        staged = [
-            b"s/" + transaction_id + place
-            for transaction_id, staged in self._staged.items()
-            for place in staged.sizes
-            if place.startswith(inside)
-        ]
-        return live + staged
-
     def tidy(self) -> None:
-        """Takes off the disk what was deleted since the last time; until then it lies there sealed.
+        """Takes off the disk what was destroyed since the last time; until then it lies there sealed.
 
         Costs a rewrite of the tables concerned: every few minutes, not after every block.
         """
         with self._lock:
-            keys, places = sorted(self._unpurged_keys), sorted(self._unpurged)
-            self._keys.destroy(key for key in keys if self._keys.get(key) is None)
-            self._data.purge([place for place in places if self._data.get(place) is None])
+            self._keys.destroy(key for key in sorted(self._unpurged_keys) if self._keys.get(key) is None)
+            self._data.rewrite(sorted(self._unpurged))
+            if self._was_unstaged:
+                self._data.purge(_STAGED_EDGES)
             self._unpurged_keys.clear()
             self._unpurged.clear()
+            self._was_unstaged = False
 
-    def _note_destroyed(self, keys: Iterable[bytes], records: Iterable[RecordId]) -> None:
-        """Deletes the keys of records of which nothing is left, and remembers what `tidy` has to purge."""
-        idle = [one for one in sorted(set(records)) if not self._has_any(one.to_key(b"v/", b"/"))]
-        if idle:
-            in_use = {record_of(place) for staged in self._staged.values() for place in staged.sizes}
-            idle = [one for one in idle if one not in in_use]
-            self._keys.delete(idle)
-        self._unpurged.update(keys)
-        self._unpurged_keys.update(idle)
+    # Figures and small parts
 
     def status(self) -> dict[str, int]:
         """Counts, no names; reads no disk."""
@@ -361,7 +353,7 @@ class Vault:
             return {
                 "live_values": self._live.total(),
                 "staged_transactions": len(self._staged),
-                "staged_values": sum(len(staged.sizes) for staged in self._staged.values()),
+                "staged_values": self._staged.count_values(),
                 "erased_records": len(self._erased.counts),
             }
 
@@ -370,12 +362,13 @@ class Vault:
         with self._lock:
             return {table: count for table, count in sorted(self._live.items()) if count}
 
-    def _count_new(self, puts: Iterable[bytes]) -> Counter[str]:
-        """By table, which of the `puts` are not there yet."""
-        return Counter(_table_of(key[2:]) for key in puts if self._data.get(key) is None)
+    def _row(self, record: RecordId) -> Sealed:
+        raw = self._data.get(live_key(record))
+        return {} if raw is None else decode_live(record, raw)
 
-    def _unseal(self, place: bytes, sealed: bytes) -> VaultValue:
-        return unseal_value(self._chain_id, place, sealed, self._keys.get(record_of(place)))
+    def _unseal(self, wanted: Wanted, sealed: bytes) -> VaultValue:
+        name, _ = wanted
+        return unseal_value(self._chain_id, wanted, sealed, self._keys.get(RecordId(name.table, name.record)))
 
     def _require_digest(self, value: VaultValue, digest: bytes) -> None:
         actual = value.digest(self._chain_id)
@@ -387,13 +380,15 @@ class Vault:
         return next(iter(self._data.scan(prefix)), None) is not None
 
 
-def _table_of(place: bytes) -> str:
-    return place.partition(b"/")[0].decode()
+_STAGED_EDGES: Final = (STAGED, STAGED + b"\xff")
 
 
-def _ignore(_records: set[RecordId]) -> None:
+def _ignore(_records: Iterable[RecordId], _came: Came) -> None:
     """Nobody wants to know."""
 
 
-def _records(values: Iterable[VaultValue]) -> list[RecordId]:
-    return sorted({RecordId(value.table, value.record) for value in values})
+def _by_record(values: Iterable[VaultValue]) -> dict[RecordId, list[VaultValue]]:
+    found: dict[RecordId, list[VaultValue]] = {}
+    for value in values:
+        found.setdefault(RecordId(value.table, value.record), []).append(value)
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Final
 
 from chain import codec
@@ -56,9 +57,12 @@ class VaultValue:
     field: str
     salt: bytes
     value: str
+    id: FieldId = attribute(init=False, compare=False)
+    _digests: dict[bytes, bytes] = attribute(default_factory=dict, init=False, compare=False)
+    """By chain id: worked out once, asked for at every step on the way."""
 
     def __post_init__(self) -> None:
-        FieldId(self.table, self.record, self.field)
+        object.__setattr__(self, "id", FieldId(self.table, self.record, self.field))
         if type(self.salt) is not bytes or len(self.salt) != SALT_BYTES:
             raise KehuError(VAULT_VALUE_INVALID, part="salt", **self._place())
         if type(self.value) is not str or not _is_storable(self.value):
@@ -67,13 +71,13 @@ class VaultValue:
     def _place(self) -> dict[str, str]:
         return {"table": self.table, "record": self.record, "field": self.field}
 
-    @property
-    def id(self) -> FieldId:
-        return FieldId(self.table, self.record, self.field)
-
     def digest(self, chain_id: bytes) -> bytes:
         """What the chain holds of it."""
-        return field_digest(chain_id, self.table, self.record, self.field, self.salt, self.value)
+        known = self._digests.get(chain_id)
+        if known is None:
+            known = field_digest(chain_id, self.table, self.record, self.field, self.salt, self.value)
+            self._digests[chain_id] = known
+        return known
 
     def to_value(self) -> codec.Value:
         """[table, record, field, salt, value]"""

@@ -46,3 +46,31 @@ def test_purged_values_are_gone_from_logs_and_tables_of_every_level(tmp_path: Pa
     assert dict(store.scan(b"k/")) == values
     store.purge([])
     store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_rewrite_leaves_nothing_of_replaced_and_deleted_values_and_keeps_the_present_ones(
+    tmp_path: Path, seed: int
+) -> None:
+    chosen = random.Random(seed)
+    store = LevelStore(tmp_path / "db", create=True)
+    values: dict[bytes, bytes] = {}
+    replaced: dict[bytes, bytes] = {}
+    for _ in range(chosen.choice([2, 60])):
+        batch = {b"k/%03d" % chosen.randrange(10**3): chosen.randbytes(chosen.choice([40, 2_000])) for _ in range(100)}
+        replaced |= {key: values[key] for key in batch if key in values}
+        store.write(batch)
+        values |= batch
+        if chosen.random() < 0.1:
+            store.close()
+            store = LevelStore(tmp_path / "db")
+    for key in chosen.sample(sorted(values), 10):
+        replaced[key] = values.pop(key)
+        store.write({}, [key])
+    keys = chosen.sample(sorted(replaced), min(20, len(replaced)))
+    store.rewrite(keys)
+    for key in keys:
+        assert files_with(tmp_path, replaced[key][:32]) == []
+    assert dict(store.scan(b"k/")) == values
+    store.rewrite([])
+    store.close()

@@ -16,7 +16,7 @@ from node.vault.replication import ReplicationTiming
 from node.vault.seal import RecordId
 from node.vault.values import VaultValue
 from tests.node.cluster import DEPARTMENTS, Cluster, eventually, running
-from tests.node.vault_kit import files_with, traces_of
+from tests.node.vault_kit import files_with, sealed_of, traces_of
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,7 @@ def sealed_in(cluster: Cluster) -> Iterator[bytes]:
     """What lies sealed of c1 in any vault, and the record keys, sealed and open."""
     for name in cluster.nodes:
         vault = vault_of(cluster, name)
-        yield from (raw for key, raw in vault._data.scan(b"") if b"customers/c1/" in key)
+        yield from sealed_of(vault, RecordId("customers", "c1"))
         yield from (raw[8:] for _, raw in vault._keys._store.scan(b"k/customers/c1"))
         key = vault._keys.get(C1)
         if key is not None:

@@ -126,7 +126,7 @@ def test_finding_is_a_naive_look_at_everything(
     table, ties = TableIndex(FIELDS), {}
     known = {f"c{number}": row | {"sequence": number + 1} for number, row in enumerate(stored)}
     for record, row in known.items():
-        table.put(record, row, {name: row[name] for name in FIELDS})
+        table.put(record, {"version": 1, **row}, {name: row[name] for name in FIELDS})
         ties[record] = data.draw(st.lists(st.sampled_from(["person:a", "person:b"]), unique=True))
         table.assigned.put(record, ties[record])
     halves = [{f"c{number}" for number in within[::2]}, {f"c{number}" for number in within}]
@@ -164,13 +164,13 @@ def pages(table: TableIndex, query: Query, horizon: list[set[str]] | None, hidde
 async def test_a_walk_along_the_order_goes_on_while_records_come_and_go() -> None:
     table = TableIndex(FIELDS)
     for number in range(2_000):
-        table.put(f"c{number:04d}", {"status": "valid"}, {"name": f"n{number:04d}"})
+        table.put(f"c{number:04d}", {"version": 1, "status": "valid"}, {"name": f"n{number:04d}"})
 
     def accept(record: str) -> bool:
         if record == "c0100":
             table.put("c0050", None, {})
             table.put("c0101", None, {})
-            table.put("c9999", {"status": "valid"}, {"name": "n0100x"})
+            table.put("c9999", {"version": 1, "status": "valid"}, {"name": "n0100x"})
         return record > "c0099"
 
     found, has_more = await find(table, Query((), ("field", "name")), None, accept, 600)

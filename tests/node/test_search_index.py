@@ -13,6 +13,7 @@ from node.search.desk import SEARCH_NOT_READY, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Filter, Query
 from node.vault.seal import RecordId
+from node.vault.values import VaultValue
 from tests.contracts.office import key_of
 from tests.node.vault_kit import files_with
 from tests.node.vault_network import Network, VaultNode, network
@@ -75,6 +76,27 @@ async def test_new_and_changed_values_are_followed_and_old_ones_are_not_found(ne
     assert await sales.names("李") == ["c2"]
     await net.submit(net.update(1, name="赵五"))
     assert (await sales.names("张"), await sales.names("赵")) == ([], ["c1"])
+
+
+async def test_values_that_were_staged_here_are_indexed_without_being_unsealed(
+    net: Network, sales: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    read = sales.node.vault.get
+
+    def get(table: str, record: str, field: str, digest: bytes) -> VaultValue | None:
+        asked.append(field)
+        return read(table, record, field, digest)
+
+    await sales.names()
+    monkeypatch.setattr(sales.node.vault, "get", get)
+    await net.submit(net.registration("c2", name="李四", phone="+8613800000002"))
+    await net.submit(net.update(1, name="赵五"))
+    assert (await sales.names("李"), await sales.names("赵")) == (["c2"], ["c1"])
+    assert asked == []
+    sales.index.touch([RecordId("customers", "c1")])
+    assert await sales.names("赵") == ["c1"]
+    assert sorted(asked) == ["name", "phone", "position"]
 
 
 async def test_an_index_beside_a_vault_that_holds_nothing_finds_nothing(net: Network) -> None:

@@ -12,9 +12,11 @@ from chain import codec
 from chain.crypto import SigningKey, digest
 from chain.errors import KehuError
 from node.storage.leveldb import LevelStore
-from node.vault import store as vault_module
+from node.vault import staged as vault_module
+from node.vault.rows import decode_live, decode_staged, encode_live
 from node.vault.seal import RecordId
-from node.vault.store import Staging, Vault
+from node.vault.staged import Staging
+from node.vault.store import Vault
 from node.vault.values import VALUE_BYTES_MAX, FieldId, VaultValue
 from tests.node.vault_kit import (
     CHAIN,
@@ -145,7 +147,7 @@ def test_a_newer_version_is_kept_and_the_older_destroyed(tmp_path: Path) -> None
     with opened(tmp_path) as vault:
         vault.put_live([(value, value.digest(CHAIN)) for value in (NAME, NEWER, PHONE, OTHER)])
         kept = {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}
-        vault.keep_only({("customers", "c1"): kept})
+        vault.keep_only({C1: kept})
         assert get(vault, NAME) is None
         assert [get(vault, value) for value in (NEWER, PHONE, OTHER)] == [NEWER, PHONE, OTHER]
         assert sorted(name.field for name, _ in vault.live("customers", "c1")) == ["name", "phone"]
@@ -197,7 +199,7 @@ def test_a_crash_at_any_moment_leaves_each_value_staged_or_live_and_an_erasure_f
     made.vault.settle(T1)
     made.vault.stage(T2, [NEWER, OTHER], 9)
     made.vault.settle(T2)
-    made.vault.keep_only({("customers", "c1"): {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}})
+    made.vault.keep_only({C1: {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}})
     made.vault.stage(T3, [value_of("mr x", record="c3")], 9)
     made.vault.discard(T3)
     made.vault.erase([C1])
@@ -243,7 +245,7 @@ def test_no_file_ever_has_a_value_or_salt_in_the_clear(tmp_path: Path) -> None:
     made = CrashCopies(tmp_path)
     made.vault.stage(T1, values, 9)
     made.vault.settle(T1)
-    made.vault.keep_only({("customers", "c1"): {"name": NEWER.digest(CHAIN)}})
+    made.vault.keep_only({C1: {"name": NEWER.digest(CHAIN)}})
     made.vault.tidy()
     made.copy()
     made.vault.close()
@@ -257,9 +259,10 @@ def test_a_sealed_value_opens_only_where_it_was_sealed(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
         vault.put_live([(value, value.digest(CHAIN)) for value in (NAME, PHONE)])
     store = LevelStore(tmp_path / "vault")
-    sealed = dict(store.scan(b"v/"))
-    name_key, phone_key = sorted(sealed)
-    store.write({name_key: sealed[phone_key], phone_key: sealed[name_key]})
+    ((key, raw),) = store.scan(b"v/")
+    row = decode_live(C1, raw)
+    (name, in_name), (phone, in_phone) = sorted(row.items())
+    store.write({key: encode_live({name: in_phone, phone: in_name})})
     store.close()
     with opened(tmp_path) as vault:
         for value in (NAME, PHONE):
@@ -270,17 +273,32 @@ def test_a_sealed_value_opens_only_where_it_was_sealed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("position", [0, 8, 25, -1])
-def test_an_altered_byte_is_noticed(tmp_path: Path, position: int) -> None:
+def test_an_altered_byte_of_a_sealed_value_is_noticed(tmp_path: Path, position: int) -> None:
     with opened(tmp_path) as vault:
         vault.put_live([(NAME, NAME.digest(CHAIN))])
     store = LevelStore(tmp_path / "vault")
-    ((key, sealed),) = store.scan(b"v/")
+    ((key, raw),) = store.scan(b"v/")
+    ((place, sealed),) = decode_live(C1, raw).items()
     altered = bytearray(sealed)
     altered[position] ^= 1
-    store.write({key: bytes(altered)})
+    store.write({key: encode_live({place: bytes(altered)})})
     store.close()
     with opened(tmp_path) as vault, pytest.raises(KehuError) as raised:
         get(vault, NAME)
+    assert code_of(raised) == "vault.damaged"
+
+
+@pytest.mark.parametrize("prefix", [b"v/", b"s/"])
+def test_a_row_that_is_no_row_is_noticed_at_the_opening(tmp_path: Path, prefix: bytes) -> None:
+    with opened(tmp_path) as vault:
+        vault.put_live([(NAME, NAME.digest(CHAIN))])
+        vault.stage(T1, [OTHER], 9)
+    store = LevelStore(tmp_path / "vault")
+    ((key, raw),) = store.scan(prefix)
+    store.write({key: raw[:-1]})
+    store.close()
+    with pytest.raises(KehuError) as raised, opened(tmp_path):
+        pass
     assert code_of(raised) == "vault.damaged"
 
 
@@ -289,7 +307,7 @@ def test_the_same_value_is_sealed_differently_every_time(tmp_path: Path) -> None
         vault.stage(T1, [NAME], 9)
         vault.stage(T2, [NAME], 9)
     store = LevelStore(tmp_path / "vault")
-    first, second = (sealed for _, sealed in store.scan(b"s/"))
+    (first,), (second,) = (decode_staged(C1, raw)[2].values() for _, raw in store.scan(b"s/"))
     store.close()
     assert first[:8] == second[:8]
     assert first[8:20] != second[8:20]
@@ -331,10 +349,10 @@ def test_erasure_leaves_neither_key_nor_sealed_value_in_any_file(tmp_path: Path)
     with opened(tmp_path) as vault:
         vault.put_live([(value, value.digest(CHAIN)) for value in (NAME, PHONE, OTHER)])
         vault.stage(T1, [NEWER, value_of("x", record="c2", field="note")], 9)
-    keys, sealed = _stored(tmp_path, "vault-keys", b"k/customers/c1"), _stored(tmp_path, "vault", b"v/customers/c1/")
-    staged = {key: raw for key, raw in _stored(tmp_path, "vault", b"s/").items() if b"/c1/" in key}
+    keys, sealed = _stored(tmp_path, "vault-keys", b"k/customers/c1"), _stored(tmp_path, "vault", b"v/customers/c1")
+    staged = {key: raw for key, raw in _stored(tmp_path, "vault", b"s/").items() if key.endswith(b"/c1")}
     gone = [*keys.values(), *sealed.values(), *staged.values()]
-    assert len(gone) == 4
+    assert len(gone) == 3
     assert all(files_with(tmp_path, raw[8:]) for raw in gone), "the scan would find what is there"
     with opened(tmp_path) as vault:
         vault.erase([C1])
@@ -389,24 +407,24 @@ def test_an_erasure_takes_earlier_copies_off_the_disk_too(tmp_path: Path) -> Non
         vault.stage(T2, [NEWER], 9)
         staged += [raw for _, raw in vault._data.scan(b"s/")]
         vault.settle(T2)
-        vault.keep_only({("customers", "c1"): {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}})
-        assert len(staged) == 3
+        vault.keep_only({C1: {"name": NEWER.digest(CHAIN), "phone": PHONE.digest(CHAIN)}})
+        assert len(staged) == 2
         assert all(files_with(tmp_path, raw) for raw in staged)
         vault.erase([C1])
-        assert [files_with(tmp_path, raw) for raw in staged] == [[], [], []]
+        assert [files_with(tmp_path, raw) for raw in staged] == [[], []]
 
 
 def test_tidying_takes_deleted_values_and_idle_keys_off_the_disk(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
         vault.put_live([(NAME, NAME.digest(CHAIN)), (NEWER, NEWER.digest(CHAIN))])
         vault.stage(T1, [OTHER], 9)
-    sealed = _stored(tmp_path, "vault", b"v/")
-    (old,) = [raw for key, raw in sealed.items() if key.endswith(NAME.digest(CHAIN))]
+    (live,) = _stored(tmp_path, "vault", b"v/").values()
+    old = decode_live(C1, live)["name", NAME.digest(CHAIN)]
     (staged,) = _stored(tmp_path, "vault", b"s/").values()
     (idle_key,) = _stored(tmp_path, "vault-keys", b"k/customers/c2").values()
     with opened(tmp_path) as vault:
         vault.discard(T1)
-        vault.keep_only({("customers", "c1"): {"name": NEWER.digest(CHAIN)}})
+        vault.keep_only({C1: {"name": NEWER.digest(CHAIN)}})
         assert all(files_with(tmp_path, raw) for raw in (old, staged, idle_key)), "deleted, but still there"
         vault.tidy()
         for raw in (old, staged, idle_key):

@@ -19,7 +19,7 @@ from node.vault.erasure import ErasureTiming
 from node.vault.seal import RecordId
 from node.vault.values import VaultValue
 from tests.node.peer_kit import until
-from tests.node.vault_kit import files_with, traces_of
+from tests.node.vault_kit import files_with, sealed_of, traces_of
 from tests.node.vault_network import HASTY, TIMING, UP, Network, network
 
 C1 = {"table": "customers", "record": "c1"}
@@ -39,7 +39,7 @@ def secrets_of(net: Network, values: list[VaultValue]) -> Iterator[bytes]:
     yield from traces_of(values)
     for node in net.nodes.values():
         vault = node.vault
-        yield from (raw for key, raw in vault._data.scan(b"") if b"customers/c1/" in key)
+        yield from sealed_of(vault, RecordId("customers", "c1"))
         yield from (raw[8:] for _, raw in vault._keys._store.scan(b"k/customers/c1"))
         key = vault._keys.get(RecordId("customers", "c1"))
         if key is not None:

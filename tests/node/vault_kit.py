@@ -10,6 +10,8 @@ from pathlib import Path
 
 from chain.crypto import SigningKey, digest
 from node.storage.leveldb import LevelStore
+from node.vault.rows import decode_live, decode_staged, parse_live_key, parse_staged_key
+from node.vault.seal import RecordId
 from node.vault.store import Vault
 from node.vault.values import VaultValue
 
@@ -58,6 +60,15 @@ def traces_of(values: Iterable[VaultValue]) -> Iterator[bytes]:
         yield from (value.salt, value.salt.hex().encode(), value.salt[:16])
 
 
+def sealed_of(vault: Vault, record: RecordId) -> Iterator[bytes]:
+    """Every sealed value of a record, live and staged."""
+    for key, raw in vault._data.scan(b""):
+        if key.startswith(b"v/") and parse_live_key(key) == record:
+            yield from decode_live(record, raw).values()
+        elif key.startswith(b"s/") and parse_staged_key(key)[1] == record:
+            yield from decode_staged(record, raw)[2].values()
+
+
 class WatchedStore:
     """A LevelStore that calls `before` ahead of each change: the moments at which a crash can fall."""
 
@@ -77,6 +88,10 @@ class WatchedStore:
     def purge(self, keys: Sequence[bytes]) -> None:
         self._before()
         self._store.purge(keys)
+
+    def rewrite(self, keys: Sequence[bytes]) -> None:
+        self._before()
+        self._store.rewrite(keys)
 
     def close(self) -> None:
         self._store.close()

@@ -55,9 +55,11 @@ def put_clocks() -> None:
         timed(VoteLog, name, "vote log", is_absorbing=True)
     for name in ("_plan", "_plan_in_place"):
         timed(Duties, name, "vault planning", is_absorbing=True)
-    for name in ("stage_many", "settle", "discard", "expire", "drop", "keep_only", "staged"):
+    for name in ("stage_many", "advance", "expire", "drop", "put_live", "staged"):
         timed(Vault, name, "vault sealing", is_absorbing=True)
-    timed(Refill, "compare", "vault comparing", is_absorbing=True)
+    timed(Duties, "of", "vault comparing", is_absorbing=True)
+    for name in ("compare", "note"):
+        timed(Refill, name, "vault comparing", is_absorbing=True)
     for owner, name in ((Replication, "replicate"), (StageServer, "serve"), (StageServer, "_parse")):
         timed(owner, name, "vault exchange")
     timed(RecordIndex, "catch_up", "search index", is_absorbing=True)
