@@ -28,7 +28,7 @@ from contracts.errors import (
 from contracts.own import is_own
 from contracts.policy import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT, load_policy, rule_name, rules_about
 from contracts.reach import Hands, is_in_hands, ties
-from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject, is_department
+from contracts.subjects import ACTIVE, CUSTOMER, WORKING_ROLES, Subject, is_department, standing
 
 ALLOWED: Final = "ok"
 _TIES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE)
@@ -107,7 +107,7 @@ class Case:
         policy = load_policy(view)
         self._known_fields: list[str] = policy["tables"].get(table, [])
         person = view.get("people", subject.id) if subject.kind == "person" else None
-        self._refusal = _standing(subject, person) or (None if table in policy["tables"] else TABLE_UNKNOWN.code)
+        self._refusal = standing(subject, person) or (None if table in policy["tables"] else TABLE_UNKNOWN.code)
         self._person = f"person:{subject.id}"
         department = "" if person is None else person["department"]
         self._department = f"department:{department}"
@@ -278,17 +278,6 @@ def grant_name(grant_id: str) -> str:
 
 def _field_misses(terms: dict[str, Any], field: str | None) -> list[str]:
     return [] if covers(terms["fields"], field) else ["field"]
-
-
-def _standing(subject: Subject, person: dict[str, Any] | None) -> str | None:
-    """Why this subject has no say at all, or None. Nodes and gateways see nothing: people do."""
-    if subject.kind != "person":
-        return KEYS_WRONG_KIND.code
-    if person is None:
-        return PEOPLE_UNKNOWN.code
-    if person["status"] != ACTIVE:
-        return PEOPLE_REVOKED.code
-    return None if person["keys"] else KEYS_REVOKED.code
 
 
 @dataclass(frozen=True, slots=True)

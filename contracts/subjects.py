@@ -166,3 +166,14 @@ def retire_key(view: View, key_hex: str) -> None:
     if row is None:
         raise KehuError(KEYS_UNKNOWN, key=key_hex)
     view.put("keys", key_hex, {**row, "status": REVOKED})
+
+
+def standing(subject: Subject, person: dict[str, Any] | None) -> str | None:
+    """Why this subject has no say at all, or None. Nodes and gateways see nothing: people do."""
+    if subject.kind != "person":
+        return KEYS_WRONG_KIND.code
+    if person is None:
+        return PEOPLE_UNKNOWN.code
+    if person["status"] != ACTIVE:
+        return PEOPLE_REVOKED.code
+    return None if person["keys"] else KEYS_REVOKED.code
