@@ -10,40 +10,59 @@ from chain.crypto import digest
 from chain.errors import KehuError, define
 from chain.transaction import Call
 from cli.client import NodeClient
+from cli.transport import NODE_ANSWER_MALFORMED
 from contracts.endings import ERASED
 from contracts.erasure import overdue
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN
 
 CODE_CHARACTERS: Final = 8
+_TOGETHER: Final = ("table", "record", "version", "fields", "held")
 
 CONFIRM_OTHER = define(
     "usage.confirm",
-    "the code is not that of this record as it is now; nothing was ordered",
+    "the code is not that of what would be erased as it is now; nothing was ordered",
     "run the command without --confirm, look at what it says, and give the code it names",
 )
 
 
-def confirm_code(chain_id: bytes, table: str, record: str, version: int) -> str:
-    """What the second step has to name: it fits this record in this version only, so nobody confirms blindly."""
-    return digest("erasure-confirm", codec.encode_flat([chain_id, table, record, version])).hex()[:CODE_CHARACTERS]
+def confirm_code(chain_id: bytes, records: list[dict[str, Any]]) -> str:
+    """What the second step has to name: it fits these records in these versions only, so nobody confirms blindly."""
+    named: codec.Value = [[one["table"], one["record"], one["version"]] for one in records]
+    return digest("erasure-confirm", codec.encode([chain_id, named])).hex()[:CODE_CHARACTERS]
 
 
 async def look_at(client: NodeClient, table: str, record: str) -> dict[str, Any]:
-    """What an order would erase, all of it proven. Errors: record.unknown, record.erased."""
+    """What an order would erase: the record itself proven; what goes with it, in whose vaults, and what is held, as the
+    node says. Errors: record.unknown, record.erased, node.answer_malformed."""
     row, height = await client.state(table, record)
     if row is None:
         raise KehuError(RECORD_UNKNOWN, table=table, record=record, height=height)
     if ERASED in row:
         raise KehuError(RECORD_ERASED, table=table, record=record, height=row[ERASED]["height"])
-    hold, _ = await client.state("holds", f"{table}.{record}")
+    records = await _together(client, table, record)
     return {
         "table": table,
         "record": record,
         "version": row["version"],
         "fields": sorted(row["fields"]),
-        "held": None if hold is None or hold["released"] is not None else hold["reason"],
-        "confirm": confirm_code(client.genesis.chain_id, table, record, row["version"]),
+        "held": next((one["held"] for one in records if one["held"] is not None), None),
+        "together": records,
+        "confirm": confirm_code(client.genesis.chain_id, [{**records[0], "version": row["version"]}, *records[1:]]),
     }
+
+
+async def _together(client: NodeClient, table: str, record: str) -> list[dict[str, Any]]:
+    """Each record that goes, the one that was asked about first: {table, record, version, fields: {name: [departments
+    whose vaults may hold it]}, held: a reason or None}."""
+    path = f"/v1/erasures/{table}/{record}"
+    said = await client.get(path)
+    try:
+        records = [{name: one[name] for name in _TOGETHER} for one in said["records"]]
+        if (records[0]["table"], records[0]["record"]) != (table, record):
+            raise ValueError("the record is not the first")
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path=path) from None
+    return records
 
 
 async def order(client: NodeClient, table: str, record: str, reason: str, confirm: str | None) -> dict[str, Any]:

@@ -19,9 +19,14 @@ from contracts.subjects import require_administrator
 HOLDS: Final = "holds"
 
 
-def is_held(view: View, table: str, record_id: str) -> bool:
+def held_for(view: View, table: str, record_id: str) -> str | None:
+    """The reason of the hold that lies on the record; None if there is none."""
     row = view.get(HOLDS, f"{table}.{record_id}")
-    return row is not None and row["released"] is None
+    return None if row is None or row["released"] is not None else str(row["reason"])
+
+
+def is_held(view: View, table: str, record_id: str) -> bool:
+    return held_for(view, table, record_id) is not None
 
 
 def require_not_held(view: View, table: str, record_id: str) -> None:

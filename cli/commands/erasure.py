@@ -28,6 +28,7 @@ _ORDER_KEYS = (
     "version",
     "fields",
     "held",
+    "together",
     "confirm",
     "reason",
     "is_ordered",
@@ -52,7 +53,8 @@ _ROW_KEYS = ("number", "reason", "cause", "by", "ordered_ms", "due_ms", "waiting
 async def erase_customer(run: Run, customer: Customer, reason: Reason, confirm: Confirm = None) -> Answer:
     """Erase a customer: values, salts and keys in every department's vault. Nothing brings them back.
 
-    The first run shows what would go and names a code; the same command with --confirm CODE does it.
+    The first run lists what would go, all records that go with the customer, their fields, whose vaults may hold them
+    and what is held, and names a code; the same command with --confirm CODE does it.
     """
     return await _order(run, "customers", customer, reason, confirm)
 
@@ -77,13 +79,21 @@ async def _order(run: Run, table: str, record: str, reason: str, confirm: str | 
         data = await order(client, table, record, reason, confirm)
 
     def show(screen: Screen) -> None:
-        screen.facts((name, _text(name, value)) for name, value in data.items() if value is not None)
+        facts = ((name, value) for name, value in data.items() if value is not None and name != "together")
+        screen.facts((name, _text(name, value)) for name, value in facts)
+        rows = [_together_row(one) for one in data["together"]]
+        screen.table(("table", "record", "fields", "vaults of", "held"), rows, title=f"{len(rows)} records go together")
         if not data["is_ordered"]:
             screen.line(
                 f"Nothing is erased yet. To erase it for good: the same command with --confirm {data['confirm']}"
             )
 
     return Answer(data, show)
+
+
+def _together_row(one: dict[str, Any]) -> tuple[object, ...]:
+    vaults = sorted({department for departments in one["fields"].values() for department in departments})
+    return one["table"], one["record"], ", ".join(one["fields"]), ", ".join(vaults), one["held"]
 
 
 @command(

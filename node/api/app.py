@@ -14,6 +14,7 @@ from chain.errors import InvariantError, KehuError
 from contracts.subjects import CUSTOMER
 from node.api import (
     duplicates,
+    erasures,
     events,
     export,
     phone,
@@ -66,6 +67,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *duplicates.ROUTES,
     *phone.ROUTES,
     *vault.ROUTES,
+    *erasures.ROUTES,
     *state.ROUTES,
     *export.ROUTES,
     *events.ROUTES,

@@ -55,6 +55,30 @@ def test_the_first_step_shows_what_would_go_and_changes_nothing(kehu: Kehu, cust
     assert f"--confirm {seen['confirm']}" in shown
 
 
+def test_the_first_step_lists_all_that_goes_along_with_its_fields_vaults_and_holds(kehu: Kehu, customer: str) -> None:
+    other = kehu.json("customer", "add", "name=王芳", "phone=13812349998", "--temporary", as_="li")["customer"]
+    relation = kehu.json("relation", "add", customer, "influences", other, "note=校友", as_="li")["record"]
+    demand = kehu.json("demand", "add", customer, "text=需要培训", as_="li")["record"]
+    kehu.json("erasure", "hold", demand, "--table", "demands", "--reason", "dispute", as_="admin")
+    args = ("customer", "erase", customer, "--reason", "withdrawn")
+    seen = kehu.json(*args, as_="admin")
+    listed = {(one["table"], one["record"]): (one["fields"], one["held"]) for one in seen["together"]}
+    assert list(listed) == [("customers", customer), ("relations", relation), ("demands", demand)]
+    assert listed["customers", customer][0]["name"] == ["administration", "finance", "sales"]
+    assert listed["relations", relation] == ({"note": ["administration", "finance", "sales"]}, None)
+    assert (list(listed["demands", demand][0]), listed["demands", demand][1]) == (["text"], "dispute")
+    assert seen["held"] == "dispute"
+    screen = kehu(*args, as_="admin").out
+    assert all(text in screen for text in ("3 records go together", relation, demand, "dispute"))
+    assert kehu.problem(*args, "--confirm", seen["confirm"], as_="admin", exit=1)["code"] == "erasure.held"
+    kehu.json("erasure", "release", demand, "--table", "demands", "--reason", "settled", as_="admin")
+    code = kehu.json(*args, as_="admin")["confirm"]
+    kehu.json("demand", "add", customer, "text=再要一次", as_="li")  # one more than was seen
+    assert kehu.problem(*args, "--confirm", code, as_="admin", exit=2)["code"] == "usage.confirm"
+    code = kehu.json(*args, as_="admin")["confirm"]
+    assert kehu.json(*args, "--confirm", code, as_="admin")["records"] == 4
+
+
 def test_the_second_step_erases_and_the_receipts_come_in_one_by_one(kehu: Kehu, customer: str, office: Office) -> None:
     ordered = erase(kehu, customer)
     assert (ordered["is_ordered"], ordered["waiting"]) == (True, list(NODES))
