@@ -7,8 +7,10 @@ SEEDS ?= 1000
 FROM ?= 1
 N ?=
 STATES ?= 1000000
+ENGINE ?= docker
+BASE ?=
 
-.PHONY: help install demo test check format lint types fast simulate explore mutants release-check bench profile scale errors clean
+.PHONY: help install demo test containers image check format lint types fast simulate explore mutants release-check bench profile scale errors clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,8 +27,16 @@ $(VENV)/.installed: pyproject.toml
 demo: install ## six departments, real processes, the whole story; KEEP=1 leaves the network up
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep)
 
-test: install ## every test
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+test: install ## every test but those of containers
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not containers"
+
+containers: install ## builds the image with podman, runs the six from docker/compose.yaml, tears everything down (root)
+	@KEHU_TEST_CONTAINERS=1 $(BIN)/python -m pytest -q -p no:xdist -m containers tests/docker
+
+image: ## BASE=IMAGE ENGINE=podman: the node's image, localhost/kehu:latest
+	@$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	  -t localhost/kehu:latest -f docker/Dockerfile .
 
 check: lint types fast ## the everyday set: format, lint, types, import rules, fast tests
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
+from cli.addresses import Addresses, in_containers, on_one_machine
 from cli.profile import Profile, require_name
 from contracts.base import ADMINISTRATION
 from contracts.policy import default_policy
@@ -38,9 +38,8 @@ DEPARTMENTS: Final = {
 }
 CARRIER_NAME: Final = "simulator"
 _DEPARTMENT: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_PORT_FIRST: Final = 20_000
-_PORT_LAST: Final = 30_000
-"""Below the range from which systems take ports for outgoing connections (32768 on Linux, 49152 by RFC 6335)."""
+_MOUNTED: Final = "/run/secrets"
+"""Where a container finds its secrets (docker/compose.yaml)."""
 
 NETWORK_EXISTS = define(
     "network.folder_not_empty",
@@ -52,16 +51,14 @@ NETWORK_DEPARTMENTS = define(
     "a network needs four or more departments, each ID or ID=NAME once, and one of them is administration",
     "repeat --department for each; ids are lower-case letters, digits and _",
 )
-NETWORK_PORTS = define(
-    "network.no_ports",
-    "there are not enough free ports in a row",
-    "name the first of them with --base-port, or stop what holds them",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to make. `departments`: id -> name. `base_port` None: any free row of ports."""
+    """What to make. `departments`: id -> name. `base_port` None: any free row of ports.
+
+    `is_containers`: for docker/compose.yaml; secrets lie apart from the nodes' folders then, to be mounted.
+    """
 
     folder: Path
     network: str
@@ -69,13 +66,7 @@ class Plan:
     administrator: str
     host: str
     base_port: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    peer: dict[str, int]
-    api: dict[str, int]
-    carrier: int
+    is_containers: bool = False
 
 
 def read_departments(given: list[str]) -> dict[str, str]:
@@ -97,13 +88,10 @@ def found_network(plan: Plan, passphrase: str) -> Profile:
     """Makes the whole folder. Errors: network.*, usage.*, storage.io, key.file_invalid."""
     require_name(plan.administrator, "administrator")
     _claim(plan.folder)
-    ports = _pick_ports(plan)
-    profile = Profile(
-        plan.folder.resolve(),
-        plan.network,
-        {id_: f"http://{_host(plan)}:{port}" for id_, port in ports.api.items()},
-        f"http://{_host(plan)}:{ports.carrier}",
-    )
+    arrange = in_containers if plan.is_containers else on_one_machine
+    addresses = arrange(list(plan.departments), plan.host, plan.base_port)
+    urls = {id_: place.url for id_, place in addresses.places.items()}
+    profile = Profile(plan.folder.resolve(), plan.network, urls, addresses.carrier_url)
     administrator = _make_administrator(profile, plan.administrator, passphrase)
     profile.carrier_home.mkdir(mode=0o700)
     credentials = {
@@ -114,13 +102,13 @@ def found_network(plan: Plan, passphrase: str) -> Profile:
             ("carrier-client-secret", CLIENT_SECRET_FILE),
         )
     }
-    keys = {id_: _make_keys(profile, id_, credentials) for id_ in plan.departments}
-    genesis = _genesis_bytes(plan, ports, administrator, keys)
+    keys = {id_: _make_keys(profile, id_, _secrets_folder(plan, profile, id_), credentials) for id_ in plan.departments}
+    genesis = _genesis_bytes(plan, addresses, administrator, keys)
     _write(profile.folder / "genesis.json", genesis, 0o644)
     for id_ in plan.departments:
         home = Home(profile.node_home(id_))
         _write(home.genesis_file, genesis, 0o644)
-        _write(home.config_file, _node_toml(plan, ports, id_), 0o644)
+        _write(home.config_file, _node_toml(plan, addresses, id_), 0o644)
         # An empty log says "has never voted"; a node without one has to observe first.
         VoteLog.create(home.votes, profile.genesis.chain_id, id_).close()
     profile.write()
@@ -142,11 +130,17 @@ def _claim(folder: Path) -> None:
             raise KehuError(NETWORK_EXISTS, folder=str(folder))
 
 
-def _make_keys(profile: Profile, department: str, credentials: dict[str, str]) -> tuple[SigningKey, SigningKey]:
-    """A department's folder with its secrets; gives its node key and its gateway key."""
+def _secrets_folder(plan: Plan, profile: Profile, department: str) -> Path:
+    return profile.folder / "secrets" / department if plan.is_containers else profile.node_home(department) / "secrets"
+
+
+def _make_keys(
+    profile: Profile, department: str, secrets_folder: Path, credentials: dict[str, str]
+) -> tuple[SigningKey, SigningKey]:
+    """A department's folder and its secrets; gives its node key and its gateway key."""
     home = Home(profile.node_home(department))
-    secrets_folder = home.path / "secrets"
-    secrets_folder.mkdir(mode=0o700, parents=True)
+    for folder in (home.path, secrets_folder):
+        folder.mkdir(mode=0o700, parents=True)
     passphrase = secrets.token_urlsafe(24)
     _write(secrets_folder / "passphrase", passphrase.encode() + b"\n", 0o600)
     for name, secret in credentials.items():
@@ -163,10 +157,10 @@ def gateway_id(department: str) -> str:
 
 
 def _genesis_bytes(
-    plan: Plan, ports: Ports, administrator: SigningKey, keys: dict[str, tuple[SigningKey, SigningKey]]
+    plan: Plan, addresses: Addresses, administrator: SigningKey, keys: dict[str, tuple[SigningKey, SigningKey]]
 ) -> bytes:
     departments = [
-        {"id": id_, "name": name, "key": keys[id_][0].public.hex(), "address": f"{_host(plan)}:{ports.peer[id_]}"}
+        {"id": id_, "name": name, "key": keys[id_][0].public.hex(), "address": addresses.places[id_].peer}
         for id_, name in plan.departments.items()
     ]
     gateways = [
@@ -192,55 +186,23 @@ def _genesis_bytes(
     return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def _node_toml(plan: Plan, ports: Ports, department: str) -> bytes:
-    host = _host(plan)
+def _node_toml(plan: Plan, addresses: Addresses, department: str) -> bytes:
+    place = addresses.places[department]
+    metrics = f'metrics = "{place.listen_metrics}"\n' if place.listen_metrics else ""
+    folder = _MOUNTED if plan.is_containers else "secrets"
     return f"""\
 department = "{department}"
+passphrase_file = "{folder}/passphrase"
 
 [listen]
-peer = "{host}:{ports.peer[department]}"
-api = "{host}:{ports.api[department]}"
-
+peer = "{place.listen_peer}"
+api = "{place.listen_api}"
+{metrics}
 [carrier]
 name = "{CARRIER_NAME}"
-url = "http://{host}:{ports.carrier}"
-token_file = "secrets/carrier-token"
+url = "{addresses.carrier_from_nodes}"
+token_file = "{folder}/carrier-token"
 """.encode()
-
-
-def _host(plan: Plan) -> str:
-    return f"[{plan.host}]" if ":" in plan.host else plan.host
-
-
-def _pick_ports(plan: Plan) -> Ports:
-    count = 2 * len(plan.departments) + 1
-    first = plan.base_port if plan.base_port is not None else _free_row(plan.host, count)
-    if not 1024 <= first <= 65_535 - count:
-        raise KehuError(NETWORK_PORTS, base_port=first, ports=count)
-    ids = list(plan.departments)
-    return Ports(
-        peer={id_: first + place for place, id_ in enumerate(ids)},
-        api={id_: first + len(ids) + place for place, id_ in enumerate(ids)},
-        carrier=first + 2 * len(ids),
-    )
-
-
-def _free_row(host: str, count: int) -> int:
-    for _ in range(50):
-        first = _PORT_FIRST + secrets.randbelow(_PORT_LAST - _PORT_FIRST - count)
-        if all(_is_free(host, first + place) for place in range(count)):
-            return first
-    raise KehuError(NETWORK_PORTS, ports=count)
-
-
-def _is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

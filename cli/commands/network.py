@@ -43,6 +43,9 @@ def init(
     base_port: Annotated[
         int | None, typer.Option("--base-port", metavar="PORT", help="First of a row of ports (default: any free row).")
     ] = None,
+    is_containers: Annotated[
+        bool, typer.Option("--containers", help="For docker/compose.yaml: a host for each department.")
+    ] = False,
     passphrase_file: Annotated[
         Path | None,
         typer.Option("--passphrase-file", envvar="KEHU_PASSPHRASE_FILE", metavar="FILE", help="For the new key."),
@@ -53,12 +56,13 @@ def init(
 ) -> Answer:
     """Make a network folder: keys, genesis, a folder per department, a carrier simulator.
 
-    The passphrase is the first administrator's. The nodes' own are drawn and kept in their folders' secrets/.
+    The passphrase is the first administrator's. The nodes' own are drawn and kept in their folders' secrets/. For
+    containers they lie in the network folder's secrets/DEPARTMENT/, and --base-port is the first that is published.
     """
     from cli.founding import Plan, found_network, read_departments
 
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd
-    plan = Plan(folder, name, read_departments(department or []), administrator, host, base_port)
+    plan = Plan(folder, name, read_departments(department or []), administrator, host, base_port, is_containers)
     profile = found_network(plan, run.passphrase("New passphrase of the administrator", is_new=True))
     data = {
         "network": name,
@@ -76,7 +80,9 @@ def init(
             ("department", "name", "API"), [(id_, text, profile.nodes[id_]) for id_, text in plan.departments.items()]
         )
         screen.facts((("chain id", data["chain_id"]), ("administrator", administrator)))
-        screen.line(f"Start it: kehu network up --network {folder}")
+        screen.line(
+            "Start it: see docs/containers.md" if is_containers else f"Start it: kehu network up --network {folder}"
+        )
 
     return Answer(data, show)
 
