@@ -24,7 +24,8 @@ from chain.state import View
 from chain.validators import DEPARTMENTS_MIN, Validator, ValidatorSet, last_scheduled
 from contracts.base import ADMINISTRATION, EVERY, is_department_id
 from contracts.entitlements import covers
-from contracts.policy import ALL, load_policy
+from contracts.policy import load_policy
+from contracts.scopes import ALL
 from contracts.subjects import is_department, require_possession
 from contracts.work_errors import (
     GOVERNANCE_CHANGE,

@@ -1,7 +1,7 @@
 """What a change of permissions changes, for whom: two states compared, without going through every record.
 
-Records with ties to a person (an assignment, a grant on the very record) are decided one by one; all others are
-decided alike for that person, since nothing else about a record is asked, so one question stands for them.
+Records with ties to a person (an assignment, a grant on the very record or its project) are decided one by one; all
+others are decided alike for that person, since nothing else about a record is asked, so one question stands for them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def differences(
 ) -> list[Difference]:
     """For every action and field of a table, where there is one.
 
-    tied: the records that have an assignment or a grant of their own in either state; others: how many further records
-    there are.
+    tied: the records that have an assignment or a grant of their own, or belong to a project that has one, in either
+    state; others: how many further records there are.
     """
     found = []
     for action in ACTIONS:

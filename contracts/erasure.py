@@ -20,8 +20,9 @@ from chain.state import View
 from chain.validators import last_scheduled, scheduled_at
 from contracts.base import COUNT, REASON, RECORD, TABLE, Args, methods, next_number, stamp
 from contracts.endings import ERASED, end_place, erased_together
-from contracts.entitlements import assignments, granted_subjects, grants_of, remove_grant
+from contracts.entitlements import assignments, remove_grant
 from contracts.errors import ERASURE_NOT_AWAITED, ERASURE_PERSON_ACTIVE, ERASURE_UNKNOWN
+from contracts.granted import grants_on
 from contracts.holds import require_not_held
 from contracts.invitations import OPEN, WITHDRAWN
 from contracts.policy import load_policy
@@ -118,16 +119,16 @@ def _tombstone(table: str, record: Record) -> Record:
 
 
 def _untie(context: CallContext, view: View, sender: Subject, table: str, record_id: str, record: Record) -> None:
-    """Nobody has anything to do with the record any more: assignments, grants on it and its place in lists end."""
+    """Nobody has anything to do with the record any more: assignments, grants on it (of a project, on what belongs to
+    it) and its place in lists end."""
     revoked = {"by": sender.text, **stamp(context)}
     end_place(view, table, record_id, record)
-    for subject in granted_subjects(view, table, record_id):
-        for grant_id in grants_of(view, subject, table, record_id):
-            grant = view.get("grants", grant_id)
-            if grant is None:
-                raise InvariantError(f"grant {grant_id} is indexed and not there")
-            remove_grant(view, grant_id, grant)
-            view.put("grants", grant_id, {**grant, "status": REVOKED, "revoked": revoked})
+    for grant_id in list(grants_on(view, table, record_id)):
+        grant = view.get("grants", grant_id)
+        if grant is None:
+            raise InvariantError(f"grant {grant_id} is indexed and not there")
+        remove_grant(view, grant_id, grant)
+        view.put("grants", grant_id, {**grant, "status": REVOKED, "revoked": revoked})
     if assignments(view, table, record_id):
         view.delete("assignments", f"{table}.{record_id}")
     if "sequence" in record:

@@ -135,8 +135,16 @@ GRANT_PURPOSE = define(
     "changes carry no purpose, so a grant to change for one purpose would never apply",
     'grant changes for every purpose ("*"), and the other actions by a grant of their own',
 )
+GRANT_SCOPE_EMPTY = define(
+    "grant.scope", "no record of this table is ever in this scope",
+    'grant "all" of it; the tables whose records are assigned or belong to projects are in docs/spec/contracts.md',
+)  # fmt: skip
+GRANT_TABLE = define(
+    "grant.table", "one record or single fields can be granted of one table only",
+    "name the table, or grant every field of all records, of the assigned ones or of one project's",
+)  # fmt: skip
 GRANT_LIMIT = define(
-    "grant.limit", "a subject or record would have more grants than the limit",
+    "grant.limit", "a subject, scope or record would have more grants than the limit",
     "revoke grants that are no longer needed, or grant to the department",
 )  # fmt: skip
 ASSIGNMENT_EXISTS = define(

@@ -29,8 +29,10 @@ from contracts.base import (
 )
 from contracts.entitlements import assignments
 from contracts.errors import PERMISSION_ADMINISTRATOR
-from contracts.permissions import ALLOWED, Case, Decision, Ground, Resource
+from contracts.grounds import Ground, grounds
+from contracts.permissions import ALLOWED, Case, Decision, Resource
 from contracts.policy import load_policy, require_table
+from contracts.reach import reach
 from contracts.records import load_record
 from contracts.subjects import Subject, is_administrator, require_person, subject_of_person
 from contracts.trails import LOGS
@@ -42,22 +44,25 @@ WHY: Final = "why"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision, the grounds gone through for it in order, and to whom the record is assigned."""
+    """A decision, the grounds for it, those it goes by first and in order, to whom the record is assigned, and to which
+    projects it belongs."""
 
     decision: Decision
     grounds: tuple[Ground, ...]
     assigned: tuple[str, ...]
+    projects: tuple[str, ...]
 
 
 def explain(view: View, subject: Subject, action: str, resource: Resource, time_ms: int) -> Explanation:
-    """What `may` decides, and by which rules, grants and assignments that fit or miss. Never another verdict: both
-    put the same questions to the same case."""
+    """What `may` decides about a record (None: about all, "*"), and by which rules, grants and ties that fit or miss.
+    Never another verdict: both put the same questions to the same case."""
     case = Case(view, subject, action, resource.table, resource.purpose, time_ms)
-    tied = {} if resource.record is None else assignments(view, resource.table, resource.record)
+    table, record = resource.table, resource.record or EVERY
     return Explanation(
-        case.decide(resource.record, resource.field),
-        tuple(case.grounds(resource.record, resource.field)),
-        tuple(tied),
+        case.decide(record, resource.field),
+        tuple(grounds(view, case, table, record, resource.field)),
+        tuple(assignments(view, table, record)),
+        () if record == EVERY else reach(view, table, record).projects,
     )
 
 
@@ -73,24 +78,25 @@ def why(context: CallContext, view: View, args: Args) -> codec.Value:
     record_access(context, view, sender, "people", about.id, WHY, WHY, {}, code=code, about=asked)
     answer: dict[str, Any] = {"person": about.id, **asked, "allowed": allowed, "code": code}
     if not allowed:
-        return answer | {"verdict": None, "grounds": [], "left_out": 0, "assigned": []}
+        return answer | {"verdict": None, "grounds": [], "left_out": 0, "assigned": [], "projects": []}
     resource = Resource(args["table"], args["record"], args.get("field"), args.get("purpose"))
-    explanation = explain(view, about, args["action"], resource, context.time_ms)
-    return answer | _told(explanation)
+    return answer | _told(explain(view, about, args["action"], resource, context.time_ms))
 
 
 def _told(explanation: Explanation) -> dict[str, Any]:
-    """The grounds that fit first, so that those left out never include the one that decided."""
+    """The grounds that miss least first, so that those left out never include the one that decided."""
     decision = explanation.decision
-    ordered = sorted(explanation.grounds, key=lambda ground: bool(ground.misses))
-    grounds = [
-        {"name": ground.name, "misses": list(ground.misses), "terms": ground.terms} for ground in ordered[:GROUNDS_MAX]
+    ordered = sorted(explanation.grounds, key=lambda ground: len(ground.misses))
+    told = [
+        {"name": one.name, "misses": list(one.misses), "ties": list(one.ties), "terms": one.terms}
+        for one in ordered[:GROUNDS_MAX]
     ]
     return {
         "verdict": {"allowed": decision.allowed, "because": decision.because, "code": decision.code},
-        "grounds": grounds,
-        "left_out": len(ordered) - len(grounds),
+        "grounds": told,
+        "left_out": len(ordered) - len(told),
         "assigned": list(explanation.assigned),
+        "projects": list(explanation.projects),
     }
 
 

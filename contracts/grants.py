@@ -14,9 +14,9 @@ from contracts.base import (
     FIELDS,
     PURPOSE,
     RECORD,
-    RECORD_OR_EVERY,
     SUBJECT,
     TABLE,
+    TABLE_OR_EVERY,
     Args,
     Argument,
     count_of,
@@ -32,11 +32,16 @@ from contracts.errors import (
     GRANT_EXPIRED,
     GRANT_PURPOSE,
     GRANT_REVOKED,
+    GRANT_SCOPE_EMPTY,
+    GRANT_TABLE,
     GRANT_UNKNOWN,
     PEOPLE_REVOKED,
 )
 from contracts.policy import load_policy, policy_row, require_fields, require_policy, require_table, write_policy
-from contracts.records import load_record
+from contracts.reach import PROJECT_TABLES
+from contracts.records import RECORD_TABLES, load_record
+from contracts.scopes import ASSIGNED, GRANT_SCOPE, PROJECT, split_scope
+from contracts.scopes import RECORD as RECORD_SCOPE
 from contracts.subjects import ACTIVE, REVOKED, is_department, person, require_administrator, require_department
 
 
@@ -57,15 +62,26 @@ def grant(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def _require_target(view: View, args: Args) -> None:
-    """That table, record and fields exist, and that the purpose can ever match."""
-    policy = load_policy(view)
-    require_table(policy, args["table"])
-    if args["fields"] != [EVERY]:
-        require_fields(policy, args["table"], args["fields"])
-    if args["record"] != EVERY:
-        load_record(view, args["table"], args["record"])
+    """That table, scope and fields exist and fit each other, and that the purpose can ever match."""
+    policy, table = load_policy(view), args["table"]
+    kind, named = split_scope(args["scope"])
+    if table == EVERY:
+        if kind == RECORD_SCOPE or args["fields"] != [EVERY]:
+            raise KehuError(GRANT_TABLE, scope=args["scope"])
+    else:
+        require_table(policy, table)
+        if args["fields"] != [EVERY]:
+            require_fields(policy, table, args["fields"])
+    if table not in _TABLES_OF.get(kind, (table,)):
+        raise KehuError(GRANT_SCOPE_EMPTY, table=table, scope=args["scope"])
+    if named:
+        load_record(view, "projects" if kind == PROJECT else table, named)
     if args["purpose"] != EVERY and "change" in args["actions"]:
         raise KehuError(GRANT_PURPOSE, purpose=args["purpose"])
+
+
+_TABLES_OF: Final = {PROJECT: (*PROJECT_TABLES, EVERY), ASSIGNED: (*RECORD_TABLES, EVERY)}
+"""Kind of scope -> the tables whose records can be in it, where that is not every table."""
 
 
 def revoke(context: CallContext, view: View, args: Args) -> codec.Value:
@@ -125,8 +141,8 @@ _GRANT: Final = {
     "grant": RECORD,
     "subject": SUBJECT,
     "actions": ACTION_LIST,
-    "table": TABLE,
-    "record": RECORD_OR_EVERY,
+    "table": TABLE_OR_EVERY,
+    "scope": GRANT_SCOPE,
     "fields": FIELDS,
     "purpose": Argument(f"{PURPOSE.expected} {_OR_EVERY}", lambda value: value == EVERY or is_purpose(value)),
     "expires_ms": nullable(Argument("UTC milliseconds", is_within(1, 1 << 62))),

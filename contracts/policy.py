@@ -13,10 +13,7 @@
                     approvals: "quorum" or "all" departments, approvers: department -> work ids (default: whoever
                     works there), removal: "refuse" or "warn" where values would be left with no department}
 
-Scopes: "all" records; "assigned": those assigned to the person; "department": those assigned to the person's
-department or to the person; "project": those, and what is reached through a project in the department's hands or
-through a customer or project so assigned (contracts.reach). A rule applies to a department's administrators and
-operators.
+Scopes: contracts.scopes. A rule applies to a department's administrators and operators.
 """
 
 from __future__ import annotations
@@ -43,12 +40,8 @@ from contracts.base import (
 )
 from contracts.defaults import RELATION_KINDS, WORK_RULES, WORK_TABLES
 from contracts.errors import FIELD_UNKNOWN, POLICY_INVALID, TABLE_UNKNOWN
+from contracts.scopes import ALL, ASSIGNED, PROJECT, RULE_SCOPES
 
-ALL: Final = "all"
-ASSIGNED: Final = "assigned"
-DEPARTMENT_SCOPE: Final = "department"
-PROJECT: Final = "project"
-SCOPES: Final = (ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT)
 REPORTS_TO: Final = "reports_to"
 WITHIN: Final = "organisation"
 """The bound of a kind of relation that only joins customers of one organisation."""
@@ -229,7 +222,7 @@ _RULE: Final[dict[str, codec.Check]] = {
     "table": lambda value: value == EVERY or is_field_name(value),
     "actions": is_action_list,
     "fields": is_field_list,
-    "scope": one_of(*SCOPES),
+    "scope": one_of(*RULE_SCOPES),
 }
 _PHONE: Final[dict[str, codec.Check]] = {
     "attestation_age_ms_max": is_within(1_000, 30 * DAYS_MS),

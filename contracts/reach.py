@@ -1,4 +1,4 @@
-"""How a record is reached through projects and customers, which is what the scope "project" goes by.
+"""How a record is reached through projects and customers, which is what scopes of projects go by.
 
 A payment is reached through its project, a demand through its customer and project, a customer through the projects
 it takes part in, an organisation through its projects. `reach` says through which, and `dependants` is its other
@@ -14,6 +14,7 @@ from typing import Any, Final
 from chain.state import View
 from contracts.entitlements import assignments
 from contracts.membership import MEMBERS, entries, ties_of
+from contracts.records import RECORD_TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Reach:
 
 
 NOWHERE: Final = Reach()
+PROJECT_TABLES: Final = tuple(table for table in RECORD_TABLES if table != "people")
+"""The tables whose records may belong to projects."""
 
 
 def reach(view: View, table: str, record_id: str) -> Reach:

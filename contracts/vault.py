@@ -10,7 +10,7 @@ from chain.execution import CallContext
 from chain.state import View
 from contracts.base import DEPARTMENT, EVERY, FIELDS, RECORD, TABLE, VERSION, Args, methods, next_number, stamp
 from contracts.errors import FIELD_ABSENT, VAULT_NOT_ENTITLED, VAULT_NOT_HOLDER, VERSION_CONFLICT
-from contracts.permissions import holders
+from contracts.holders import holders
 from contracts.policy import load_policy, require_fields, require_table
 from contracts.records import chosen_fields, load_record
 from contracts.subjects import require_department, require_kind

@@ -15,7 +15,7 @@ from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Transaction
 from contracts.errors import RECORD_ERASED
-from contracts.permissions import holders
+from contracts.holders import holders
 from contracts.retention import is_erased
 from node.vault.release import VAULT_MISSING, VAULT_SUPERSEDED
 from node.vault.seal import Wanted

@@ -7,9 +7,9 @@ answer is this node's; what counts is what the departments decide when the chang
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from chain.crypto import ZERO_DIGEST
 from chain.errors import KehuError, define
@@ -20,9 +20,12 @@ from chain.transaction import Call
 from contracts.base import EVERY
 from contracts.differences import Difference, differences
 from contracts.permissions import Case
+from contracts.scopes import RECORD, split_scope
 from contracts.subjects import ACTIVE, CUSTOMER, Subject, subject_of_person
+from contracts.trails import LOGS
 from node.search.desk import SEARCH_NOT_READY
 from node.search.index import RecordIndex
+from node.search.reached import reached
 
 PEOPLE_MAX: Final = 200
 PREVIEWED: Final = frozenset(
@@ -78,7 +81,7 @@ async def preview_calls(
     found: list[Difference] = []
     for subject in people[:PEOPLE_MAX]:
         for table in target.tables:
-            tied, others = _records((before, after), index, subject, table, target, now_ms)
+            tied, others = await _records((before, after), index, subject, table, target, now_ms)
             found += await asyncio.to_thread(
                 differences, before, after, subject, table, tied, others, target.purpose, now_ms
             )
@@ -88,7 +91,7 @@ async def preview_calls(
 
 def _target(view: View, index: RecordIndex, calls: Sequence[Call]) -> _Target:
     """Errors: preview.call."""
-    every = tuple(index.tables)
+    every = (*index.tables, *LOGS)
     subjects: list[str] = []
     tables: list[str] = []
     records: list[str] = []
@@ -103,11 +106,17 @@ def _target(view: View, index: RecordIndex, calls: Sequence[Call]) -> _Target:
             row = view.get("grants", str(row.get("grant"))) or {}
         subjects.append(str(row.get("subject", "")))
         tables.append(str(row.get("table", "")))
-        records.append(str(row.get("record", EVERY)))
+        records += _named(row)
         purposes.append(str(row.get("purpose", EVERY)))
     purpose = None if EVERY in purposes or not purposes else purposes[0]
-    named = tuple(record for record in dict.fromkeys(records) if record != EVERY)
-    return _Target(tuple(dict.fromkeys(subjects)), tuple(dict.fromkeys(tables)), named, purpose)
+    meant = every if EVERY in tables else tuple(dict.fromkeys(tables))
+    return _Target(tuple(dict.fromkeys(subjects)), meant, tuple(dict.fromkeys(records)), purpose)
+
+
+def _named(row: Mapping[str, Any]) -> list[str]:
+    """The record that an assignment or the scope of a grant names; what a project brings is found by the project."""
+    kind, named = split_scope(str(row.get("scope", "")))
+    return [str(row["record"])] if "record" in row else [named] if kind == RECORD else []
 
 
 def _people(view: View, index: RecordIndex, subjects: tuple[str, ...] | None) -> list[Subject]:
@@ -125,7 +134,7 @@ def _people(view: View, index: RecordIndex, subjects: tuple[str, ...] | None) ->
     return [subject_of_person(view, id_) for id_ in working]
 
 
-def _records(
+async def _records(
     views: tuple[View, View], index: RecordIndex, subject: Subject, table: str, target: _Target, now_ms: int
 ) -> tuple[list[str], int]:
     """The records that are decided one by one for this person, and how many others there are."""
@@ -133,9 +142,12 @@ def _records(
     if known is None:
         return [], 1  # a log: one decision for all of it
     everything = known.columns["id", ""]
-    if not all(Case(view, subject, "read", table, None, now_ms).goes_by_ties for view in views):
+    cases = [Case(view, subject, "read", table, None, now_ms) for view in views]
+    if not all(case.goes_by_ties for case in cases):
         return list(everything.records(b"")), 0
     mine = (f"person:{subject.id}", f"department:{subject.department}")
     tied = known.assigned.records_of(mine) | known.granted.records_of(mine) | set(target.records)
+    projects = dict.fromkeys(("projects", project) for case in cases for project in case.projects)
+    tied |= await reached(views[1], table, projects)
     tied = {record for record in tied if everything.entry_of(record) is not None}
     return sorted(tied), len(everything) - len(tied)

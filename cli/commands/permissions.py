@@ -26,18 +26,22 @@ EXPIRY_MALFORMED = define(
     "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
 )
 
+SCOPE_TWICE = define(
+    "usage.scope", "a grant has one scope", "give one of --record, --project and --assigned, or none for all records"
+)
+
 
 @command(
     app,
     "grant",
     needs=Needs.KEY,
-    example="kehu grant department:technical --action read --record c-1f… --field phone --expires 7d --as admin",
+    example="kehu grant department:technical --action read --project p-7a… --table '*' --expires 30d --as admin",
     json_keys=(
         "grant",
         "subject",
         "actions",
         "table",
-        "record",
+        "scope",
         "fields",
         "purpose",
         "expires_ms",
@@ -57,8 +61,16 @@ async def grant(
     field: Annotated[
         list[str] | None, typer.Option("--field", metavar="FIELD", help="Only this field; repeat it (default: all).")
     ] = None,
-    record: Annotated[str, typer.Option("--record", metavar="RECORD", help="One record, or * for all.")] = "*",
-    table: Table = "customers",
+    record: Annotated[str | None, typer.Option("--record", metavar="RECORD", help="Only this record.")] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", metavar="PROJECT", help="Only what belongs to this project.")
+    ] = None,
+    is_assigned: Annotated[
+        bool, typer.Option("--assigned", help="Only what is assigned to SUBJECT, now or later.")
+    ] = False,
+    table: Annotated[
+        str, typer.Option("--table", metavar="TABLE", help="Records of this table, or * for all.")
+    ] = "customers",
     purpose: Annotated[str, typer.Option("--purpose", metavar="WORD", help="One purpose, or * for any.")] = "*",
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="WHEN", help="A date, a time, or 7d, 12h, 30m from now.")
@@ -68,7 +80,7 @@ async def grant(
     ] = None,
     is_dry_run: DryRun = False,
 ) -> Answer:
-    """Allow a person or a department what the policy does not.
+    """Allow a person or a department what the policy does not: for all records of a table, or those of one scope.
 
     With --dry-run nothing is granted: the node says who would gain what, in how many records.
     """
@@ -77,12 +89,21 @@ async def grant(
         "subject": subject,
         "actions": action,
         "table": table,
-        "record": record,
+        "scope": _scope(record, project, is_assigned),
         "fields": list(field or ["*"]),
         "purpose": purpose,
         "expires_ms": None if expires is None else read_expiry(expires),
     }
     return await (_try_out if is_dry_run else _change)(run, "permissions.grant", args)
+
+
+def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
+    """A grant's scope. Errors: usage.scope."""
+    scopes = [f"{kind}:{id_}" for kind, id_ in (("record", record), ("project", project)) if id_ is not None]
+    scopes += ["assigned"] * is_assigned
+    if len(scopes) > 1:
+        raise KehuError(SCOPE_TWICE)
+    return scopes[0] if scopes else "all"
 
 
 async def _change(run: Run, name: str, args: dict[str, Any]) -> Answer:
@@ -208,7 +229,7 @@ async def grants(
         for item in items
         if (is_all or item["facts"].get("status") == "active") and subject in (None, item["facts"].get("subject"))
     ]
-    columns = ("grant", "subject", "actions", "table", "record", "fields", "purpose", "expires_ms", "status")
+    columns = ("grant", "subject", "actions", "table", "scope", "fields", "purpose", "expires_ms", "status")
 
     def show(screen: Screen) -> None:
         screen.table(columns, [[_text(column, row.get(column)) for column in columns] for row in rows])

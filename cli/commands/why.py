@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.options import Person
-from cli.output import Answer, Screen
+from cli.output import Answer, Screen, time_text
 from cli.root import app
 from cli.run import Run
 
@@ -32,6 +33,7 @@ from cli.run import Run
         "grounds",
         "left_out",
         "assigned",
+        "projects",
         "transaction",
         "height",
     ),
@@ -52,6 +54,8 @@ async def why(
     ] = None,
 ) -> Answer:
     """Explain why somebody may or may not do something: every rule and grant that could allow it, and its misses.
+
+    Grants that expired or were revoked are named too; where the record is in no scope, which ties would bring it in.
 
     About yourself, or as an administrator about anybody; the question goes on the ledger. Exit code 1 if you may not
     ask, not if the answer is no.
@@ -81,9 +85,9 @@ def _show(screen: Screen, data: dict[str, Any]) -> None:
                 ground["name"],
                 ", ".join(ground["terms"]["actions"]),
                 ", ".join(ground["terms"]["fields"]),
-                ground["terms"].get("scope"),
+                f"{ground['terms']['table']} {ground['terms']['scope']}",
                 ground["terms"].get("purpose"),
-                ", ".join(ground["misses"]) or "nothing: it allows",
+                ", ".join(map(_miss(ground), ground["misses"])) or "nothing: it allows",
             )
             for ground in data["grounds"]
         ],
@@ -91,3 +95,15 @@ def _show(screen: Screen, data: dict[str, Any]) -> None:
     if data["left_out"]:
         screen.line(f"And {data['left_out']} more that do not allow it.")
     screen.line(f"Assigned to: {', '.join(data['assigned']) or 'nobody'}")
+    screen.line(f"Belongs to projects: {', '.join(data['projects']) or 'none'}")
+
+
+def _miss(ground: dict[str, Any]) -> Callable[[str], str]:
+    """What a ground misses, with what it would take, or when it ended."""
+    terms = ground["terms"]
+    more = {
+        "scope": " or ".join(ground["ties"]),
+        "expired": time_text(terms.get("expires_ms")),
+        "revoked": time_text(terms.get("revoked_ms")),
+    }
+    return lambda miss: f"{miss} ({more[miss]})" if miss in more else miss

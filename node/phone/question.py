@@ -12,7 +12,7 @@ from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.state import View
 from contracts.errors import FIELD_ABSENT
-from contracts.permissions import holders
+from contracts.holders import holders
 from contracts.records import Record
 from node.carrier.attest import Question
 from node.vault.store import Vault

@@ -22,6 +22,7 @@ from chain.ledger import Ledger
 from chain.state import View
 from contracts.policy import load_policy
 from contracts.records import RECORD_TABLES
+from contracts.scopes import RECORD, split_scope
 from node.search.columns import Column, Ties
 from node.search.text import normalise
 from node.vault.seal import RecordId
@@ -129,7 +130,7 @@ class RecordIndex:
             table, _, key = raw.decode().partition("/")
             if table in RECORD_TABLES:
                 records.append(RecordId(table, key))
-            elif table in ("assignments", "record_grants"):
+            elif table in ("assignments", "scope_grants"):
                 self._refresh_ties(table, key)
             elif table == "policy":
                 self._add_tables()
@@ -153,7 +154,7 @@ class RecordIndex:
     async def walk(self) -> None:
         """Everything; the index answers from then on."""
         self._add_tables()
-        for table in ("assignments", "record_grants"):
+        for table in ("assignments", "scope_grants"):
             for number, key in enumerate(self._keys(table)):
                 self._refresh_ties(table, key)
                 if number % BATCH == 0:
@@ -232,6 +233,9 @@ class RecordIndex:
     def _refresh_ties(self, table: str, key: str) -> None:
         of_table, _, record = key.partition(".")
         index = self.tables.get(of_table)
+        if table == "scope_grants":
+            kind, record = split_scope(record)
+            index = index if kind == RECORD else None
         if index is None:
             return
         row = View(self._ledger.state.get).get(table, key) or {"subjects": ()}

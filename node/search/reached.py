@@ -19,6 +19,8 @@ async def records_within(view: View, index: RecordIndex, table: str, horizon: Ho
         return None
     known = index.tables[table]
     found = known.assigned.sets_of(horizon.assigned) + known.granted.sets_of(horizon.granted)
+    if horizon.projects:
+        found.append(await reached(view, table, (("projects", one) for one in horizon.projects)))
     if horizon.hands is None:
         return found
     projects, customers = (

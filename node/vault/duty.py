@@ -24,10 +24,11 @@ from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.base import EVERY, count_of
 from contracts.endings import ERASED
-from contracts.permissions import holders, holders_of
+from contracts.holders import holders, holders_of
 from contracts.policy import load_policy
 from contracts.reach import dependants
 from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
+from contracts.scopes import PROJECT, RECORD, split_scope
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
 
@@ -291,18 +292,28 @@ def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
             records[assigned] = None
             records.update(_reached_through(view, assigned.table, assigned.record))
         elif table == "subject_grants":
-            _, of_table, record = key.split(".")
-            if record == EVERY:
-                tables.update(dict.fromkeys(RECORD_TABLES if of_table == EVERY else [of_table]))
-            else:
-                records[RecordId(of_table, record)] = None
+            _, of_table, scope = key.split(".")
+            concerned = in_scope(view, of_table, scope)
+            records.update(dict.fromkeys(concerned.records))
+            tables.update(dict.fromkeys(concerned.tables))
         elif table == "policy":
             tables.update(dict.fromkeys(RECORD_TABLES))
     return Affected(tuple(records), tuple(name for name in tables if name in RECORD_TABLES))
 
 
+def in_scope(view: View, table: str, scope: str) -> Affected:
+    """What a grant of this scope is, or was, about; `table` may be "*"."""
+    kind, named = split_scope(scope)
+    if kind == RECORD:
+        return Affected((RecordId(table, named),), ())
+    if kind != PROJECT:
+        return Affected((), RECORD_TABLES if table == EVERY else (table,))
+    found = {RecordId("projects", named): None, **_reached_through(view, "projects", named)}
+    return Affected(tuple(one for one in found if table in (EVERY, one.table)), ())
+
+
 def _reached_through(view: View, table: str, record: str) -> dict[RecordId, None]:
-    """What the scope "project" reaches through a record: it may have changed hands with it."""
+    """What scopes of projects reach through a record: it may have changed hands with it, or come or gone."""
     return dict.fromkeys(RecordId(*found) for found in dependants(view, table, record))
 
 

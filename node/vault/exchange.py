@@ -108,7 +108,7 @@ class VaultExchange:
 
     async def _look_at_expired(self) -> None:
         """Grants that have ended by themselves: whose copies they covered may have to go."""
-        expired = self._expiries.passed(self.duties.now_ms())
+        expired = self._expiries.passed(self.duties.now_ms(), self.duties.view())
         if expired.records:
             async with self._lock:
                 await self.refill.compare(expired.records, self._grace_s)

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chain.state import View
-from contracts.base import EVERY
-from contracts.records import RECORD_TABLES
 from contracts.subjects import ACTIVE
-from node.vault.duty import Affected
+from node.vault.duty import Affected, in_scope
 from node.vault.seal import RecordId
 
 
@@ -24,7 +22,7 @@ class Expiries:
         """Rows of the state's table `grants`."""
         for grant in grants:
             if grant is not None and grant["status"] == ACTIVE and grant["expires_ms"] is not None:
-                heapq.heappush(self._heap, (grant["expires_ms"], grant["table"], grant["record"]))
+                heapq.heappush(self._heap, (grant["expires_ms"], grant["table"], grant["scope"]))
 
     def follow(self, writes: Iterable[bytes], view: View) -> None:
         """Notes the grants among the state keys that a block wrote; `view` is the state after it."""
@@ -34,14 +32,13 @@ class Expiries:
     def next_ms(self) -> int | None:
         return self._heap[0][0] if self._heap else None
 
-    def passed(self, now_ms: int) -> Affected:
-        """What the grants that have expired by now were about. Each is told once."""
+    def passed(self, now_ms: int, view: View) -> Affected:
+        """What the grants that have expired by now were about, in the state `view`. Each is told once."""
         records: dict[RecordId, None] = {}
         tables: dict[str, None] = {}
         while self._heap and self._heap[0][0] <= now_ms:
-            _, table, record = heapq.heappop(self._heap)
-            if record == EVERY:
-                tables.update(dict.fromkeys(RECORD_TABLES if table == EVERY else [table]))
-            else:
-                records[RecordId(table, record)] = None
+            _, table, scope = heapq.heappop(self._heap)
+            concerned = in_scope(view, table, scope)
+            records.update(dict.fromkeys(concerned.records))
+            tables.update(dict.fromkeys(concerned.tables))
         return Affected(tuple(records), tuple(tables))

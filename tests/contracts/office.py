@@ -207,7 +207,7 @@ class Office:
         args = {
             "actions": ["read"],
             "table": "customers",
-            "record": "c1",
+            "scope": "record:c1",
             "fields": ["*"],
             "purpose": "*",
             "expires_ms": None,

@@ -22,7 +22,7 @@ def tell() -> tuple[list[tuple[bytes, bytes]], list[str]]:
         office.ok("boss", "permissions.assign", table="customers", record="c1", subject=subject)
     for number, subject in enumerate(("person:rui", "person:wang", "department:process", "person:zhao")):
         fields = list(FIELDS[number:])
-        office.grant(f"g{number}", subject, fields=fields, actions=["read", "contact"], record="*")
+        office.grant(f"g{number}", subject, fields=fields, actions=["read", "contact"], scope="all")
     office.ok("boss", "permissions.revoke", grant="g1")
     for sender in ("li", "sun", "wu", "zhao", "rui", "boss"):
         read = {"table": "customers", "record": "c1", "fields": ["*"], "purpose": "story"}

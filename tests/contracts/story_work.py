@@ -46,7 +46,7 @@ def tell_own(office: Office) -> None:
     office.ok("zhang", "customers.redeem_invitation", via="administration", **redeem)
     office.ok("zhang", "access.login")
     for number, table in enumerate(("projects", "progress")):
-        office.grant(f"own{number}", "person:c0", table=table, record="*")
+        office.grant(f"own{number}", "person:c0", table=table, scope="project:p1" if table == "progress" else "all")
     office.ok("zhang", "access.own_projects", purpose="own")
     office.ok("zhang", "access.read", table="customers", record="c0", fields=["*"], purpose="own")
     match = {"person": "li", "table": "customers", "field": "phone", "records": ["c0", "c4"], "purpose": "registration"}

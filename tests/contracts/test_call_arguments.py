@@ -64,6 +64,7 @@ ARGUMENTS: dict[str, Any] = {
     "reason": "withdrawn",
     "record": "c1",
     "records": ["c1"],
+    "scope": "record:c1",
     "search": 1,
     "since_ms": 0,
     "relation": "l1",
@@ -92,6 +93,7 @@ LISTS_FIELDS = (
 IDS: list[Any] = ["", "P1", "项目", "a/b", "a.b", "-a", "a" * 65, 1]
 TIMES: list[Any] = [0, -1, "x", True, 1 << 63]
 BAD: dict[str, list[Any]] = {
+    "scope": ["", "*", "department", "project", "project:", "record:*", "project:P1", "all:c1", ["all"], None],
     "action": ["", "delete", ["read"], None],
     "actions": [[], ["delete"], ["read", "read"], "read", [1], ["read"] * 5],
     "after": [-1, True, "0", 1 << 63],

@@ -11,7 +11,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from chain.state import View
 from contracts.base import ACTIONS
 from contracts.entitlements import assignments
-from contracts.permissions import Resource, holders, may, readers
+from contracts.holders import holders, readers
+from contracts.permissions import Resource, may
 from contracts.policy import default_policy
 from contracts.registry import METHODS
 from contracts.subjects import subject_of_person
@@ -38,7 +39,7 @@ grants = st.fixed_dictionaries(
     {
         "subject": st.sampled_from(SUBJECTS),
         "actions": actions,
-        "record": st.sampled_from([*RECORDS, "*"]),
+        "scope": st.sampled_from(["all", "assigned", *(f"record:{record}" for record in RECORDS)]),
         "fields": field_lists,
         "purpose": st.sampled_from(["*", "sale", "survey"]),
         "expires_ms": st.sampled_from([None, 1_700_000_500_000, 1_800_000_000_000]),
@@ -80,7 +81,10 @@ def explained_by_hand(
             return True
     for _, grant in office.ledger.state.scan("grants"):
         is_live = grant["status"] == "active" and (grant["expires_ms"] is None or grant["expires_ms"] > office.time_ms)
-        is_meant = grant["subject"] in (me, mine) and grant["record"] in (record, "*") and action in grant["actions"]
+        in_scope = {"all": True, "assigned": grant["subject"] in tied, f"record:{record}": True}.get(
+            grant["scope"], False
+        )
+        is_meant = grant["subject"] in (me, mine) and in_scope and action in grant["actions"]
         if is_live and is_meant and grant["purpose"] in ("*", purpose) and {"*", field} & set(grant["fields"]):
             return True
     return False

@@ -55,9 +55,9 @@ def tied_to(views: tuple[View, View], person: str) -> list[str]:
         record
         for record in RECORDS
         if any(
-            mine & set((view.get(table, f"customers.{record}") or {"subjects": []})["subjects"])
+            mine & set((view.get(table, f"customers.{key}") or {"subjects": []})["subjects"])
             for view in views
-            for table in ("assignments", "record_grants")
+            for table, key in (("assignments", record), ("scope_grants", f"record:{record}"))
         )
     ]
 

@@ -105,12 +105,12 @@ def test_the_history_of_an_erased_record_stays_for_those_who_may_see_it(stocked:
 def test_grants_on_the_record_and_its_assignments_end_with_it(stocked: Office) -> None:
     stocked.grant("g1", "department:technical")
     stocked.grant("g2", "person:sun")
-    stocked.grant("g3", "person:sun", record="*")
+    stocked.grant("g3", "person:sun", scope="all")
     order(stocked)
     assert [stocked.row("grants", name)["status"] for name in ("g1", "g2", "g3")] == ["revoked", "revoked", "active"]
     view = stocked.view()
-    assert not view.has("record_grants", "customers.c1")
-    assert not view.has("subject_grants", "department:technical.customers.c1")
+    assert not view.has("scope_grants", "customers.record:c1")
+    assert not view.has("subject_grants", "department:technical.customers.record:c1")
     assert not view.has("assignments", "customers.c1")
 
 

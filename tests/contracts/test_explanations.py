@@ -37,14 +37,15 @@ def test_what_is_allowed_names_the_rule_that_fits_and_what_the_others_miss(stock
 
 def test_what_is_refused_says_what_each_rule_and_grant_misses(stocked: Office) -> None:
     stocked.grant("g1", "person:wang", fields=["note"], purpose="survey")
-    stocked.grant("g2", "department:sales", actions=["contact"], record="*", expires_ms=stocked.time_ms + 5_000)
+    stocked.grant("g2", "department:sales", actions=["contact"], scope="all", expires_ms=stocked.time_ms + 5_000)
     stocked.time_ms += 5_000
     answer = why(stocked, "boss", "wang", field="phone", purpose="sale")
     assert answer["verdict"] == {"allowed": False, "because": None, "code": "permission.denied"}
     assert misses(answer)["rule:sales.customers.assigned"] in (["scope"], ["action", "scope"])
     assert misses(answer)["grant:g1"] == ["purpose", "field"]
     assert misses(answer)["grant:g2"] == ["action", "expired"]
-    assert answer["grounds"][-1]["terms"]["fields"] == ["note"]
+    (terms,) = (ground["terms"] for ground in answer["grounds"] if ground["name"] == "grant:g1")
+    assert (terms["fields"], terms["scope"], terms["revoked_ms"]) == (["note"], "record:c1", None)
 
 
 def test_an_auditor_misses_the_role_and_a_revoked_person_has_no_say(stocked: Office) -> None:
@@ -138,5 +139,5 @@ def test_an_explanation_never_differs_from_the_decision_and_the_horizon_includes
         horizon = Case(view, subject, action, "customers", purpose, time_ms).horizon()
         if decision.allowed and not horizon.is_open:
             tied = (view.get("assignments", f"customers.{record}") or {"subjects": {}})["subjects"]
-            granted = (view.get("record_grants", f"customers.{record}") or {"subjects": []})["subjects"]
+            granted = (view.get("scope_grants", f"customers.record:{record}") or {"subjects": []})["subjects"]
             assert set(tied) & set(horizon.assigned) or set(granted) & set(horizon.granted)

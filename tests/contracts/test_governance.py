@@ -9,7 +9,7 @@ import pytest
 from chain.errors import KehuError
 from chain.state import View
 from contracts.changes import effect_of, is_address
-from contracts.permissions import holders
+from contracts.holders import holders
 from contracts.policy import default_policy
 from contracts.subjects import POSSESSION_PURPOSE, possession_payload
 from tests.contracts.office import Office, genesis_value, hex_of, key_of
@@ -121,7 +121,7 @@ def test_a_new_department_acts_from_its_height_on_and_not_before(network: Office
 def test_a_removed_department_acts_no_more_and_holds_nothing(network: Office) -> None:
     agree(network, addition(network))
     network.ok("boss", "permissions.grant", grant="g", subject="department:technical", actions=["read"],
-               table="customers", record="*", fields=["*"], purpose="*", expires_ms=None)  # fmt: skip
+               table="customers", scope="all", fields=["*"], purpose="*", expires_ms=None)  # fmt: skip
     network.register("c1")
     assert "technical" in holders(network.view(), "customers", "c1", "name")
     version = network.row("policy", "current")["version"]
@@ -135,7 +135,7 @@ def test_a_removed_department_acts_no_more_and_holds_nothing(network: Office) ->
     assert caught.value.code == "batch.unknown_department"
     assert network.code("sun", "access.login", via="sales") == "people.wrong_node"
     assert network.code("node technical", "governance.advance", via="sales") == "keys.revoked"
-    given = {"actions": ["read"], "table": "customers", "record": "c1", "fields": ["*"], "purpose": "*"}
+    given = {"actions": ["read"], "table": "customers", "scope": "record:c1", "fields": ["*"], "purpose": "*"}
     grant = network.code(
         "boss", "permissions.grant", grant="g2", subject="department:technical", expires_ms=None, **given
     )

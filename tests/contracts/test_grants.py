@@ -15,7 +15,7 @@ GRANT = {
     "subject": "person:wang",
     "actions": ["read"],
     "table": "customers",
-    "record": "c1",
+    "scope": "record:c1",
     "fields": ["name"],
     "purpose": "*",
     "expires_ms": None,
@@ -39,7 +39,7 @@ def test_a_grant_covers_its_action_table_record_fields_and_purpose_only(stocked:
 
 
 def test_a_grant_to_a_department_is_for_all_its_people(stocked: Office) -> None:
-    stocked.grant("g", "department:process", record="*")
+    stocked.grant("g", "department:process", scope="all")
     assert stocked.may("zhao", "read", "c1", "identifier").because == "grant:g"
 
 
@@ -64,8 +64,8 @@ def test_a_revoked_grant_ends_at_once_and_stays_on_the_record(stocked: Office) -
     row = stocked.row("grants", "g")
     assert (row["status"], row["revoked"]["by"], row["granted"]["by"]) == ("revoked", "person:boss", "person:boss")
     assert stocked.code("boss", "permissions.revoke", grant="g") == "grant.revoked"
-    assert not stocked.view().has("subject_grants", "person:wang.customers.c1")
-    assert not stocked.view().has("record_grants", "customers.c1")
+    assert not stocked.view().has("subject_grants", "person:wang.customers.record:c1")
+    assert not stocked.view().has("scope_grants", "customers.record:c1")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_revoked_grant_ends_at_once_and_stays_on_the_record(stocked: Office) -
         ({"subject": "person:nobody"}, "people.unknown"),
         ({"subject": "department:marketing"}, "department.unknown"),
         ({"table": "wishes"}, "record.table_unknown"),
-        ({"record": "c9"}, "record.unknown"),
+        ({"scope": "record:c9"}, "record.unknown"),
         ({"fields": ["salary"]}, "record.field_unknown"),
         ({"actions": ["read", "change"], "purpose": "survey"}, "grant.purpose"),
         ({"expires_ms": 1}, "grant.expired"),
@@ -117,7 +117,7 @@ def test_grants_are_limited_and_expired_ones_make_room(stocked: Office) -> None:
     assert stocked.code("boss", "permissions.grant", **GRANT) == "grant.limit"
     stocked.time_ms = expires_ms
     stocked.ok("boss", "permissions.grant", **GRANT)
-    assert list(stocked.row("subject_grants", "person:wang.customers.c1")["grants"]) == ["g"]
+    assert list(stocked.row("subject_grants", "person:wang.customers.record:c1")["grants"]) == ["g"]
     stocked.ok("boss", "permissions.revoke", grant="g0")
 
 

@@ -147,8 +147,8 @@ def test_nobody_is_enrolled_as_a_customer_by_hand(office: Office) -> None:
 def test_customers_read_nothing_unless_it_is_granted_and_then_only_what_is_their_own(enrolled: Office) -> None:
     own, other = dict(READ), READ | {"record": "c2"}
     assert not any(field["allowed"] for field in enrolled.ok("zhang", "access.read", **own)["fields"].values())
-    enrolled.grant("g1", "person:c1", record="*", fields=["name", "note"])
-    enrolled.grant("g2", "person:c1", record="c2")
+    enrolled.grant("g1", "person:c1", scope="all", fields=["name", "note"])
+    enrolled.grant("g2", "person:c1", scope="record:c2")
     enrolled.grant("g3", "department:administration", fields=["phone"])
     allowed = [name for name, field in enrolled.ok("zhang", "access.read", **own)["fields"].items() if field["allowed"]]
     assert allowed == ["name", "note"]

@@ -51,7 +51,7 @@ class Administration:
         """The administrators who can still give out a grant."""
         found = []
         for person, key in self.keys.items():
-            args = {"subject": "department:sales", "actions": ["read"], "table": "customers", "record": "*"}
+            args = {"subject": "department:sales", "actions": ["read"], "table": "customers", "scope": "all"}
             more = {"grant": f"g{self.office.time_ms}", "fields": ["*"], "purpose": "*", "expires_ms": None}
             if self.office.call(key, "permissions.grant", via="administration", **args, **more).is_ok:
                 found.append(person)

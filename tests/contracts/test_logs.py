@@ -153,7 +153,7 @@ def test_auditors_see_every_log(busy: Office) -> None:
 
 
 def test_a_grant_and_a_rule_open_a_log_and_a_rule_for_assigned_records_does_not(busy: Office) -> None:
-    busy.grant("g", "person:qian", table="accesses", record="*", expires_ms=busy.time_ms + 60_000)
+    busy.grant("g", "person:qian", table="accesses", scope="all", expires_ms=busy.time_ms + 60_000)
     assert log(busy, "qian", "accesses")["because"] == "grant:g"
     busy.time_ms += 60_000
     assert log(busy, "qian", "accesses")["allowed"] is False

@@ -29,8 +29,8 @@ def client(office: Office) -> Client:
     return made
 
 
-def grant(client: Client, name: str, table: str, record: str = "*") -> None:
-    client.office.grant(name, "person:c1", table=table, record=record)
+def grant(client: Client, name: str, table: str, scope: str = "all") -> None:
+    client.office.grant(name, "person:c1", table=table, scope=scope)
 
 
 def members(table: str = "progress", **changes: Any) -> dict[str, Any]:

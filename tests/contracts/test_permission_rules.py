@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.permissions import Resource, holders, may, readers
+from contracts.holders import holders, readers
+from contracts.permissions import Resource, may
 from contracts.policy import default_policy
 from contracts.subjects import Subject
 from tests.contracts.office import Office
@@ -140,7 +141,7 @@ def test_assignments_make_holders_where_a_rule_goes_by_them(stocked: Office) -> 
 def test_a_grant_makes_its_department_a_holder_of_its_fields_until_it_ends(stocked: Office) -> None:
     expires_ms = stocked.time_ms + 60_000
     stocked.grant("g1", "person:wu", fields=["name"], expires_ms=expires_ms)
-    stocked.grant("g2", "department:process", record="*", fields=["note"])
+    stocked.grant("g2", "department:process", scope="all", fields=["note"])
     view = stocked.view()
     assert "after_sales" in holders(view, "customers", "c1", "name")
     assert "after_sales" in holders(view, "customers", "c1", "name", expires_ms - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.permissions import holders
+from contracts.holders import holders
 from contracts.reach import dependants
 from tests.contracts.client import Client
 from tests.contracts.office import Office

@@ -27,7 +27,7 @@ def test_who_may_read_may_not_thereby_export(stocked: Office) -> None:
 
 
 def test_an_export_is_decided_field_by_field_and_recorded_as_such(stocked: Office) -> None:
-    stocked.grant("g1", "person:li", actions=["export"], fields=["name"], purpose="report", record="*")
+    stocked.grant("g1", "person:li", actions=["export"], fields=["name"], purpose="report", scope="all")
     result = stocked.ok("li", "access.list", **EXPORT)
     assert [row["record"] for row in result["records"]] == ["c1", "c2"]
     for row in result["records"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chain.blocks import BlockStore
-from contracts.permissions import holders
+from contracts.holders import holders
 from node.storage.leveldb import LevelStore
 from node.vault.values import VaultValue
 from node.waiting import find_committed

@@ -116,7 +116,13 @@ async def test_what_the_vault_destroys_is_forgotten(sales: Following) -> None:
 
 
 async def test_a_grant_on_a_record_is_a_tie(net: Network, sales: Following) -> None:
-    args = {"subject": "person:wang", "actions": ["read"], "table": "customers", "record": "c1", "fields": ["name"]}
+    args = {
+        "subject": "person:wang",
+        "actions": ["read"],
+        "table": "customers",
+        "scope": "record:c1",
+        "fields": ["name"],
+    }
     await net.boss("permissions.grant", grant="g", purpose="*", expires_ms=None, **args)
     await sales.index.catch_up()
     assert sales.index.tables["customers"].granted.records_of(["person:wang"]) == {"c1"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chain.state import View, state_key
 from chain.transaction import Call, sign_transaction
-from contracts.permissions import holders
+from contracts.holders import holders
 from contracts.records import RECORD_TABLES
 from node.vault.duty import affected_by, commitments
 from node.vault.seal import RecordId
@@ -61,6 +61,13 @@ steps = st.one_of(
     st.tuples(st.just("project"), st.sampled_from(["p2", "p3"])),
     st.tuples(st.just("demand"), st.sampled_from(["c1", "c2", "c3"])),
     st.tuples(st.just("revoke"), st.sampled_from(["sun", "li"])),
+    st.tuples(
+        st.just("grant"),
+        st.sampled_from(["person:wu", "department:technical"]),
+        st.sampled_from(["customers", "demands", "*"]),
+        st.sampled_from(["project:p1", "assigned", "all"]),
+    ),
+    st.tuples(st.just("end"), st.integers(0, 7)),
 )
 
 
@@ -81,6 +88,12 @@ def act(client: Client, number: int, step: tuple[Any, ...]) -> None:
     elif deed == "demand":
         args = client.work_args("demands.register", f"n-{number}", customer=what, project=None)
         office.call("boss", "demands.register", **args)
+    elif deed == "grant":
+        table, scope = more
+        args = {"actions": ["read"], "table": table, "scope": scope, "fields": ["*"], "purpose": "*"}
+        office.call("boss", "permissions.grant", grant=f"g{number}", subject=what, expires_ms=None, **args)
+    elif deed == "end":
+        office.call("boss", "permissions.revoke", grant=f"g{what}")
     else:
         office.call("boss", "people.revoke", person=what)
 

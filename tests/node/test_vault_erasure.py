@@ -226,14 +226,14 @@ async def test_the_background_work_looks_at_retention_periods_from_time_to_time(
 async def test_copies_go_when_a_grant_merely_expires(tmp_path: Path) -> None:
     async with network(tmp_path) as net:
         await net.submit(net.registration())
-        for grant, record, days in (("g1", "c1", 1), ("g2", "*", 2)):
+        for grant, scope, days in (("g1", "record:c1", 1), ("g2", "all", 2)):
             await net.boss(
                 "permissions.grant",
                 grant=grant,
                 subject="department:technical",
                 actions=["read"],
                 table="customers",
-                record=record,
+                scope=scope,
                 fields=["name"] if grant == "g1" else ["phone"],
                 purpose="*",
                 expires_ms=net.time_ms + days * DAY_MS,
@@ -254,7 +254,7 @@ async def test_a_grant_that_expires_while_no_block_comes_is_seen_by_the_clock(
     monkeypatch.setattr(vault_exchange, "EXPIRY_WAIT_S", 0.01)
     async with network(tmp_path) as net:
         await net.submit(net.registration())
-        args = {"subject": "department:technical", "actions": ["read"], "record": "c1", "fields": ["name"]}
+        args = {"subject": "department:technical", "actions": ["read"], "scope": "record:c1", "fields": ["name"]}
         more = {"table": "customers", "purpose": "*", "expires_ms": net.time_ms + DAY_MS}
         await net.boss("permissions.grant", grant="g1", **args, **more)
         await net.holds("technical", "name")
@@ -267,7 +267,7 @@ async def test_a_grant_that_expires_while_no_block_comes_is_seen_by_the_clock(
 async def test_grants_of_the_last_run_expire_too(tmp_path: Path) -> None:
     async with network(tmp_path) as net:
         await net.submit(net.registration())
-        args = {"subject": "department:technical", "actions": ["read"], "record": "c1", "fields": ["name"]}
+        args = {"subject": "department:technical", "actions": ["read"], "scope": "record:c1", "fields": ["name"]}
         more = {"table": "customers", "purpose": "*", "expires_ms": net.time_ms + DAY_MS}
         await net.boss("permissions.grant", grant="g1", **args, **more)
         await net.holds("technical", "name")

@@ -316,7 +316,7 @@ async def test_a_department_to_which_a_customer_is_assigned_fetches_what_it_may_
 async def test_a_granted_field_is_fetched_alone(tmp_path: Path) -> None:
     async with network(tmp_path) as net:
         await net.submit(net.registration())
-        await net.boss("permissions.grant", **grant(record="c1", fields=["identifier"]))
+        await net.boss("permissions.grant", **grant(scope="record:c1", fields=["identifier"]))
         await net.holds("technical", "identifier")
         assert net.row("releases", "customers.c1.1")["from"] == "administration"  # type: ignore[index]
 
@@ -325,7 +325,7 @@ async def test_a_grant_on_a_whole_table_fetches_record_by_record(tmp_path: Path)
     async with network(tmp_path) as net:
         for number in range(1, 31):
             await net.submit(net.registration(f"c{number}", name=f"客户 {number}"))
-        await net.boss("permissions.grant", **grant(record="*", fields=["name"]))
+        await net.boss("permissions.grant", **grant(scope="all", fields=["name"]))
         technical = net.nodes["technical"]
         await until(
             lambda: (
@@ -374,7 +374,7 @@ async def test_an_expired_grant_releases_nothing(tmp_path: Path) -> None:
     async with network(tmp_path) as net:
         await net.submit(net.registration())
         await net.stop("technical")
-        await net.boss("permissions.grant", **grant(record="c1", fields=["*"], expires_ms=net.time_ms + 60_000))
+        await net.boss("permissions.grant", **grant(scope="record:c1", fields=["*"], expires_ms=net.time_ms + 60_000))
         net.time_ms += 120_000
         await net.start("technical")
         assert await ask(net, "technical", "administration", "张三") == "vault.not_entitled"

@@ -116,7 +116,7 @@ async def test_a_customer_gets_the_values_of_their_own_read_once_it_is_granted(a
 
     path = f"/v1/transactions/{read().id.hex()}/values"
     assert (await api.signed("GET", path, key=key_of("zhang"))).json["values"] == []
-    terms = {"actions": ["read"], "table": "customers", "record": "c1", "fields": ["name"], "purpose": "*"}
+    terms = {"actions": ["read"], "table": "customers", "scope": "record:c1", "fields": ["name"], "purpose": "*"}
     grant = {"grant": "g1", "subject": "person:c1", "expires_ms": None, **terms}
     node.enact("boss", Call("permissions.grant", grant))
     path = f"/v1/transactions/{read().id.hex()}/values"

@@ -90,7 +90,7 @@ def test_the_roles_of_every_policy_are_what_it_says() -> None:
 
 def grant(api: Api, **changes: Any) -> None:
     args = {"grant": "g", "subject": "person:wang", "actions": ["read", "contact"], "table": "customers"}
-    more = {"record": "c1", "fields": ["*"], "purpose": "*", "expires_ms": api.node.now_ms() + 60_000}
+    more = {"scope": "record:c1", "fields": ["*"], "purpose": "*", "expires_ms": api.node.now_ms() + 60_000}
     api.node.enact("boss", Call("permissions.grant", args | more | changes))
 
 

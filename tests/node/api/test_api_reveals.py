@@ -126,7 +126,7 @@ def grants_of(table: str) -> st.SearchStrategy[dict[str, Any]]:
             "subject": subjects,
             "table": st.just(table),
             "actions": actions,
-            "record": st.sampled_from([*RECORDS[table], "*"]),
+            "scope": st.sampled_from(["all", "assigned", "project:p1", *(f"record:{one}" for one in RECORDS[table])]),
             "fields": fields_of(table),
             "purpose": st.one_of(st.just("*"), purposes),
             "expires_ms": st.sampled_from([None, 1_700_000_000_001, 1_800_000_000_000]),

@@ -128,7 +128,13 @@ async def test_a_search_that_hid_a_field_it_goes_over_is_refused(stocked: Api) -
 
 
 async def test_who_may_not_read_a_field_finds_nothing_by_it(stocked: Api) -> None:
-    grant = {"subject": "person:wang", "actions": ["read"], "table": "customers", "record": "c1", "fields": ["name"]}
+    grant = {
+        "subject": "person:wang",
+        "actions": ["read"],
+        "table": "customers",
+        "scope": "record:c1",
+        "fields": ["name"],
+    }
     stocked.node.enact("boss", Call("permissions.grant", {"grant": "g", "purpose": "*", "expires_ms": None, **grant}))
     assert await search(stocked, by_name("王小"), "wang") == ({"c1": "王小明"}, None)
     by_phone = Query((Filter("field", "phone", "+8613800138000"),), SEQUENCE)
@@ -169,7 +175,7 @@ def grant_args(**changes: Any) -> dict[str, Any]:
         "subject": "department:sales",
         "actions": ["read"],
         "table": "customers",
-        "record": "*",
+        "scope": "all",
         "fields": ["name"],
         "purpose": "*",
         "expires_ms": None,
@@ -196,7 +202,7 @@ async def test_a_grant_that_is_tried_out_says_who_would_gain_what_and_does_nothi
 
 
 async def test_a_revocation_that_is_tried_out_says_who_would_lose_what(office: Api) -> None:
-    office.node.enact("boss", Call("permissions.grant", grant_args(subject="person:wang", record="c1")))
+    office.node.enact("boss", Call("permissions.grant", grant_args(subject="person:wang", scope="record:c1")))
     seen = (await preview(office, ("permissions.revoke", {"grant": "g"}))).json
     assert [(item["person"], item["field"], item["gained"], item["lost"]) for item in seen["differences"]] == [
         ("wang", "name", 0, 1)

@@ -1,0 +1,146 @@
+"""Who is entitled to hold a value: the decision of contracts.permissions in its other direction.
+
+It follows from the same rules, grants and scopes, so whoever may see a value has a department that may hold it. All of
+it is pure: a node's vault asks over its own state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chain.state import View
+from contracts.base import ACTIONS, EVERY
+from contracts.entitlements import assignments, covers, granted_subjects, grants_of, is_live
+from contracts.granted import grant_name
+from contracts.policy import load_policy, rule_name, rules_about
+from contracts.reach import is_in_hands, reach, ties
+from contracts.scopes import ALL, ASSIGNED, PROJECT, project_scope, record_scope
+from contracts.subjects import ACTIVE, WORKING_ROLES, is_department
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """subject: "department:ID" or "person:ID"; department: whose vault serves it; because: as in Decision."""
+
+    subject: str
+    department: str
+    because: str
+
+
+def entitled(
+    view: View,
+    table: str,
+    record: str,
+    field: str | None,
+    actions: Sequence[str] = ACTIONS,
+    time_ms: int | None = None,
+) -> Iterator[Entitled]:
+    """Every subject that a rule or grant gives one of `actions` on this value, with duplicates.
+
+    Purposes are left out of account. Without `time_ms` grants count until they are revoked; with it, until they
+    expire. Revoked people count no longer.
+    """
+    known = load_policy(view)["tables"].get(table)
+    if known is not None and (field is None or field in known):
+        for covered, one in _entitlements(view, table, record, [field], actions, time_ms):
+            if covers(covered, field):
+                yield one
+
+
+def _entitlements(
+    view: View,
+    table: str,
+    record: str,
+    fields: Sequence[str | None],
+    actions: Sequence[str],
+    time_ms: int | None,
+    only: str | None = None,
+) -> Iterator[tuple[list[str], Entitled]]:
+    """Who is entitled to any of `fields`, with the fields that the rule or grant is for; `only`: one department."""
+    for rule in rules_about(view, table):
+        is_asked = only in (None, rule["department"]) and any(action in rule["actions"] for action in actions)
+        if is_asked and any(covers(rule["fields"], field) for field in fields):
+            for one in _entitled_by_rule(view, rule, table, record):
+                yield rule["fields"], one
+    for subject, of_table, scope in _granted(view, table, record):
+        department = _department_of(view, subject)
+        if department is None or only not in (None, department):
+            continue
+        for grant_id, terms in grants_of(view, subject, of_table, scope).items():
+            if any(action in terms["actions"] for action in actions) and is_live(terms, time_ms):
+                yield terms["fields"], Entitled(subject, department, grant_name(grant_id))
+
+
+def _granted(view: View, table: str, record: str) -> Iterator[tuple[str, str, str]]:
+    """Subject, table ("*" too) and scope, wherever there may be grants that have the record in their scope."""
+    scopes = [ALL, *map(project_scope, reach(view, table, record).projects)]
+    assigned = assignments(view, table, record)
+    for of_table in (table, EVERY):
+        for scope in scopes:
+            yield from ((subject, of_table, scope) for subject in granted_subjects(view, of_table, scope))
+        yield from ((subject, of_table, ASSIGNED) for subject in assigned)
+    one = record_scope(record)
+    yield from ((subject, table, one) for subject in granted_subjects(view, table, one))
+
+
+def _entitled_by_rule(view: View, rule: dict[str, Any], table: str, record: str) -> Iterator[Entitled]:
+    department, because = rule["department"], rule_name(rule)
+    if rule["scope"] == ALL:
+        yield Entitled(f"department:{department}", department, because)
+        return
+    for subject, assignment in ties(view, table, record, is_far=rule["scope"] == PROJECT):
+        is_meant = subject.startswith("person:") or rule["scope"] != ASSIGNED
+        if assignment["department"] == department and is_meant and _works(view, subject):
+            yield Entitled(subject, department, because)
+    if rule["scope"] == PROJECT and is_in_hands(view, department, table, record):
+        yield Entitled(f"department:{department}", department, because)
+
+
+def _works(view: View, subject: str) -> bool:
+    """Whether rules of the policy apply to the subject: a department, or somebody active who works there."""
+    kind, _, id_ = subject.partition(":")
+    if kind == "department":
+        return True
+    person = view.get("people", id_)
+    return person is not None and person["status"] == ACTIVE and person["role"] in WORKING_ROLES
+
+
+def _department_of(view: View, subject: str) -> str | None:
+    """The department whose vault serves the subject; None for a revoked person and a department that was removed."""
+    kind, _, id_ = subject.partition(":")
+    department = id_
+    if kind != "department":
+        person = view.get("people", id_)
+        if person is None or person["status"] != ACTIVE:
+            return None
+        department = person["department"]
+    return department if is_department(view, department) else None
+
+
+def holders(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:
+    """The departments entitled to hold this value, in order of id: those with any action on it.
+
+    Changing counts too: who writes a value keeps it before the transaction is proposed. For `time_ms` see `entitled`.
+    """
+    return holders_of(view, table, record, [field], time_ms)[field]
+
+
+def holders_of(
+    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None = None, only: str | None = None
+) -> dict[str, tuple[str, ...]]:
+    """`holders` of several fields of a record, for little more than one costs; `only`: whether this department is."""
+    known = load_policy(view)["tables"].get(table, ())
+    asked = [field for field in fields if field in known]
+    found: dict[str, set[str]] = {field: set() for field in fields}
+    for covered, one in _entitlements(view, table, record, asked, ACTIONS, time_ms, only):
+        for field in asked:
+            if covers(covered, field):
+                found[field].add(one.department)
+    return {field: tuple(sorted(departments)) for field, departments in found.items()}
+
+
+def readers(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:
+    """The subjects that may read this value for some purpose, as "department:ID" and "person:ID", in order."""
+    return tuple(sorted({item.subject for item in entitled(view, table, record, field, ("read",), time_ms)}))
