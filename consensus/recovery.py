@@ -178,6 +178,15 @@ def watch(state: ReplicaState, sender: str, height: int) -> None:
         state.emit(ObserverChanged(is_observer=True, votes_from_height=observer.votes_from_height))
 
 
+def watch_anew(state: ReplicaState) -> None:
+    """R7, M3: a quorum of the former set need not share a correct member with one of the present set."""
+    observer = state.observer
+    if observer is not None:
+        observer.heard.clear()
+        observer.votes_from_height = 0
+        state.emit(ObserverChanged(is_observer=True, votes_from_height=0))
+
+
 def stop_observing(state: ReplicaState) -> None:
     """R7: the height under way is one that the lost log can't have spoken about."""
     observer = state.observer

@@ -194,18 +194,27 @@ def _on_appended(state: ReplicaState, event: Appended) -> None:
         slowness.judge(state)
     epoch, known = event.certificate.epoch, (event.validators, state.validators)
     state.certifiers = next((validators for validators in known if validators.epoch == epoch), None)
+    has_other_set = event.validators.epoch != state.validators.epoch
     state.head = Head(event.height, event.block_id, event.certificate, event.validators)
     state.has_work = event.has_work
     state.emit(ForgetVotes(event.height))
     recovery.begin_height(state)
     at = state.at
-    if (at.view, at.is_active) != (before.view, before.is_active):
+    if has_other_set or (at.view, at.is_active) != (before.view, before.is_active):
         state.emit(ViewEntered(at.height, at.view, state.validators.primary(at.view), at.is_active))
-    state.future.forget_strangers(state.validators.departments)
+    if has_other_set:
+        _begin_set(state)
     recovery.stop_observing(state)
-    _watch_primary(state, has_judged=has_judged)
+    _watch_primary(state, has_judged=has_judged and not has_other_set)
     for sender, message in state.future.take(at.height):
         _on_height_message(state, sender, message)
+
+
+def _begin_set(state: ReplicaState) -> None:
+    """M3: what strangers said is forgotten; a view may have another primary now, whose account begins empty."""
+    state.future.forget_strangers(state.validators.departments)
+    state.watch.complaints.clear()
+    recovery.watch_anew(state)
 
 
 def _watch_primary(state: ReplicaState, *, has_judged: bool) -> None:

@@ -117,7 +117,8 @@ class ReplicaState:
 
     @property
     def is_member(self) -> bool:
-        return self.validators.key_of(self.me) is not None
+        """Whether the height under way is ours to vote on, with the key that we have."""
+        return self.validators.key_of(self.me) == self.signer.public
 
     @property
     def may_vote(self) -> bool:

@@ -160,7 +160,7 @@ class Cluster:
     def __init__(self, n: int = 4) -> None:
         self.validators: ValidatorSet = validators_of(n)
         self.names = self.validators.departments
-        self.check = CheapVerifier(keys_of(10))
+        self.check = CheapVerifier(keys_of(10).values())
         self.now_ms = 0
         self.queue: list[tuple[str, str, Message]] = []
         self.invalid_bodies: set[bytes] = set()

@@ -7,9 +7,19 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from chain.certificate import sign_vote
+from chain.validators import ValidatorSet
 from consensus import evidence
-from consensus.effects import BuildProposal, Decide, FetchBlocks, ObserverChanged, Persist, ValidateProposal
-from consensus.events import PeerConnected, WorkDone
+from consensus.effects import (
+    BuildProposal,
+    Decide,
+    FetchBlocks,
+    ObserverChanged,
+    Persist,
+    ValidateProposal,
+    ViewEntered,
+)
+from consensus.events import Appended, PeerConnected, WorkDone
 from consensus.messages import (
     Complaint,
     NewView,
@@ -23,6 +33,8 @@ from consensus.messages import (
 from consensus.votes import decode_record
 from tests.consensus.cluster import CHAIN_ID, Cluster, block_id_of, without_phase
 from tests.consensus.test_new_view import new_view, prepared_everywhere, view_change
+from tests.consensus.test_validator_change import after_a_change
+from tests.simulation.cheap_crypto import CheapSigner, key_of, keys_of, validators_of
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "spec" / "consensus.md"
 
@@ -42,7 +54,7 @@ def test_every_rule_of_the_specification_has_its_test_here() -> None:
 def test_every_rule_that_the_code_cites_is_in_the_specification() -> None:
     rules = set(rules_of_the_specification())
     for path in sorted((SPECIFICATION.parents[2] / "consensus").glob("*.py")):
-        cited = re.findall(r"\b([ONVRPT]\d)\b", path.read_text(encoding="utf-8"))
+        cited = re.findall(r"\b([ONVRPTM]\d)\b", path.read_text(encoding="utf-8"))
         assert set(cited) <= rules, path.name
 
 
@@ -263,6 +275,68 @@ def test_r7_a_replica_without_its_log_votes_again_from_three_heights_beyond_what
         cluster.work()
         cluster.deliver()
     assert {vote.height for vote in bench.votes_said("prepare")} == {4}
+
+
+def test_m1_a_quorum_is_counted_in_the_set_of_the_height() -> None:
+    cluster = Cluster()
+    changed = after_a_change(cluster, validators_of(6, 1))
+    bench = cluster[0]
+    three = [cluster.names[0], cluster.names[1], cluster.names[2]]
+    assert changed.quorum == len(three) + 1
+    for name in changed.departments[1:4]:
+        vote = sign_vote(CheapSigner(keys_of(6)[name]), CHAIN_ID, "commit", 1, 2, 0, bytes(32), name)
+        bench.receive(name, VoteMessage(vote))
+    assert bench.replica._state.at.commit_certificate is None
+    old = sign_vote(CheapSigner(keys_of(6)["sales"]), CHAIN_ID, "commit", 0, 2, 0, bytes(32), "sales")
+    bench.receive("sales", VoteMessage(old))
+    assert bench.replica._state.at.commit_certificate is None
+    new = sign_vote(CheapSigner(keys_of(6)["sales"]), CHAIN_ID, "commit", 1, 2, 0, bytes(32), "sales")
+    bench.receive("sales", VoteMessage(new))
+    assert bench.replica._state.at.commit_certificate is not None
+
+
+def test_m2_only_who_is_in_the_set_with_the_key_it_holds_votes() -> None:
+    cluster = Cluster()
+    own = cluster.validators.members[0]
+    other_key = replace(own, key=key_of(own.department, 1).public)
+    after_a_change(cluster, ValidatorSet(1, (other_key, *cluster.validators.members[1:])))
+    bench = cluster[0]
+    bench.work()
+    assert not bench.replica._state.is_member
+    assert bench.said(PrePrepare) == bench.said(VoteMessage) == []
+    assert bench.timers == {}
+    cluster = Cluster()
+    after_a_change(cluster, validators_of(4, 1))
+    cluster[0].work()
+    assert len(cluster[0].said(VoteMessage)) == 1
+
+
+def test_m3_what_belongs_to_the_former_set_is_forgotten() -> None:
+    cluster = Cluster()
+    late(cluster, 1_600)
+    bench = cluster[1]
+    gone = cluster.names[3]
+    bench.receive(gone, Complaint(2, 0))
+    assert bench.replica._state.watch.debt_ms > 0
+    smaller = tuple(member for member in validators_of(5).members if member.department != gone)
+    cluster.work()
+    cluster.deliver()
+    block_id, _, certificate = bench.blocks[-1]
+    state = bench.replica._state
+    state.head = replace(state.head, height=state.head.height - 1)
+    bench.step(Appended(len(bench.blocks), block_id, certificate, ValidatorSet(1, smaller), False))
+    assert (state.watch.debt_ms, state.watch.complaints) == (0, {})
+    assert gone not in state.future.claimed_heights
+    bench.receive(gone, Complaint(3, 0))
+    assert state.watch.complaints == {}
+
+
+def test_m4_the_new_set_begins_in_the_view_of_the_parent() -> None:
+    cluster = Cluster()
+    changed = after_a_change(cluster, validators_of(6, 1), view=5)
+    assert cluster[0].replica.view == 5
+    entered = [effect for effect in cluster[0].effects if isinstance(effect, ViewEntered)]
+    assert entered[-1] == ViewEntered(2, 5, changed.departments[5], True)
 
 
 def test_t1_the_time_of_a_view_doubles_and_is_capped_and_runs_only_with_work() -> None:

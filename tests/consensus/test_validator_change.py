@@ -14,12 +14,13 @@ from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
 
-def after_a_change(cluster: Cluster) -> ValidatorSet:
-    """Height 1 is decided by the four, height 2 will be by six."""
+def after_a_change(cluster: Cluster, changed: ValidatorSet | None = None, view: int = 0) -> ValidatorSet:
+    """Height 1 is decided by the four (shown in `view`), height 2 will be by `changed` (six, if nothing is said)."""
     cluster.work()
     cluster.deliver()
-    changed = validators_of(6, 1)
-    block_id, _, certificate = cluster[0].blocks[0]
+    changed = changed or validators_of(6, 1)
+    block_id = cluster[0].blocks[0][0]
+    certificate = cluster.certificate("commit", 1, view, block_id, range(3))
     for bench in cluster:
         bench.boot()
         bench.blocks.clear()

@@ -35,7 +35,7 @@ CHAIN_ID = digest("genesis", b"exploration")
 VALIDATORS = validators_of(N)
 NAMES = VALIDATORS.departments
 SIGNERS = [CheapSigner(keys_of(N)[name]) for name in NAMES]
-CHECK = CheapVerifier(keys_of(N))
+CHECK = CheapVerifier(keys_of(N).values())
 VALID_MARK = b"block "
 CONFIG = {"view_timeout_ms": 1 << 40, "view_timeout_max_ms": 1 << 41, "retransmit_ms": 2}
 """Time is a counter of steps here: everything may be helped with again, and no primary is ever called slow."""

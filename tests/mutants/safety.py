@@ -16,7 +16,14 @@ from consensus.messages import NewView, ViewChange
 from consensus.replica import Replica
 from consensus.replica_state import ReplicaState
 from consensus.votes import CommitRecord, PrepareRecord, Record, ViewChangeRecord, decode_record
-from tests.consensus import test_messages, test_new_view, test_ordering, test_recovery, test_view_change
+from tests.consensus import (
+    test_messages,
+    test_new_view,
+    test_ordering,
+    test_pbft_paper,
+    test_recovery,
+    test_view_change,
+)
 from tests.consensus import test_validator_change as validator_change
 from tests.mutants.base import Mutant, attribute, rule, some_dives, some_seeds, wrapped
 from tests.simulation.node import SimNode
@@ -195,6 +202,11 @@ def only_current_set(self: ReplicaState, certificate: Certificate, height: int, 
     return self._is_valid(certificate, "commit", height, block_id, self.validators)
 
 
+def member_by_name(self: ReplicaState) -> bool:
+    """A department's node votes with whatever key it has."""
+    return self.validators.key_of(self.me) is not None
+
+
 def counted_by_number(self: Certificate, validators: ValidatorSet, chain_id: bytes, check: Any) -> None:
     """B36: signatures are counted, not signers; and each is asked for its key only."""
     payload = Vote(self.phase, self.epoch, self.height, self.view, self.block_id, "", b"").payload()
@@ -228,6 +240,16 @@ MUTANTS = [
         "B16 quorum of 2f+1",
         attribute(ValidatorSet, "quorum", TwoFPlusOne()),
         lambda: test_ordering.test_a_quorum_is_what_the_validator_set_says_for_every_n_b16(6, 4),
+    ),
+    Mutant(
+        "votes with a key that is not the set's",
+        attribute(ReplicaState, "is_member", property(member_by_name)),
+        test_pbft_paper.test_m2_only_who_is_in_the_set_with_the_key_it_holds_votes,
+    ),
+    Mutant(
+        "what the former set said lives on",
+        attribute(replica, "_begin_set", lambda _state: None),
+        test_pbft_paper.test_m3_what_belongs_to_the_former_set_is_forgotten,
     ),
     Mutant(
         "B17 the lowest prepared certificate wins",

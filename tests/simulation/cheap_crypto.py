@@ -7,6 +7,7 @@ with the real thing. The public halves are real keys, because validator sets acc
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import lru_cache
 
 from chain.crypto import SigningKey, signed_message
@@ -33,8 +34,8 @@ class CheapSigner:
 class CheapVerifier:
     """chain.crypto.Verifier that knows every secret; it is the simulator's, not the replicas'."""
 
-    def __init__(self, keys: dict[str, SigningKey]) -> None:
-        self._secrets = {key.public: key.seed for key in keys.values()}
+    def __init__(self, keys: Iterable[SigningKey]) -> None:
+        self._secrets = {key.public: key.seed for key in keys}
 
     def __call__(self, key: bytes, purpose: str, chain_id: bytes, payload: bytes, signature: bytes) -> bool:
         secret = self._secrets.get(key)
@@ -42,8 +43,15 @@ class CheapVerifier:
 
 
 @lru_cache
+def key_of(name: str, generation: int = 0) -> SigningKey:
+    """A member's key; each change of it is a generation."""
+    text = name if generation == 0 else f"{name} {generation}"
+    return SigningKey(hashlib.sha256(text.encode()).digest())
+
+
+@lru_cache
 def keys_of(n: int) -> dict[str, SigningKey]:
-    return {name: SigningKey(hashlib.sha256(name.encode()).digest()) for name in NAMES[:n]}
+    return {name: key_of(name) for name in NAMES[:n]}
 
 
 @lru_cache

@@ -55,13 +55,13 @@ class Checker:
 
     def __init__(
         self,
-        validators: ValidatorSet,
         chain_id: bytes,
         check: Verifier,
         correct: tuple[str, ...],
         checked: tuple[str, ...],
     ) -> None:
-        self.validators, self.chain_id, self.check, self.correct = validators, chain_id, check, frozenset(correct)
+        self.chain_id, self.check, self.correct = chain_id, check, frozenset(correct)
+        self.sets: dict[int, ValidatorSet] = {}
         self.decided: dict[int, bytes] = {}
         self.said: dict[str, dict[Statement, bytes | None]] = {name: {} for name in checked}
         self.promised: dict[tuple[str, int], int] = {}
@@ -73,7 +73,12 @@ class Checker:
             statement, content = recorded_statement(record)
             self.durable[name][statement] = content
 
-    def on_send(self, name: str, message: Message) -> None:
+    def on_send(self, name: str, message: Message, validators: ValidatorSet, key: bytes) -> None:
+        """`validators`: who decides the sender's next height; `key`: the sender's own."""
+        if isinstance(message, VoteMessage) and name in self.correct and message.vote.department == name:
+            vote = message.vote
+            if vote.epoch != validators.epoch or validators.key_of(name) != key:
+                raise ViolationError(f"{name} voted at height {vote.height} in a set that it is no member of")
         stated = statement_of(message) if name in self.said else None
         if stated is None or stated[2] != name:
             return
@@ -93,11 +98,16 @@ class Checker:
                 raise ViolationError(f"{name} decided height {height} twice")
             self.decides.add((name, life, height))
 
-    def on_append(self, name: str, height: int, block_id: bytes, certificate: Certificate) -> None:
+    def on_append(
+        self, name: str, height: int, block_id: bytes, certificate: Certificate, validators: ValidatorSet
+    ) -> None:
+        """`validators`: who decides this height by the member's own chain; all have to say the same."""
         if name not in self.correct:
             return
+        if self.sets.setdefault(height, validators) != validators:
+            raise ViolationError(f"two sets for height {height}")
         certificate.require("commit", height, block_id)
-        certificate.verify(self.validators, self.chain_id, self.check)
+        certificate.verify(validators, self.chain_id, self.check)
         if self.decided.setdefault(height, block_id) != block_id:
             raise ViolationError(f"two blocks at height {height}")
 
@@ -105,7 +115,7 @@ class Checker:
         """Everything a replica keeps is bounded, whatever its peers send."""
         if name not in self.correct:
             return
-        state, n = replica._state, self.validators.n
+        state, n = replica._state, replica._state.validators.n
         at, config = state.at, state.config
         kept = {
             "future messages of a member": (

@@ -13,8 +13,13 @@ from chain import codec
 from chain.certificate import Certificate
 from chain.crypto import ZERO_DIGEST, digest
 from chain.errors import KehuError
+from chain.validators import ValidatorSet
 
 BODY_BYTES_MAX = 1 << 20
+CHANGE_FIRST = 1_000_000
+"""Transactions from here on are changes of membership: the n-th is accepted if n sets were active before it."""
+TICK_FIRST = 2_000_000
+"""And from here on they do nothing but make a block, while a change waits for its height."""
 Record = tuple[int, bytes]
 Block = tuple[bytes, bytes, Certificate]
 """Block id, body, commit certificate."""
@@ -36,10 +41,33 @@ class Disk:
     """From height 1."""
     executed: dict[int, int] = field(default_factory=dict)
     """Transaction -> height."""
+    sets: list[tuple[int, ValidatorSet]] = field(default_factory=list)
+    """The schedule: (activation height, set), from genesis on; a function of the blocks."""
+    coming: tuple[ValidatorSet, ...] = ()
+    """What the changes of this run come to, in order; the content of their transactions."""
+    distance: int = 2
+    """Heights from the acceptance of a change to its activation."""
 
     @property
     def height(self) -> int:
         return len(self.blocks)
+
+    def set_at(self, height: int) -> ValidatorSet:
+        return next(validators for activation, validators in reversed(self.sets) if activation <= height)
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Who decides the next height."""
+        return self.set_at(self.height + 1)
+
+    @property
+    def is_change_waiting(self) -> bool:
+        return self.sets[-1][0] > self.height + 1
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """With whom a node links: who decides the next height, or will."""
+        return frozenset(self.validators.departments + self.sets[-1][1].departments)
 
     @property
     def head_id(self) -> bytes:
@@ -69,7 +97,9 @@ class Disk:
         return None if self.is_log_lost else [record for _, record in self.votes]
 
     def copy(self) -> Disk:
-        return Disk(list(self.votes), [], [], self.is_log_lost, list(self.blocks), dict(self.executed))
+        kept = Disk(list(self.votes), [], [], self.is_log_lost, list(self.blocks), dict(self.executed))
+        kept.sets, kept.coming, kept.distance = list(self.sets), self.coming, self.distance
+        return kept
 
     def build(self, transactions: list[int]) -> bytes:
         return codec.encode_flat([self.height + 1, self.head_id, transactions])
@@ -95,5 +125,12 @@ class Disk:
         transactions: list[int] = codec.decode(body, BODY_BYTES_MAX)[2]
         for transaction in transactions:
             self.executed[transaction] = self.height + 1
+            self._change(transaction - CHANGE_FIRST, self.height + 1)
         self.blocks.append((block_id, body, certificate))
         return transactions
+
+    def _change(self, number: int, height: int) -> None:
+        """One change at a time, in order; the others are refused, which every member does alike."""
+        activation, last = self.sets[-1]
+        if 0 <= number < len(self.coming) and number == last.epoch and activation <= height:
+            self.sets.append((height + self.distance, self.coming[number]))

@@ -64,7 +64,7 @@ class Faults:
         self.world.at(duration_ms, self.world.uncut, pairs)
 
     def partition(self) -> None:
-        names = self.world.validators.departments
+        names = self.world.names
         group = {name: self.rng.randint(0, 1) for name in names}
         pairs = tuple(pair for pair in permutations(names, 2) if group[pair[0]] != group[pair[1]])
         if pairs:
@@ -73,7 +73,7 @@ class Faults:
 
     def cut_one_way(self) -> None:
         """One member, or a link, hears nothing or is not heard."""
-        names = list(self.world.validators.departments)
+        names = list(self.world.names)
         self.rng.shuffle(names)
         others = names[1:] if self.rng.random() < 0.5 else names[1:2]
         is_deaf = self.rng.random() < 0.5

@@ -55,7 +55,7 @@ class SimNode:
 
     def __init__(self, world: World, name: str, signer: Signer, actor: Actor | None, twin: int = 0) -> None:
         self.world, self.name, self.signer, self.actor, self.twin = world, name, signer, actor, twin
-        self.disk = Disk()
+        self.disk = Disk(sets=[(0, world.validators)])
         self.pending: set[int] = set()
         self.replica: Replica | None = None
         self.life = 0
@@ -71,6 +71,19 @@ class SimNode:
     def is_up(self) -> bool:
         return self.replica is not None
 
+    @property
+    def is_member(self) -> bool:
+        """By its own chain."""
+        return self.disk.validators.key_of(self.name) is not None
+
+    def take_key(self) -> bool:
+        """Takes the key by which the next height knows the member; whether it is another one than before."""
+        signer = self.world.signers.get(self.disk.validators.key_of(self.name) or b"")
+        if signer is None or signer is self.signer:
+            return False
+        self.signer = signer
+        return True
+
     def clock_ms(self) -> int:
         return self.clock_offset_ms + int(self.world.now_ms / self.clock_rate)
 
@@ -79,9 +92,10 @@ class SimNode:
     def start(self) -> None:
         """Boots from the disk. The first life of a node has an empty vote log; a lost one is None."""
         world, disk = self.world, self.disk
+        self.take_key()
         certificate = disk.blocks[-1][2] if disk.blocks else None
         config = ReplicaConfig(self.name, world.chain_id, **world.limits)
-        head = Head(disk.height, disk.head_id, certificate, world.validators)
+        head = Head(disk.height, disk.head_id, certificate, disk.validators)
         self.life += 1
         self.timers, self.is_fetching, self.paused_until_ms = {}, False, 0
         self.replica = Replica(config, self.signer, head, disk.open_log(), world.check)
@@ -159,7 +173,7 @@ class SimNode:
         match effect:
             case Broadcast(message):
                 self.sync()
-                world.send(self, world.others[self.name], message)
+                world.send(self, world.others_of(self), message)
                 return
             case Send(department, message):
                 self.sync()
@@ -221,12 +235,17 @@ class SimNode:
     def append(self, block_id: bytes, body: bytes, certificate: Certificate) -> None:
         disk, world = self.disk, self.world
         problem = disk.problem_of(block_id, body)
-        world.checker.on_append(self.name, disk.height + 1, block_id, certificate)
+        world.checker.on_append(self.name, disk.height + 1, block_id, certificate, disk.validators)
         if problem:
             raise AssertionError(f"{self.name} was to append height {disk.height + 1}: {problem}")
         self.pending -= set(disk.append(block_id, body, certificate))
         world.has_progress = True
-        self.handle(Appended(disk.height, block_id, certificate, world.validators, bool(self.pending)))
+        if not self.is_member:
+            world.give_back(self)
+        if self.take_key():
+            self.start()  # as a real node does: it goes on with the new key from its disk
+        else:
+            self.handle(Appended(disk.height, block_id, certificate, disk.validators, bool(self.pending)))
 
     def fetch(self, departments: tuple[str, ...]) -> None:
         """Catch-up: a few blocks from somebody who is ahead and reachable, each checked before it is appended."""
@@ -247,7 +266,7 @@ class SimNode:
         block_id, body, certificate = block
         try:
             certificate.require("commit", self.disk.height + 1, block_id)
-            certificate.verify(self.world.validators, self.world.chain_id, self.world.check)
+            certificate.verify(self.disk.validators, self.world.chain_id, self.world.check)
         except KehuError:
             return False
         return block_id_of(body) == block_id

@@ -29,7 +29,9 @@ ACTOR_KINDS = (
     "flooder",
     "agitator",
 )
-FAULT_KINDS = NETWORK_FAULTS + NODE_FAULTS + MEMBER_FAULTS + ACTOR_KINDS
+CHANGE_KINDS = ("member_added", "member_removed", "member_replaced", "key_rotated")
+"""Changes of the validator set while everything else goes on. No faults, and no kind may be missing either."""
+FAULT_KINDS = NETWORK_FAULTS + NODE_FAULTS + MEMBER_FAULTS + ACTOR_KINDS + CHANGE_KINDS
 """A run of many seeds that never injects one of these has tested less than it says, and fails."""
 
 
@@ -55,6 +57,10 @@ class Plan:
     byzantine: tuple[str, ...] = ()
     """What the members that are faulty for good do (ACTOR_KINDS); with `damaged` at most f."""
     is_storm: bool = False
+    changes: tuple[str, ...] = ()
+    """CHANGE_KINDS in order; one that would leave too few members, or more than f faulty ones, is left out."""
+    distance: int = 2
+    """Heights between the acceptance of a change and its activation."""
 
     @classmethod
     def drawn(cls, rng: Random, n: int | None = None) -> Plan:
@@ -77,7 +83,11 @@ class Plan:
             damaged=tuple(rng.choice(MEMBER_FAULTS) for _ in range(damaged)),
             byzantine=tuple(rng.choice(ACTOR_KINDS) for _ in range(faulty - damaged)),
         )
-        return plan.as_storm() if rng.random() < 0.05 else plan
+        plan = plan.as_storm() if rng.random() < 0.05 else plan
+        if rng.random() < 0.6:
+            return plan
+        changes = tuple(rng.choice(CHANGE_KINDS) for _ in range(rng.randint(1, 4)))
+        return replace(plan, changes=changes, distance=rng.choice((2, 2, 3, 8)))
 
     def as_storm(self) -> Plan:
         """The same network, with so many crashes, partitions and losses that hardly any view is left in peace."""

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
 
-from chain.crypto import Verifier, digest, verify
+from chain.crypto import Signer, SigningKey, Verifier, digest, verify
 from chain.evidence import Evidence
 from consensus.effects import Accuse, Effect, Persist, ViewEntered
 from consensus.events import Event, PeerConnected
 from consensus.messages import Message
 from tests.simulation.actors.base import Actor
 from tests.simulation.actors.cast import CAST
+from tests.simulation.changes import Changes
 from tests.simulation.cheap_crypto import CheapSigner, CheapVerifier, keys_of, validators_of
 from tests.simulation.checkers import Checker, ViolationError
 from tests.simulation.faults import Faults
@@ -30,6 +31,7 @@ SILENCE_MS = 15_000
 """After that, a network without Byzantine members falls silent within this time."""
 GOSSIP_MS = 200
 SPEAK_MS = 250
+OBSERVE_MS = 500
 EVENTS_MAX = 400_000
 
 
@@ -47,37 +49,59 @@ class World:
         self.validators = validators_of(self.plan.n)
         self.limits: dict[str, int] = {"view_timeout_ms": VIEW_TIMEOUT_MS, "retransmit_ms": 400}
         keys = keys_of(self.plan.n)
-        self.check: Verifier = verify if has_real_crypto else CheapVerifier(keys)
+        self.has_real_crypto = has_real_crypto
         self.has_progress = False
         self.is_healed = False
         self.cuts: Counter[tuple[str, str]] = Counter()
         self.due_ms: dict[tuple[str, str], int] = {}
         self.accusations: list[tuple[str, Accuse]] = []
         names = list(self.validators.departments)
-        self.others = {name: tuple(other for other in names if other != name) for name in names}
         self.rng.shuffle(names)
         self.byzantine = dict(zip(names, self.plan.byzantine, strict=False))
         self.actors: dict[str, Actor] = {}
         self.nodes_of: dict[str, list[SimNode]] = {}
+        self.signers: dict[bytes, Signer] = {}
         for name in self.validators.departments:
-            signer = keys[name] if has_real_crypto else CheapSigner(keys[name])
-            kind = self.byzantine.get(name)
-            actor = CAST[kind](self, name, signer) if kind else None
-            if actor is not None:
-                self.actors[name] = actor
-            copies = actor.nodes if actor else 1
-            self.nodes_of[name] = [SimNode(self, name, signer, actor, twin) for twin in range(copies)]
+            self.add_department(name, keys[name])
         self.nodes = [node for nodes in self.nodes_of.values() for node in nodes]
         self.correct = [node for node in self.nodes if node.name not in self.byzantine]
         self.faults = Faults(self)
         self.faults.schedule(self.correct)
         # A replica that lost its log may have said anything once; it counts among the faulty ones.
         self.excused = {*self.byzantine, *self.faults.to_damage}
+        self.prepare_changes()
+        self.names = tuple(self.nodes_of)
+        every_key = [key for _, key in self.changes.keys]
+        self.check: Verifier = verify if has_real_crypto else CheapVerifier(every_key)
         checked = tuple(node.name for node in self.correct if node.name not in self.excused)
         correct = tuple(node.name for node in self.correct)
-        self.checker = Checker(self.validators, self.chain_id, self.check, correct, checked)
+        self.checker = Checker(self.chain_id, self.check, correct, checked)
         self.counts["storm"] += self.plan.is_storm
         self.submitted: set[int] = set()
+
+    def add_department(self, name: str, key: SigningKey) -> None:
+        kind = self.byzantine.get(name)
+        actor = CAST[kind](self, name, self.add_key(key)) if kind else None
+        if actor is not None:
+            self.actors[name] = actor
+        copies = actor.nodes if actor else 1
+        self.nodes_of[name] = [SimNode(self, name, self.add_key(key), actor, twin) for twin in range(copies)]
+
+    def add_key(self, key: SigningKey) -> Signer:
+        return self.signers.setdefault(key.public, key if self.has_real_crypto else CheapSigner(key))
+
+    def prepare_changes(self) -> None:
+        """Draws the sets to come; their newcomers begin at genesis and are no members yet."""
+        plan = self.plan
+        self.changes = Changes(plan.changes, self.seed, self.validators, self.excused, set(self.byzantine))
+        for name, key in self.changes.keys:
+            if name not in self.nodes_of:
+                self.add_department(name, key)
+                self.nodes.append(self.nodes_of[name][0])
+                self.correct.append(self.nodes_of[name][0])
+            self.add_key(key)
+        for node in self.nodes:
+            node.disk.coming, node.disk.distance = tuple(self.changes.sets), plan.distance
 
     # Time
 
@@ -110,14 +134,19 @@ class World:
         return self.cuts[sender, receiver] > 0 if self.cuts else False
 
     def is_connected(self, one: SimNode, other: SimNode) -> bool:
-        is_link = one.is_up and other.is_up and one.name != other.name
+        is_link = one.is_up and other.is_up and one.name in other.disk.peers and other.name in one.disk.peers
+        is_link = is_link and one.name != other.name
         return is_link and not self.is_cut(one.name, other.name) and not self.is_cut(other.name, one.name)
 
     def reachable(self, node: SimNode) -> list[SimNode]:
         return [peer for peer in self.nodes if self.is_connected(node, peer)]
 
+    def others_of(self, node: SimNode) -> tuple[str, ...]:
+        """Whom a node is linked with, if they agree."""
+        return tuple(sorted(node.disk.peers - {node.name}))
+
     def send(self, sender: SimNode, departments: Iterable[str], message: Message) -> None:
-        self.checker.on_send(sender.name, message)
+        self.checker.on_send(sender.name, message, sender.disk.validators, sender.signer.public)
         self.counts["sent"] += 1
         data = message.to_bytes()
         self.hash.update(data)
@@ -159,7 +188,7 @@ class World:
             self.at(due_ms - self.now_ms, self.arrive, sender, receiver, data)
 
     def arrive(self, sender: str, receiver: SimNode, data: bytes) -> None:
-        if not (self.cuts and self.is_cut(sender, receiver.name)):
+        if sender in receiver.disk.peers and not (self.cuts and self.is_cut(sender, receiver.name)):
             receiver.receive(sender, data)
 
     def connect(self, one: SimNode, other: SimNode) -> None:
@@ -199,12 +228,30 @@ class World:
     # Work
 
     def submit(self, transaction: int) -> None:
-        up = [node for node in self.correct if node.is_up]
+        up = [node for node in self.correct if node.is_up and node.is_member]
         if not up:
             self.at(100, self.submit, transaction)
             return
         self.submitted.add(transaction)
         self.rng.choice(up).learn({transaction})
+
+    def give_back(self, node: SimNode) -> None:
+        """A department that was removed admits nothing any more: its clients go to another one."""
+        pending, node.pending = node.pending, set()
+        for transaction in sorted(pending):
+            self.at(0, self.submit, transaction)
+
+    def let_observers_follow(self) -> None:
+        """As a real node that is no member asks its peers for blocks. One removed while it was away finds nobody
+        to tell it; its clients hear nothing and go elsewhere."""
+        foremost = max((node.disk for node in self.correct), key=lambda disk: disk.height)
+        for node in self.nodes:
+            if node.is_up and not node.is_member:
+                node.fetch(())
+            if node.pending and node.name not in foremost.peers:
+                self.give_back(node)
+        if self.changes.sets:
+            self.at(OBSERVE_MS, self.let_observers_follow)
 
     def gossip(self) -> None:
         """Who is connected has the same mempool before long; it is another layer's work and not tested here."""
@@ -241,7 +288,8 @@ class World:
     def on_evidence(self, node: SimNode, evidence: Evidence) -> None:
         """It names who equivocated, and a third person who has its bytes and the validators comes to the same."""
         self.count("evidence")
-        Evidence.from_file(evidence.to_file()).verify(self.validators, self.chain_id, self.check)
+        validators = node.disk.set_at(evidence.height)
+        Evidence.from_file(evidence.to_file()).verify(validators, self.chain_id, self.check)
         if evidence.department not in self.byzantine:
             raise ViolationError(f"{node.name} has evidence against correct {evidence.name}")
 
@@ -252,9 +300,11 @@ class World:
     # The whole run
 
     def is_converged(self) -> bool:
-        heights = {node.disk.height for node in self.correct}
-        is_level = len(heights) == 1 and all(node.is_up for node in self.correct)
-        return is_level and all(node.disk.executed.keys() >= self.submitted for node in self.correct)
+        """Whether the correct members of the last active set are level and have executed everything."""
+        last = max((node.disk for node in self.correct), key=lambda disk: disk.height).validators
+        members = [node for node in self.correct if last.key_of(node.name) is not None]
+        is_level = len({node.disk.height for node in members}) == 1 and all(node.is_up for node in members)
+        return is_level and all(node.disk.executed.keys() >= self.submitted for node in members)
 
     def run(self) -> None:
         """Chaos first, then convergence, then silence. Raises if any of it fails."""
@@ -265,6 +315,9 @@ class World:
             self.at(rng.randint(0, plan.chaos_ms), self.submit, transaction)
         self.at(GOSSIP_MS, self.gossip)
         self.at(SPEAK_MS, self.let_actors_speak)
+        if self.changes.sets:
+            self.at(OBSERVE_MS, self.let_observers_follow)
+            self.at(rng.randint(0, GOSSIP_MS), self.changes.ask, self)
         self.run_until(plan.chaos_ms)
         self.heal()
         self.submit(plan.transactions)
@@ -275,16 +328,16 @@ class World:
         return CONVERGENCE_MS + CONVERGENCE_PER_FAULTY_MS * max(0, len(self.byzantine) - 1)
 
     def require_convergence(self) -> None:
-        healed_ms, everything = self.now_ms, self.plan.transactions + 1
+        healed_ms, everything = self.now_ms, set(range(self.plan.transactions + 1))
         deadline_ms = healed_ms + self.bound_ms()
-        if not self.run_until(deadline_ms, lambda: len(self.submitted) == everything and self.is_converged()):
+        if not self.run_until(deadline_ms, lambda: self.submitted >= everything and self.is_converged()):
             heights = {f"{node.name}/{node.twin}": node.disk.height for node in self.nodes}
             raise ViolationError(f"not converged {self.bound_ms()} ms after healing: {heights}")
         self.counts["convergence_ms"] = self.now_ms - healed_ms
 
     def require_silence(self) -> None:
-        if self.byzantine or self.plan.damaged:
-            return
+        if self.byzantine or self.plan.damaged or self.changes.sets:
+            return  # a department that was removed while it was away asks on, and nobody listens
         self.run_until(self.now_ms + SILENCE_MS)
         before = self.counts["sent"]
         self.run_until(self.now_ms + SILENCE_MS)

@@ -41,11 +41,11 @@ class Actor:
 
     @property
     def members(self) -> tuple[str, ...]:
-        return self.world.validators.departments
+        return tuple(sorted({*self.node.disk.validators.departments, self.name}))
 
     @property
     def others(self) -> tuple[str, ...]:
-        return self.world.others[self.name]
+        return self.world.others_of(self.node)
 
     def tell(self, receiver: str, message: Message, data: bytes) -> Told:
         """What really goes to `receiver` when the replica says `message`."""

@@ -10,7 +10,7 @@ class Withholder(Actor):
     kind = "withholder"
 
     def tell(self, receiver: str, message: Message, data: bytes) -> Told:
-        served = self.others[: self.world.validators.quorum - 1]
+        served = self.others[: self.node.disk.validators.quorum - 1]
         if isinstance(message, ProposalReply) or (isinstance(message, PrePrepare) and receiver not in served):
             self.did()
             return []
