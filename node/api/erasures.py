@@ -8,8 +8,8 @@ from aiohttp import web
 
 from chain.state import View
 from contracts.endings import erased_together
+from contracts.holders import holders
 from contracts.holds import held_for
-from contracts.permissions import holders
 from contracts.records import load_record
 from node.api.context import answer, context_of
 from node.api.models import Height, Model
