@@ -11,6 +11,7 @@ from cli.commands import (
     customer,
     customer_import,  # noqa: F401
     customer_read,  # noqa: F401
+    doctor,  # noqa: F401
     erasure,
     evidence,
     export,  # noqa: F401

@@ -48,6 +48,7 @@ from consensus.messages import (
     decode_message,
 )
 from consensus.replica_state import Head, HeightState, Observer, ReplicaState
+from consensus.situation import Situation, situation_of
 from consensus.votes import records_above
 
 RULES: Final[tuple[Callable[[ReplicaState], bool], ...]] = (
@@ -111,6 +112,10 @@ class Replica:
     @property
     def is_observer(self) -> bool:
         return self._state.observer is not None
+
+    def situation(self) -> Situation:
+        """Where it stands, for people and metrics."""
+        return situation_of(self._state)
 
     def step(self, event: Event, now_ms: int) -> tuple[Effect, ...]:
         """What is to be done because of `event`, in order. Never raises for anything a peer sends."""

@@ -94,6 +94,8 @@ class Driver:
         self._unsynced = False
         self._is_work_queued = False
         self._is_stopping = False
+        self.heard_ms: dict[str, int] = {}
+        """When each peer last said something (by `clock_ms`)."""
         self.dropped = 0
 
     def keep_votes(self, records: list[tuple[int, bytes]]) -> None:
@@ -105,11 +107,18 @@ class Driver:
 
     def receive(self, sender: str, data: bytes) -> None:
         """Bytes of a peer; beyond its share of the queue they are dropped and counted."""
+        self.heard_ms[sender] = self._clock_ms()
         if self._unread[sender] >= MESSAGES_PER_PEER_MAX:
             self.dropped += 1
             return
         self._unread[sender] += 1
         self._queue.put_nowait(MessageReceived(sender, data))
+
+    def timers(self) -> list[tuple[str, int]]:
+        """The running timers and when each fires (by `clock_ms`), by name."""
+        loop_ms, now_ms = asyncio.get_running_loop().time() * 1000, self._clock_ms()
+        running = [(name, handle) for name, handle in sorted(self._timers.items()) if handle.when() * 1000 >= loop_ms]
+        return [(name, now_ms + round(handle.when() * 1000 - loop_ms)) for name, handle in running]
 
     def work_came(self) -> None:
         """The mempool got something. Whether it is still there is looked at when its turn has come: a replica that is

@@ -75,6 +75,7 @@ class Mempool:
         self._queued: dict[bytes, Transaction] = {}
         self._own: dict[bytes, Transaction] = {}
         self._batches: dict[bytes, Batch] = {}
+        self._ages: dict[bytes, int] = {}
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
 
@@ -151,6 +152,7 @@ class Mempool:
         elif not self._take_share(batch):
             return False
         self._batches[batch.id] = batch
+        self._ages[batch.id] = 0
         return True
 
     def _adopt(self, batch: Batch) -> None:
@@ -175,6 +177,11 @@ class Mempool:
     def read_batch(self, raw: bytes) -> Batch:
         """The batch of these bytes, which mostly waits here already."""
         return self._batches.get(batch_id(raw)) or Batch.from_bytes(raw)
+
+    @property
+    def oldest_age(self) -> int:
+        """How many blocks were appended, at the most, while a batch that could have been in them waited here."""
+        return max(self._ages.values(), default=0)
 
     def oldest(self, count: int) -> list[Batch]:
         """Up to `count` waiting batches, longest waiting first."""
@@ -202,11 +209,13 @@ class Mempool:
                 del self._queued[transaction.id]
                 self._forget_own(transaction)
         for batch in list(self._batches.values()):
-            if not any(map(window.admits, batch.transactions)):
+            if any(map(window.admits, batch.transactions)):
+                self._ages[batch.id] += 1
+            else:
                 self._drop(batch)
 
     def _drop(self, batch: Batch) -> None:
-        del self._batches[batch.id]
+        del self._batches[batch.id], self._ages[batch.id]
         if batch.department == self._department:
             for transaction in batch.transactions:
                 self._forget_own(transaction)

@@ -59,6 +59,8 @@ from node.vault.exchange import OBTAIN_S, VaultExchange
 from node.vault.values import VaultValue
 from node.verification import BatchVerifier, RememberedSignatures
 from node.waiting import Committed, Waiting, find_committed
+from node.why.collector import Collector
+from node.why.standing import STANDING_KIND
 
 BLOCKS_BEHIND_MAX: Final = 32
 """How many appended blocks may wait for the vault to follow before the next one is held up."""
@@ -141,6 +143,8 @@ class Node:
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
         self._links.on_up += [self._on_up, self._exchange.on_connected]
         self.peers.handle(REQUEST_KIND, self._serve_blocks)
+        self.collector = self._make_collector()
+        self.peers.handle(STANDING_KIND, self.collector.book.serve)
 
     def _make_driver(self) -> Driver:
         opened, ledger, consensus = self._opened, self.ledger, self._opened.config.consensus
@@ -154,8 +158,9 @@ class Node:
         )
         validators = ledger.validators(ledger.height + 1)
         head = Head(ledger.height, ledger.head.block_id, ledger.head.certificate, validators)
+        self._replica = Replica(config, opened.node_key, head, opened.records)
         driver = Driver(
-            Replica(config, opened.node_key, head, opened.records),
+            self._replica,
             self._agreement,
             opened.votes,
             opened.create_votes,
@@ -164,6 +169,22 @@ class Node:
         )
         driver.keep_votes([(decode_record(record).height, record) for record in opened.records or ()])
         return driver
+
+    def _make_collector(self) -> Collector:
+        home, consensus = self._opened.home, self._opened.config.consensus
+        return Collector(
+            self.department,
+            self.ledger,
+            self._agreement,
+            self._driver,
+            self._mempool,
+            self.peers,
+            self._replica.situation,
+            self._exchange.status,
+            {"chain": home.chain, "vault": home.vault},
+            (wall_ms, monotonic_ms),
+            2 * consensus.view_timeout_max_ms,
+        )
 
     # --- life
 
@@ -182,6 +203,7 @@ class Node:
             self._exchange.run(),
             self._index.run(),
             self._evidence.run(),
+            self.collector.run(),
         ):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
@@ -300,13 +322,19 @@ class Node:
             "phone": self._phones.status(),
             "accusations": len(self._agreement.accusations),
             "peers": [
-                {"department": peer.department, "is_connected": peer.is_connected, "last_error": peer.last_error}
-                for peer in self.peers.health()
+                {"department": peer.department, "is_connected": peer.is_connected} for peer in self.peers.health()
             ],
         }
 
+    def why(self, *, is_operator: bool) -> dict[str, Any]:
+        """Why the network does or does not progress, as this node sees it."""
+        return self.collector.why(is_operator=is_operator)
+
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         admissions = await self._admitter.submit(envelopes, values)
+        for item in admissions:
+            if item.error is not None:
+                self.collector.count_refusal(item.error.code)
         self.metrics.admitted(item.transaction_id for item in admissions if item.error is None and item.transaction_id)
         return admissions
 

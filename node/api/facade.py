@@ -93,6 +93,10 @@ class NodeFacade(Protocol):
         """Public facts, JSON values only: peers, view, queues, …."""
         ...
 
+    def why(self, *, is_operator: bool) -> Mapping[str, Any]:
+        """Why the network does or does not progress: {"headline", "findings", "facts"}, JSON values."""
+        ...
+
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> Sequence[Admission]:
         """One answer per envelope, in order. Safe to repeat: what is pending or committed is not admitted twice."""
         ...

@@ -243,6 +243,23 @@ class StatusAnswer(Model):
     node: dict[str, Any]
 
 
+class FindingAnswer(Model):
+    """`code` is stable (docs/doctor.md); `level`: still, act or note."""
+
+    code: str
+    level: Literal["still", "act", "note"]
+    text: str
+    details: dict[str, Any]
+
+
+class WhyAnswer(Model):
+    """Why the network does or does not progress. The first finding is the headline."""
+
+    headline: str
+    findings: list[FindingAnswer]
+    facts: dict[str, Any]
+
+
 class GenesisAnswer(Model):
     """`chain_id` is the digest of the canonical bytes of `genesis`; compare it with the one you were told."""
 

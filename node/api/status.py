@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from node.api.context import answer, context_of
-from node.api.models import GenesisAnswer, HealthAnswer, StatusAnswer
+from node.api.models import GenesisAnswer, HealthAnswer, StatusAnswer, WhyAnswer
 from node.api.policy import Policy, Route
 
 
@@ -44,6 +44,16 @@ async def show_status(request: web.Request) -> web.Response:
     )
 
 
+async def show_why(request: web.Request) -> web.Response:
+    """What anybody may know: who is missing, which votes are there, the next timer."""
+    return answer(WhyAnswer.model_validate(context_of(request).node.why(is_operator=False)))
+
+
+async def show_doctor(request: web.Request) -> web.Response:
+    """All of it: disks, keys, clocks, vault, refusals too."""
+    return answer(WhyAnswer.model_validate(context_of(request).node.why(is_operator=True)))
+
+
 async def show_genesis(request: web.Request) -> web.Response:
     genesis = context_of(request).node.genesis
     return answer(GenesisAnswer(chain_id=genesis.chain_id.hex(), genesis=genesis.value))
@@ -53,5 +63,7 @@ ROUTES: Final = (
     Route("GET", "/healthz", Policy.PUBLIC, show_health, "Whether the process answers", HealthAnswer),
     Route("GET", "/readyz", Policy.PUBLIC, show_ready, "Whether the node takes transactions; 503 if not", HealthAnswer),
     Route("GET", "/v1/status", Policy.PUBLIC, show_status, "Height, roots, and the node's own state", StatusAnswer),
+    Route("GET", "/v1/why", Policy.PUBLIC, show_why, "Why the network does or does not progress", WhyAnswer),
+    Route("GET", "/v1/doctor", Policy.PERSON, show_doctor, "Likewise, with what operators should act on", WhyAnswer),
     Route("GET", "/v1/genesis", Policy.PUBLIC, show_genesis, "What the network started from", GenesisAnswer),
 )

@@ -39,6 +39,8 @@ class Listener:
         pending_max: int = 64,
     ) -> None:
         self.refused: Counter[str] = Counter()
+        self.refused_departments: dict[str, str] = {}
+        """The code with which somebody who claimed to be that member was refused last."""
         self._identity, self._peers, self._on_link = identity, peers, on_link
         self._deadline_s, self._pending_max = deadline_s, pending_max
         self._pending: dict[asyncio.Task[None], None] = {}  # in order of arrival
@@ -130,4 +132,7 @@ class Listener:
         reason = as_peer_error(error)
         code = reason.code if isinstance(reason, KehuError) else type(reason).__name__
         self.refused[code] += 1
+        department = reason.details.get("department") if isinstance(reason, KehuError) else None
+        if isinstance(department, str) and department in self._peers():
+            self.refused_departments[department] = code
         log.info("refused a peer connection: %s", reason)

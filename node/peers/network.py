@@ -49,6 +49,8 @@ class PeerHealth:
     dropped: dict[str, int]
     """Frames given up because a queue was full or there was no link, by kind."""
     last_error: str | None
+    missing_since_s: float | None
+    """Since when there has been no link (Unix time); None while there is one."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class _Counters:
     bytes_sent: int = 0
     connected_since_s: float | None = None
     last_error: str | None = None
+    missing_since_s: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -209,6 +212,7 @@ class PeerNetwork:
             counters.last_error = await connection.run()
         finally:
             del self._connections[department]
+            counters.missing_since_s = self._wall_clock_s()
             counters.bytes_received += link.bytes_received
             counters.bytes_sent += link.bytes_sent
             connection.ended.set()
@@ -219,7 +223,9 @@ class PeerNetwork:
         return peer is not None and peer.key == link.key
 
     def _count(self, department: str) -> _Counters:
-        return self._counters.setdefault(department, _Counters())
+        if department not in self._counters:
+            self._counters[department] = _Counters(missing_since_s=self._wall_clock_s())
+        return self._counters[department]
 
     def _health_of(self, department: str) -> PeerHealth:
         counters = self._count(department)
@@ -235,7 +241,8 @@ class PeerNetwork:
             bytes_sent=counters.bytes_sent + (link.bytes_sent if link else 0),
             queued_bytes=connection.outbox.queued_bytes if connection else 0,
             dropped=dict(counters.dropped),
-            last_error=counters.last_error,
+            last_error=counters.last_error or self.listener.refused_departments.get(department),
+            missing_since_s=None if connection else counters.missing_since_s,
         )
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

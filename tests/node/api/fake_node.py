@@ -133,6 +133,9 @@ class FakeNode:
     def status(self) -> Mapping[str, Any]:
         return {"peers": 3}
 
+    def why(self, *, is_operator: bool) -> Mapping[str, Any]:
+        return {"headline": "Network progresses", "findings": [], "facts": {"is_operator": is_operator}}
+
     def fail(self, error: Exception) -> None:
         self.failures.append(error)
 

@@ -17,6 +17,7 @@ PUBLIC = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/v1/status"),
+    ("GET", "/v1/why"),
     ("GET", "/v1/genesis"),
     ("GET", "/v1/openapi.json"),
     ("GET", "/v1/blocks/{height}"),

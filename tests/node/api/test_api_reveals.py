@@ -68,6 +68,8 @@ WALK: Final = {
     ("GET", "/healthz"): "/healthz",
     ("GET", "/readyz"): "/readyz",
     ("GET", "/v1/status"): "/v1/status",
+    ("GET", "/v1/why"): "/v1/why",
+    ("GET", "/v1/doctor"): "/v1/doctor",
     ("GET", "/v1/genesis"): "/v1/genesis",
     ("GET", "/v1/openapi.json"): "/v1/openapi.json",
     ("GET", "/v1/blocks/{height}"): "/v1/blocks/1",

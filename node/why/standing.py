@@ -1,0 +1,67 @@
+"""Nodes tell each other where they stand, every few seconds: height, view, disk, and what their clock says.
+
+Nothing is decided by it: the agreement has its own means. It is for people who ask why nothing happens. The clock
+difference is that of Cristian's algorithm (1989): right to within half of the round trip.
+
+    request   empty
+    answer    [1, Unix ms, height, view, is active, is observer, disk: "ok", "low" or "full"]
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from chain import codec
+from chain.errors import KehuError
+from node.why.facts import Standing
+
+STANDING_KIND: Final = "standing"
+STANDING_BYTES_MAX: Final = 256
+TIMEOUT_S: Final = 2.0
+_VERSION: Final = 1
+
+Request = Callable[[str, str, bytes, float], Awaitable[bytes]]
+Own = Callable[[], Standing]
+
+
+class StandingBook:
+    """`linked` names the departments to ask, `own` says where this node stands (offset 0), `clock_ms` is wall time."""
+
+    def __init__(
+        self, request: Request, linked: Callable[[], Iterable[str]], own: Own, clock_ms: Callable[[], int]
+    ) -> None:
+        self._request, self._linked, self._own, self._clock_ms = request, linked, own, clock_ms
+        self.said: dict[str, Standing] = {}
+
+    async def serve(self, _department: str, _request: bytes) -> bytes:
+        own = self._own()
+        now_ms = self._clock_ms()
+        place = [own.height, own.view, own.is_active, own.is_observer]
+        return codec.encode_flat([_VERSION, now_ms, *place, own.disk])
+
+    async def ask_all(self) -> None:
+        await asyncio.gather(*(self._ask(department) for department in self._linked()))
+
+    async def _ask(self, department: str) -> None:
+        asked_ms = self._clock_ms()
+        try:
+            answer = await self._request(department, STANDING_KIND, b"", TIMEOUT_S)
+            self.said[department] = read_standing(answer, asked_ms, self._clock_ms())
+        except KehuError:
+            self.said.pop(department, None)  # gone, of an older release, or not to be understood
+
+
+def read_standing(answer: bytes, asked_ms: int, answered_ms: int) -> Standing:
+    """Errors: codec.*."""
+    version, said_ms, height, view, is_active, is_observer, disk = codec.fields(
+        codec.decode(answer, STANDING_BYTES_MAX), "standing", codec.is_uint, codec.is_uint, codec.is_uint,
+        codec.is_uint, _is_bool, _is_bool, ("ok", "low", "full").__contains__,
+    )  # fmt: skip
+    del version
+    return Standing(height, view, is_active, is_observer, disk, said_ms - (asked_ms + answered_ms) // 2, answered_ms)
+
+
+def _is_bool(value: codec.Value) -> bool:
+    return type(value) is bool

@@ -1,0 +1,69 @@
+"""`kehu doctor`: one answer from what all nodes say, and on real processes of which two of four are stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.doctor import Look, conclude
+from tests.cli.conftest import Kehu, make_folder
+
+
+def finding(code: str, level: str = "note", **details: Any) -> dict[str, Any]:
+    return {"code": code, "level": level, "text": f"{code} {details}", "details": details}
+
+
+def look(department: str, *findings: dict[str, Any], head: tuple[int, str] = (3, "aa")) -> Look:
+    return Look(department, "http://x", {"headline": "", "findings": list(findings), "facts": {}}, head)
+
+
+PROGRESS, STALL = finding("network.progresses"), finding("network.no_quorum", "still")
+
+
+def test_what_most_nodes_say_is_the_headline_and_the_worse_one_of_two_as_frequent() -> None:
+    assert conclude([look("a", PROGRESS), look("b", PROGRESS), look("c", STALL)])[0]["code"] == "network.progresses"
+    assert conclude([look("a", PROGRESS), look("b", STALL)])[0]["code"] == "network.no_quorum"
+
+
+def test_what_two_nodes_say_of_a_third_is_one_finding_and_what_each_says_of_itself_are_two() -> None:
+    missing, full = finding("peer.missing", "act", department="d"), finding("disk.full", "still", what="chain")
+    found = conclude([look("a", PROGRESS, missing, full), look("b", PROGRESS, missing, full)])
+    assert [(item["code"], item["by"]) for item in found[1:]] == [
+        ("disk.full", ["a"]), ("disk.full", ["b"]), ("peer.missing", ["a", "b"]),
+    ]  # fmt: skip
+
+
+def test_a_silent_node_is_named_with_what_is_known_here_and_no_node_at_all_is_a_headline() -> None:
+    silent = Look("c", "http://x", None, problem="node.unreachable", local={"pid": None, "free_bytes": 1 << 20})
+    found = conclude([look("a", PROGRESS), silent])
+    assert found[1]["code"] == "node.silent"
+    assert "process does not run here; its disk is full" in found[1]["text"]
+    assert conclude([silent])[0]["code"] == "nodes.silent"
+
+
+def test_two_blocks_at_one_height_are_a_fork() -> None:
+    found = conclude([look("a", PROGRESS), look("b", PROGRESS, head=(3, "bb")), look("c", PROGRESS, head=(4, "cc"))])
+    assert [item["code"] for item in found] == ["network.progresses", "network.forked"]
+
+
+@pytest.mark.slow
+def test_the_doctor_says_who_is_missing_when_two_of_four_processes_are_stopped(tmp_path: Path) -> None:
+    profile, pass_file = make_folder(tmp_path)
+    kehu = Kehu(profile.folder, pass_file)
+    assert kehu.json("doctor", exit=4)["headline"].startswith("No node answers")
+    try:
+        kehu.json("network", "up", "administration", "finance", "sales", "technical")
+        assert kehu("doctor").out.startswith("Network progresses")
+        told = kehu.json("doctor", as_="admin")["nodes"]
+        assert [bool(node["facts"].get("disks")) for node in told] == [True, False, False, False]
+        kehu.json("network", "down", "finance", "technical", "--kill")
+        said = kehu.json("doctor", exit=1)
+        assert said["headline"].startswith("Stands still: 2 of 4 departments are missing (finance since ")
+        codes = [(item["code"], item["details"].get("department")) for item in said["findings"]]
+        assert {("peer.missing", "finance"), ("peer.missing", "technical"), ("node.silent", "finance")} <= set(codes)
+        kehu.json("network", "up", "finance")
+        assert kehu.json("doctor", exit=9)["headline"].startswith("Network progresses, with 1 of 4")
+    finally:
+        kehu("network", "down", "--kill")
