@@ -41,6 +41,7 @@ from contracts import (
     retention,
     searches,
     vault,
+    vote_losses,
 )
 from contracts.activation import activate_due
 from contracts.base import Method, shown_name
@@ -77,6 +78,7 @@ METHODS: Final[Mapping[str, Method]] = {
     **members.METHODS,
     **governance.METHODS,
     **evidence.METHODS,
+    **vote_losses.METHODS,
 }
 
 

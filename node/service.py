@@ -49,6 +49,7 @@ from node.phone.desk import PhoneAnswer
 from node.phone.due import DuePage
 from node.phone.office import PhoneOffice
 from node.preview import Preview, preview_calls
+from node.returning import come_back
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
@@ -208,6 +209,8 @@ class Node:
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
         self._upkeep.spawn(self._snapshots.run())
+        if self._opened.records is None:
+            self._upkeep.spawn(come_back(lambda: self._agreement.observer, self.ledger, self._commit_own))
         if self._phones.sweeper is not None:
             self._upkeep.spawn(self._phones.sweeper.run())
         log.info("node %s at height %d listens to peers on %s", self.department, self.ledger.height, address)

@@ -80,6 +80,7 @@ ARGUMENTS: dict[str, Any] = {
     "values": 1,
     "verdict": "confirmed",
     "version": 1,
+    "votes_from": 4,
     "weight": None,
 }
 LISTS_FIELDS = (
@@ -160,6 +161,7 @@ BAD: dict[str, list[Any]] = {
     "values": [-1, True, "1", None],
     "verdict": ["yes", "", 1, None],
     "version": [0, -1, True, "1", None, 1 << 63],
+    "votes_from": [-1, True, "1", None, 1 << 63],
     "weight": [-1, 101, True, "5"],
 }
 BAD_DIGESTS: list[Any] = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chain.export import stored_frames
-from tests.node.cluster import Cluster, eventually
+from tests.node.cluster import Cluster, eventually, running
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +49,22 @@ async def test_a_wiped_node_takes_a_snapshot_votes_again_and_has_the_whole_chain
         await cluster.agree(at_least=height + 1)
     finally:
         await asyncio.wait_for(cluster.stop(), 30)
+
+
+async def test_nodes_wiped_one_after_the_other_come_back_to_an_idle_network(tmp_path: Path) -> None:
+    """f + 1 of them, nobody sends anything meanwhile, and in the end the network goes on with both of them needed."""
+    async with running(tmp_path) as cluster:
+        await cluster.commit(cluster.login("li"), via="sales")
+        await cluster.agree()
+        for name in ("after_sales", "finance"):
+            await cluster.stop(name)
+            cluster.wipe(name)
+            await cluster.start(name)
+            await eventually(lambda name=name: cluster.nodes[name].status()["view"] is not None)
+            await eventually(lambda name=name: not cluster.nodes[name].status()["is_observer"])
+            await cluster.agree()
+            assert cluster.nodes[name].view().has("vote_losses", f"{name}.1")
+            assert cluster.nodes[name].height <= 1 + 2 * 4
+        await cluster.stop("administration")
+        await cluster.commit(cluster.login("li"), via="sales")
+        await cluster.agree()
