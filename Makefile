@@ -1,6 +1,7 @@
 # The commands of this project. `make demo` and `make test` set everything up on a fresh machine.
 PYTHON ?= python3
 VENV ?= .venv
+SUPPLY ?= $(VENV)/supply
 BIN := $(VENV)/bin
 SOURCES := chain consensus contracts node cli tests tools
 SEEDS ?= 1000
@@ -10,7 +11,7 @@ STATES ?= 1000000
 ENGINE ?= docker
 BASE ?=
 
-.PHONY: help install demo test containers image check format lint types fast simulate explore mutants release-check bench profile scale errors clean
+.PHONY: help install demo test containers image check format lint types fast simulate explore mutants release-check bench profile scale errors lock wheel sbom audit supply-chain clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -78,6 +79,21 @@ scale: install ## throughput and latency of 4 to 31 departments, 1 to 100 ms apa
 
 errors: install ## docs/errors.md, made from the code
 	@$(BIN)/python -m tools.make_errors
+
+$(SUPPLY)/.installed: tools/supply/requirements.lock docker/build.lock
+	@$(PYTHON) -m venv $(SUPPLY)
+	@$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+	  -r tools/supply/requirements.lock -r docker/build.lock
+	@touch $@
+
+lock: $(SUPPLY)/.installed ## UPGRADE=1 for newer versions: every library by hash, for Python 3.11 to 3.13
+	@$(SUPPLY)/bin/python -m tools.supply lock $(if $(UPGRADE),--upgrade)
+
+wheel sbom audit: $(SUPPLY)/.installed ## dist/: the wheel (built twice, byte-identical), the bill of materials; known vulnerabilities
+	@$(SUPPLY)/bin/python -m tools.supply $@
+
+supply-chain: $(SUPPLY)/.installed ## locks, wheel, bill of materials and audit, as CI checks them
+	@$(SUPPLY)/bin/python -m tools.supply check
 
 clean: ## removes the virtual environment and everything made
 	@rm -rf $(VENV) build dist .release-check *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
