@@ -290,7 +290,7 @@ class World:
         self.count("evidence")
         validators = node.disk.set_at(evidence.height)
         Evidence.from_file(evidence.to_file()).verify(validators, self.chain_id, self.check)
-        if evidence.department not in self.byzantine:
+        if evidence.department not in self.excused:
             raise ViolationError(f"{node.name} has evidence against correct {evidence.name}")
 
     def on_view(self, node: SimNode, effect: ViewEntered) -> None:
