@@ -1,0 +1,75 @@
+"""Values follow the scope of a grant: who becomes entitled by it fetches them, who is no longer destroys them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from chain.transaction import Call
+from tests.contracts.office import DAY_MS
+from tests.node.peer_kit import until
+from tests.node.test_vault_projects import Work
+from tests.node.vault_network import network
+
+GRANT: dict[str, Any] = {
+    "grant": "g1",
+    "subject": "department:after_sales",
+    "actions": ["read"],
+    "table": "*",
+    "scope": "project:p1",
+    "fields": ["*"],
+    "purpose": "*",
+    "expires_ms": None,
+}
+
+
+async def test_a_project_that_is_granted_comes_to_the_departments_vault_and_goes_when_it_is_revoked(
+    tmp_path: Path,
+) -> None:
+    async with network(tmp_path) as net:
+        await net.start("after_sales")
+        work = Work(net)
+        await work.begin()
+        await work.hand_over(1, "li", "sales", "finance")
+        await net.submit(net.registration("c2", name="李四"))
+        await net.boss("permissions.grant", **GRANT)
+        await work.holds_all("after_sales")
+        assert not any(work.held("technical").values())
+        assert net.nodes["after_sales"].live("c2") == {}  # takes no part in the project
+        await net.boss("permissions.revoke", grant="g1")
+        await work.holds_nothing("after_sales")
+
+
+async def test_who_joins_and_leaves_a_granted_project_comes_and_goes_with_their_values(tmp_path: Path) -> None:
+    async with network(tmp_path) as net:
+        await net.start("after_sales")
+        work = Work(net)
+        await work.begin()
+        await net.boss("permissions.grant", **GRANT | {"table": "customers", "expires_ms": net.time_ms + DAY_MS})
+        after_sales = net.nodes["after_sales"]
+        await until(lambda: set(after_sales.live("c1")) >= {"name", "phone"})
+        assert after_sales.live("p1", "projects") == {}
+        await net.boss("participations.close", participation="t1", version=1)
+        await until(lambda: after_sales.live("c1") == {})
+        part = {"role": "sponsor", "right": "decides", "weight": 50, "stance": "neutral"}
+        join = {"participation": "t2", "project": "p1", "customer": "c1", **part}
+        await work.write("li", "sales", "participations.register", "participations", "t2", {"note": "回来"}, **join)
+        await until(lambda: set(after_sales.live("c1")) >= {"name", "phone"})
+        net.time_ms += DAY_MS
+        await net.commit("li", Call("access.login", {}), via="sales")  # any block: its time passes the expiry
+        await until(lambda: after_sales.live("c1") == {})
+
+
+async def test_a_grant_on_what_is_assigned_brings_what_is_assigned_later_and_no_other(tmp_path: Path) -> None:
+    async with network(tmp_path) as net:
+        await net.start("after_sales")
+        for customer in ("c1", "c2"):
+            await net.submit(net.registration(customer))
+        own = {"table": "customers", "scope": "assigned", "fields": ["identifier"], "actions": ["export"]}
+        await net.boss("permissions.grant", **GRANT | own | {"subject": "person:wu"})
+        assigned = {"table": "customers", "record": "c1", "subject": "person:wu"}
+        await net.boss("permissions.assign", **assigned)
+        await until(lambda: "identifier" in net.nodes["after_sales"].live("c1"))
+        assert net.nodes["after_sales"].live("c2") == {}
+        await net.boss("permissions.unassign", **assigned)
+        await net.holds("after_sales")
