@@ -93,34 +93,23 @@ class BlockStore:
             raise KehuError(STORAGE_OTHER_CHAIN)
 
     def write_genesis(self, genesis: bytes, executed: ExecutedBlock) -> None:
-        self._store.write({b"meta/genesis": genesis, **self._puts(executed)})
+        self._store.write({b"meta/genesis": genesis, **rows_of(executed)})
 
     def append(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Block, certificate, receipts, state, indexes and head in one durable step."""
-        puts = self._puts(executed)
-        height = executed.block.header.height
-        puts[_at(b"c/", height)] = certificate.to_bytes()
-        schedule = executed.writes.get(_SCHEDULE)
-        if schedule is not None:
-            branches, leaf = prove(executed.trie, key_digest(_SCHEDULE))
-            proof = StateProof(executed.block.header.to_bytes(), certificate, branches, leaf)
-            puts[_at(b"v/", height)] = codec.encode_flat(ScheduleLink(proof, schedule).to_value())
+        puts = {**rows_of(executed), **certified_rows(executed, certificate)}
         gone = [b"s/" + key for key, value in executed.writes.items() if value is None]
         self._store.write(puts, gone)
-
-    def _puts(self, executed: ExecutedBlock) -> dict[bytes, bytes]:
-        height = executed.block.header.height
-        puts = block_puts(executed.block, executed.receipt_bytes, executed.receipts, executed.executed)
-        puts[b"meta/head"] = codec.encode_flat([height, executed.block.id])
-        for key, value in executed.writes.items():
-            puts.update(state_puts(key, value, height))
-        return puts
 
     def block_bytes(self, height: int) -> bytes:
         return self._require(_at(b"b/", height), height)
 
     def block(self, height: int) -> Block:
         return Block.from_bytes(self.block_bytes(height))
+
+    def receipts_raw(self, height: int) -> bytes:
+        """The receipts of a height as they are stored."""
+        return self._require(_at(b"r/", height), height)
 
     def certificate(self, height: int) -> Certificate | None:
         """The commit certificate of a height; genesis has none."""
@@ -129,7 +118,7 @@ class BlockStore:
         return Certificate.from_bytes(self._require(_at(b"c/", height), height))
 
     def receipt_bytes(self, height: int) -> list[bytes]:
-        return decode_receipts(self._require(_at(b"r/", height), height))
+        return decode_receipts(self.receipts_raw(height))
 
     def executed_ids(self, height: int) -> list[tuple[bytes, int]]:
         pairs = codec.decode(self._require(_at(b"i/", height), height), _VALUE_BYTES_MAX, 1 << 20)
@@ -184,6 +173,28 @@ class BlockStore:
         if raw is None:
             raise KehuError(STORAGE_INCOMPLETE, what=key[:1].decode(), height=height)
         return raw
+
+
+def rows_of(executed: ExecutedBlock) -> dict[bytes, bytes]:
+    """What a block adds to the store, beside what its certificate adds and the state values that it deletes."""
+    height = executed.block.header.height
+    puts = block_puts(executed.block, executed.receipt_bytes, executed.receipts, executed.executed)
+    puts[b"meta/head"] = codec.encode_flat([height, executed.block.id])
+    for key, value in executed.writes.items():
+        puts.update(state_puts(key, value, height))
+    return puts
+
+
+def certified_rows(executed: ExecutedBlock, certificate: Certificate) -> dict[bytes, bytes]:
+    """The certificate, and the link that proves the validator schedule if the block wrote it."""
+    height = executed.block.header.height
+    puts = {_at(b"c/", height): certificate.to_bytes()}
+    schedule = executed.writes.get(_SCHEDULE)
+    if schedule is not None:
+        branches, leaf = prove(executed.trie, key_digest(_SCHEDULE))
+        proof = StateProof(executed.block.header.to_bytes(), certificate, branches, leaf)
+        puts[_at(b"v/", height)] = codec.encode_flat(ScheduleLink(proof, schedule).to_value())
+    return puts
 
 
 def block_puts(

@@ -8,6 +8,7 @@ import traceback
 from cli.commands import (
     audit,  # noqa: F401 - adds itself to the root
     carrier,
+    check,  # noqa: F401
     customer,
     customer_import,  # noqa: F401
     customer_read,  # noqa: F401

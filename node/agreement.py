@@ -30,6 +30,7 @@ from consensus.events import Appended, NothingToPropose, ProposalBuilt, Proposal
 from node.catch_up import CatchUp
 from node.mempool import Mempool, next_window
 from node.storage.durable import StorageFailure
+from node.storage.wal import require_voted
 from node.verification import BatchVerifier
 
 _BLOCK_ROOM: Final = 1 << 17
@@ -74,6 +75,8 @@ class Agreement:
         self._clock_ms = clock_ms
         self._executed: dict[bytes, ExecutedBlock] = {}
         self.catch_up: CatchUp | None = None
+        self.voted_height: Callable[[], int | None] = _unknown
+        """The highest that the vote log knows of; None where there is nothing to compare."""
         self.listeners: list[Callable[[ExecutedBlock], Awaitable[None]]] = []
         self.accusations: list[Accuse] = []
         self.on_accuse: Callable[[Accuse], None] = lambda _accusation: None
@@ -145,13 +148,17 @@ class Agreement:
     async def append_certified(self, block: Block, certificate: Certificate) -> Appended | None:
         """A block that a peer sent: checked as if this node were to vote on it, then appended.
 
-        Raises KehuError when certificate or block don't check; None when the block is not the next one.
+        Raises KehuError when certificate or block don't check; None when the block is not the next one. A certificate
+        with a vote of this node that its log does not know ends the node (`votelog.old`): it was put back from a copy.
         """
         height = block.header.height
         if height != self._ledger.height + 1:
             return None
         certificate.require("commit", height, block.id)
         certificate.verify(self._ledger.validators(height), self._ledger.genesis.chain_id)
+        voted = self.voted_height()
+        if voted is not None:
+            require_voted(self._department, certificate, voted)
         _require_whole(block)
         return await self._append(await self._execute_final(block), certificate)
 
@@ -203,6 +210,10 @@ class Agreement:
         else:
             self.observer = effect
             log.info("observer %s, votes from height %d", effect.is_observer, effect.votes_from_height)
+
+
+def _unknown() -> int | None:
+    return None
 
 
 def _require_whole(block: Block) -> None:

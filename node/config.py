@@ -96,6 +96,14 @@ class Snapshots(_Strict):
     """After which blocks a snapshot is offered; the same in all departments, so that pieces come from several."""
 
 
+class Scrub(_Strict):
+    """How the node reads its own files again, to find damage before the bytes are needed."""
+
+    interval_s: float = Field(default=86_400, gt=0)
+    """From the end of one round to the next."""
+    bytes_per_second: int = Field(default=2 << 20, ge=1 << 12)
+
+
 class Config(_Strict):
     department: str
     listen: Listen
@@ -105,6 +113,7 @@ class Config(_Strict):
     limits: Limits = Limits()
     log: Log = Log()
     snapshot: Snapshots = Snapshots()
+    scrub: Scrub = Scrub()
     peers: dict[str, str] = {}
     passphrase_file: str = "secrets/passphrase"  # noqa: S105 (a path)
 

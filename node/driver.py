@@ -102,6 +102,11 @@ class Driver:
         """The (height, record) pairs that the vote log holds at start, for when it is rewritten."""
         self._kept_votes = list(records)
 
+    @property
+    def voted_height(self) -> int | None:
+        """The highest that the vote log knows of; None without a log."""
+        return None if self._votes is None else max((height for height, _ in self._kept_votes), default=0)
+
     def post(self, event: Event) -> None:
         self._queue.put_nowait(event)
 

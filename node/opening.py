@@ -1,13 +1,16 @@
 """What a node takes from its folder when it starts: configuration, keys, stores, the vote log.
 
 Everything that can be wrong with a folder comes out here, before anything listens: another chain's data, a key that
-is not in genesis, a folder in use, a damaged store.
+is not in genesis, a folder in use, a damaged store. A damaged chain, vault or vote log is set aside
+(node/soundness/setting_aside.py) and the folder opened without it: what is lacking comes from the other departments.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from chain.blocks import BlockStore
 from chain.crypto import SigningKey
@@ -19,8 +22,11 @@ from contracts.registry import contract_table
 from node.config import CONFIG_INVALID, Config, Home
 from node.reading import read_home
 from node.snapshot.incoming import install
-from node.storage.leveldb import LevelStore
-from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog
+from node.soundness.copying import remove_leftovers
+from node.soundness.setting_aside import heal
+from node.storage.durable import StorageFailure
+from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
+from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog, require_voted
 from node.vault.store import Vault
 
 NODE_WRONG_KEY = define(
@@ -31,8 +37,11 @@ NODE_WRONG_KEY = define(
 VOTELOG_AHEAD = define(
     "votelog.ahead_of_chain",
     "the vote log speaks of heights that the chain in the folder has not reached",
-    "put the chain back that belongs to this log, or move votes.log away too: the node then observes until it may vote",
+    "nothing: the log is set aside and the node observes until it may vote; if it was you who put an old chain back, "
+    "don't: a node fetches its chain by itself",
 )
+OWN_VOTES_LOOKED_AT = 1_000
+"""Heights below the head whose certificates are searched for votes that the log has forgotten."""
 
 
 @dataclass
@@ -49,6 +58,7 @@ class Opened:
     gateway_key: SigningKey | None
     ledger: Ledger
     blocks: BlockStore
+    chain_store: LevelStore
     vault: Vault
     votes: VoteLog | None
     records: list[bytes] | None
@@ -62,36 +72,75 @@ class Opened:
 
 
 def open_home(home: Home) -> Opened:
-    """Opens and checks the whole folder. Errors: config, key, passphrase, storage, votelog, vault and node codes."""
+    """Opens and checks the whole folder. Errors: config, key, passphrase, storage, votelog, vault and node codes.
+
+    What is damaged and can be had again is set aside first, at most a few times a day.
+    """
+    while True:
+        try:
+            return _open(home)
+        except KehuError as error:
+            if not heal(home.path, error):
+                raise
+
+
+def _open(home: Home) -> Opened:
     with ExitStack() as closing:
         files = read_home(home)
         config, genesis, node_key, gateway_key = files.config, files.genesis, files.node_key, files.gateway_key
         install(home)
         store = LevelStore(home.chain, create=True)
         closing.callback(store.close)
-        ledger, blocks = Ledger.open(genesis, contract_table(), store)
-        _require_known(config.department, node_key, ledger)
-        vault = Vault.open(home.path, genesis.chain_id, node_key)
+        remove_leftovers(home.path)  # a check that still runs would have refused the line above
+        with readable(home.chain):
+            ledger, blocks = Ledger.open(genesis, contract_table(), store)
+        require_known(config.department, node_key, ledger)
+        with readable(home.vault):
+            vault = Vault.open(home.path, genesis.chain_id, node_key)
         closing.callback(vault.close)
         votes = _open_votes(home, genesis, config.department)
         if votes is not None:
             closing.callback(votes.close)
-        records = None if votes is None else _read_votes(votes)
-        _require_reached(ledger.height, records or [])
+        records = None if votes is None else read_votes(votes.read_all())
+        if records is not None:
+            require_fitting(config.department, ledger.height, blocks, records)
         return Opened(
-            home, config, genesis, node_key, gateway_key, ledger, blocks, vault, votes, records, closing.pop_all()
-        )
+            home, config, genesis, node_key, gateway_key, ledger, blocks, store, vault, votes, records,
+            closing.pop_all(),
+        )  # fmt: skip
 
 
-def _require_reached(height: int, records: list[bytes]) -> None:
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns what can't be decoded in a database into `storage.corrupt`: its blocks are whole, their content is not."""
+    try:
+        yield
+    except KehuError as error:
+        if error.code.partition(".")[0] not in _CONTENT:
+            raise
+        raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem=str(error)) from error
+    except (ValueError, LookupError, TypeError) as error:  # how libraries refuse bytes that are not theirs
+        raise StorageFailure(STORAGE_CORRUPT, path=str(path), problem=type(error).__name__) from error
+
+
+_CONTENT = ("codec", "block", "batch", "certificate", "transaction", "receipt", "validators")
+
+
+def require_fitting(department: str, height: int, blocks: BlockStore, records: list[bytes]) -> None:
     """A node votes on height h with block h-1 on its disk. If the chain ends earlier, it is not that chain: it was
-    emptied or put back, and the votes on the heights between are known to nobody."""
+    emptied or put back, and the votes on the heights between are known to nobody. If the chain has a vote of this node
+    that the log does not have, it is not that log, and nobody knows what else was in it."""
     voted = max((decode_record(record).height for record in records), default=0)
     if voted > height + 1:
         raise KehuError(VOTELOG_AHEAD, height=height, voted=voted)
+    for past in range(height, max(voted, height - OWN_VOTES_LOOKED_AT, blocks.first()[0] - 1), -1):
+        certificate = blocks.certificate(past)
+        if certificate is not None:
+            require_voted(department, certificate, voted)
 
 
-def _require_known(department: str, node_key: SigningKey, ledger: Ledger) -> None:
+def require_known(department: str, node_key: SigningKey, ledger: Ledger) -> None:
+    """Raises unless the department is in the network, and under this key."""
     expected = ledger.validators(ledger.height + 1).key_of(department)
     if expected is None:
         raise KehuError(CONFIG_INVALID, file="node.toml", problem=f"department {department!r} is not in the network")
@@ -99,9 +148,8 @@ def _require_known(department: str, node_key: SigningKey, ledger: Ledger) -> Non
         raise KehuError(NODE_WRONG_KEY, department=department, expected=expected, actual=node_key.public)
 
 
-def _read_votes(votes: VoteLog) -> list[bytes]:
+def read_votes(records: list[bytes]) -> list[bytes]:
     """A log with a record that can't be read is as bad as a damaged one."""
-    records = votes.read_all()
     try:
         for record in records:
             decode_record(record)

@@ -21,6 +21,7 @@ from node.logs import begin_logging, configure_logging
 from node.opening import open_home
 from node.reading import origins
 from node.service import Node, wall_ms
+from node.soundness.setting_aside import heal
 from node.storage.durable import StorageFailure
 
 EXIT_OK: Final = 0
@@ -40,8 +41,20 @@ log = logging.getLogger("kehu.process")
 def run_node(home: Path) -> int:
     """Runs until SIGTERM or SIGINT, or until something that a node must not survive; the exit code."""
     begin_logging()
+    while (code := _run_process(Home(home))) is None:
+        log.warning("starting again without what was set aside")
+    return code
+
+
+def _run_process(home: Home) -> int | None:
+    """The exit code; None after damage that a running node found was set aside: a new start makes it good."""
     try:
-        asyncio.run(_run(Home(home)))
+        try:
+            asyncio.run(_run(home))
+        except KehuError as error:
+            if not heal(home.path, error):
+                raise
+            return None
     except StorageFailure as error:
         log.critical("%s -- %s", error, error.spec.cure)
         return EXIT_STORAGE

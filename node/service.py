@@ -54,6 +54,7 @@ from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
 from node.snapshot.room import SnapshotRoom
+from node.soundness.scrub import Scrub
 from node.upkeep import Upkeep
 from node.vault.duty import digests_of
 from node.vault.exchange import OBTAIN_S, VaultExchange
@@ -111,7 +112,7 @@ class Node:
         self._catch_up = CatchUp(
             lambda: self.ledger.height, self.peers.request, self._append_certified, self._snapshots.takes_over
         )
-        self._agreement.catch_up = self._catch_up
+        self._agreement.catch_up, self._agreement.voted_height = self._catch_up, lambda: self._driver.voted_height
         self._batcher = Batcher(
             opened.node_key, chain_id, self.department, self._mempool, self._verifier, self._links.gossip,
             self._driver.work_came,
@@ -132,7 +133,8 @@ class Node:
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
         self._index = RecordIndex(self.ledger, opened.vault)
-        opened.vault.on_change = self._index.touch
+        opened.vault.on_change, opened.vault.on_unsound = self._index.touch, self._exchange.refill.look_again
+        self._scrub = Scrub(opened, wall_ms)
         self._search_desk = SearchDesk(self.ledger, self._index, self._commit_own, wall_ms)
         self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
         self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
@@ -205,6 +207,7 @@ class Node:
             self._index.run(),
             self._evidence.run(),
             self.collector.run(),
+            self._scrub.run(),
         ):
             self._upkeep.spawn(work)
         self._upkeep.spawn(self._level.run())
@@ -323,6 +326,7 @@ class Node:
             "state_entries": len(self.ledger.state.values),
             "vault": {**self._opened.vault.status(), **self._exchange.status()},
             "phone": self._phones.status(),
+            **self._scrub.status(),
             "accusations": len(self._agreement.accusations),
             "peers": [
                 {"department": peer.department, "is_connected": peer.is_connected} for peer in self.peers.health()

@@ -9,7 +9,8 @@
 - A power cut may leave the last, unacknowledged batch half written at the end of the newest log, and paranoid
   checks then refuse the folder. If `leveldb_log.inspect_log` finds that only this happened, the torn batch is cut
   off and the folder opened with the same strict checks; `recovery` says what was cut, and the service reports
-  it. Any other damage is `storage.corrupt`: nothing is repaired, the node fetches the chain again.
+  it. Any other damage is `storage.corrupt`: nothing is repaired; the node sets the folder aside and fetches its
+  content again.
 
 What can't be seen from inside a folder: a log cut exactly between two batches, or a folder put back from an
 old copy. The service compares the head with its vote log and with the other departments.
@@ -48,7 +49,7 @@ _REWRITTEN_AT_ONCE: Final = 1_000
 STORAGE_CORRUPT = define(
     "storage.corrupt",
     "bytes on the disk are not the bytes that were written",
-    "move the folder away and start again: the node fetches the chain from the others; then look at the disk",
+    "nothing at first: a node sets the folder aside and fetches its content from the others; then look at the disk",
 )
 STORAGE_IN_USE = define(
     "storage.in_use",
@@ -135,6 +136,20 @@ class LevelStore:
                 cursor.next()
         return pairs
 
+    def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
+        """Reads pairs from `start` on until `bytes_max` is passed, for their checksums' sake: (where to go on, or None
+        at the end; bytes; pairs). Nothing of it goes into the cache."""
+        size = pairs = 0
+        with self._handle("scrub") as database:
+            cursor = database.raw_iterator(verify_checksums=True, fill_cache=False)
+            with cursor:
+                cursor.seek(start)
+                while cursor.valid() and size < bytes_max:
+                    key, value = cursor.item()
+                    size, pairs = size + len(key) + len(value), pairs + 1
+                    cursor.next()
+                return (cursor.key() if cursor.valid() else None), size, pairs
+
     def purge(self, keys: Sequence[bytes]) -> None:
         """Deletes `keys` so that their values are in none of the folder's files when it returns.
 
@@ -194,8 +209,15 @@ class LevelStore:
         self._failed = True
         if isinstance(error, RuntimeError):  # plyvel's way to say that the database is closed
             return StorageFailure(STORAGE_REFUSED, path=str(self._path), operation=operation)
-        spec = STORAGE_CORRUPT if isinstance(error, plyvel.CorruptionError) else STORAGE_IO
+        is_damage = isinstance(error, plyvel.CorruptionError) or _is_lacking(error)
+        spec = STORAGE_CORRUPT if is_damage else STORAGE_IO
         return StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
+
+
+def _is_lacking(error: Exception) -> bool:
+    """Whether LevelDB's I/O error says that a file is gone, or ends before what is to be read (EINVAL of a mapped
+    file): the disk works, and the bytes are not there."""
+    return any(text in str(error) for text in ("No such file", "NotFound", "Invalid argument"))
 
 
 def _check_folder(path: Path, *, create: bool) -> None:
@@ -243,7 +265,8 @@ def _open(path: Path, *, create: bool) -> Any:
     except plyvel.IOError as error:
         if "LOCK" in str(error):
             raise KehuError(STORAGE_IN_USE, path=str(path)) from None
-        raise StorageFailure(STORAGE_IO, path=str(path), operation="open", problem=str(error)) from error
+        spec = STORAGE_CORRUPT if _is_lacking(error) else STORAGE_IO
+        raise StorageFailure(spec, path=str(path), operation="open", problem=str(error)) from error
     except plyvel.CorruptionError:
         raise
     except plyvel.Error as error:

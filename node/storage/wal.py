@@ -14,7 +14,8 @@ frame covers length and sequence, so a damaged length can't pass for a torn tail
 so a frame of another log doesn't pass either.
 
 A missing or corrupt log on a chain that is not empty means: observe, don't vote. The caller decides that. A log
-cut exactly between two frames, or put back from an old copy, can't be told from inside.
+cut exactly between two frames, or put back from an old copy, can't be told from inside; `require_voted` tells it by
+the certificates of the chain.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Final
 
 from chain import codec
+from chain.certificate import Certificate
 from chain.errors import KehuError, define
 from node.storage.durable import (
     STORAGE_IO,
@@ -62,6 +64,11 @@ VOTELOG_CORRUPT = define(
     "the vote log is damaged before its end; what the node has signed is not known",
     "move the file away and start as an observer; then look at the disk",
 )
+VOTELOG_OLD = define(
+    "votelog.old",
+    "the chain has a vote of this node that its vote log does not know: the log is an older copy",
+    "nothing: the log is set aside and the node observes until it may vote; never put a vote log back from a copy",
+)
 VOTELOG_FOREIGN = define(
     "votelog.foreign",
     "the vote log belongs to another chain or department",
@@ -73,6 +80,12 @@ VOTELOG_IN_USE = define(
 VOTELOG_TOO_LARGE = define(
     "votelog.too_large", "the records of one sync are larger than a frame may be", "sync more often"
 )
+
+
+def require_voted(department: str, certificate: Certificate, voted: int) -> None:
+    """Raises if a certificate holds a vote of `department` on a height above `voted`, the last that its log knows."""
+    if certificate.height > voted and department in dict(certificate.signatures):
+        raise StorageFailure(VOTELOG_OLD, voted=voted, height=certificate.height)
 
 
 @dataclass(frozen=True, slots=True)

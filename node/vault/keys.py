@@ -2,6 +2,7 @@
 
     m/vault-secret      [1, nonce (12) | sealed (32 + 16)]    32 random bytes under HKDF-SHA256 of the node's seed
     k/TABLE/RECORD      key id (8) | nonce (12) | record key (32 + 16), sealed under the vault secret
+    d/TABLE/RECORD      a record key that does not open, set aside until the record is erased
 
 The secret is not the node's key itself (HKDF: RFC 5869), so that the node's key can be changed without sealing
 every record key anew. A key id is drawn with each key: what was sealed under a destroyed key is told from what
@@ -128,7 +129,18 @@ class RecordKeys:
 
     def destroy(self, records: Iterable[RecordId]) -> None:
         """The keys are in no file of the folder when this returns; keys that are gone already are fine."""
+        records = list(records)
         self._store.purge([self._close(record).to_key(b"k/") for record in records])
+        aside = [key for record in records if self._store.get(key := record.to_key(b"d/")) is not None]
+        self._store.purge(aside)
+
+    def set_aside_unsound(self, record: RecordId) -> None:
+        """Makes room for a new key if the record's does not open."""
+        try:
+            self.get(record)
+        except KehuError:
+            key = record.to_key(b"k/")
+            self._store.write({record.to_key(b"d/"): self._store.get(key) or b""}, [key])
 
     def _close(self, record: RecordId) -> RecordId:
         self._open.pop(record, None)

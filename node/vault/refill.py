@@ -75,10 +75,12 @@ class Refill:
     def __init__(self, duties: Duties, vault: Vault, peers: Peers, lock: asyncio.Lock, timing: VaultTiming) -> None:
         self._duties, self._vault, self._peers = duties, vault, peers
         self._lock, self._timing = lock, timing
-        clock: Callable[[], float] = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        clock: Callable[[], float] = self._loop.time
         self.missing = Backlog(clock, timing.retry_first_s, timing.retry_max_s)
         self.surplus = Backlog(clock, timing.retry_first_s, timing.retry_max_s)
         self._tables: dict[str, None] = {}
+        self._unsound: dict[RecordId, None] = {}
         self._walking: str | None = None
         self._wake_walk, self._wake_work, self._has_tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._slots = asyncio.Semaphore(FETCHES_MAX)
@@ -90,6 +92,14 @@ class Refill:
     def walk(self, tables: Iterable[str] = RECORD_TABLES) -> None:
         """Asks for a look at every record of these tables."""
         self._tables.update(dict.fromkeys(tables))
+        self._wake_walk.set()
+
+    def look_again(self, records: Iterable[RecordId]) -> None:
+        """These have lost values that did not open. From any thread."""
+        self._loop.call_soon_threadsafe(self._note_unsound, list(records))
+
+    def _note_unsound(self, records: Sequence[RecordId]) -> None:
+        self._unsound.update(dict.fromkeys(records))
         self._wake_walk.set()
 
     def hurry(self) -> None:
@@ -139,6 +149,11 @@ class Refill:
         while True:
             await self._wake_walk.wait()
             self._wake_walk.clear()
+            while self._unsound:
+                page = list(self._unsound)[:PAGE]
+                for record in page:
+                    del self._unsound[record]
+                await self._look_at(page)
             while self._tables:
                 self._walking = next(iter(self._tables))
                 del self._tables[self._walking]  # asked for again meanwhile, it is walked again

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from chain.errors import KehuError, define
 from node.vault.duty import Plan
 from node.vault.seal import Wanted
+from node.vault.sealing import VAULT_OTHER_VALUE
 from node.vault.staged import Staging
-from node.vault.store import VAULT_OTHER_VALUE
 from node.vault.values import VALUES_BYTES_MAX, VALUES_MAX, VaultValue
 
 STAGE: Final = "vault.stage"

@@ -5,6 +5,7 @@ vault/ holds sealed values (node/vault/rows.py, node/vault/seal.py), vault-keys/
     v/ TABLE/RECORD                 what is live of a record
     s/ TRANSACTION TABLE/RECORD     what a transaction has staged for a record
     e/ TABLE/RECORD                 [values destroyed, finished]: an erased record, of which nothing is ever kept again
+    d/ TABLE/RECORD                 what did not open (node/vault/unsound.py)
 
 Each change is one synced write of the data store, so a crash leaves a value staged or live, never both or half. A
 record key is durable before data is sealed under it; a key without data does no harm. An erasure is written down
@@ -23,11 +24,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from chain.crypto import SigningKey
-from chain.errors import KehuError, define
+from chain.errors import KehuError
 from node.storage.leveldb import LevelStore
 from node.vault.erased import ErasedRecords
 from node.vault.keys import PurgingStore, RecordKeys
@@ -41,15 +43,11 @@ from node.vault.rows import (
     parse_live_key,
     staged_key,
 )
-from node.vault.seal import RecordId, Wanted, seal_value, sealed_bytes, unseal_value
+from node.vault.seal import RecordId, Wanted, sealed_bytes, unseal_value
+from node.vault.sealing import by_record, require_digest, seal_all
 from node.vault.staged import StagedValues, Staging
+from node.vault.unsound import UnsoundValues, unsound_key
 from node.vault.values import FieldId, VaultValue
-
-VAULT_OTHER_VALUE = define(
-    "vault.other_value",
-    "the value and salt do not give the digest that the chain has for this field",
-    "send the value and salt that the transaction commits to; fetched values: ask another holder",
-)
 
 Digests = Mapping[str, bytes]
 """A record's fields and their digests."""
@@ -78,6 +76,12 @@ class Vault:
         self._erased = ErasedRecords(data)
         self.on_change: Callable[[Iterable[RecordId], Came], None] = _ignore
         """Told of records whose live values came or went, from whatever thread changed them."""
+        self._unsound = UnsoundValues(data, self._keys, self._unseal)
+        self.on_unsound: Callable[[Sequence[RecordId]], object] = len
+        """Told of records of which a value did not open and was set aside, from whatever thread found it."""
+        self.on_erase: Callable[[], object] = int
+        """Called with each erasure, before anything else is destroyed: what lies outside of the stores must go too."""
+        self.stores: tuple[LevelStore, ...] = ()
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
         self._was_unstaged = False
@@ -90,7 +94,9 @@ class Vault:
         stores = [data]
         try:
             stores.append(LevelStore(home / "vault-keys", create=True))
-            return cls(data, stores[1], chain_id, node_key.seed)
+            vault = cls(data, stores[1], chain_id, node_key.seed)
+            vault.stores = tuple(stores)
+            return vault
         except BaseException:
             for store in stores:
                 store.close()
@@ -117,29 +123,16 @@ class Vault:
             stagings = [kept for staging in stagings if (kept := self._without_erased(staging)).values]
             new = [staging for staging in stagings if staging.transaction_id not in self._staged]
             self._staged.require_room(sum(sealed_bytes(value) for one in new for value in one.values), source)
-            by_record = [_by_record(staging.values) for staging in stagings]
-            sealed = self._seal_all(by_record)
+            records = [by_record(staging.values) for staging in stagings]
+            sealed = seal_all(self._chain_id, self._keys, records)
             rows: dict[bytes, bytes] = {}
-            for staging, values, boxes in zip(stagings, by_record, sealed, strict=True):
+            for staging, values, boxes in zip(stagings, records, sealed, strict=True):
                 self._staged.begin(staging.transaction_id, staging.expires_height, source)
                 for record in values:
                     self._staged.put(staging.transaction_id, record, boxes[record], values[record])
                     rows[staged_key(staging.transaction_id, record)] = self._staged.row(staging.transaction_id, record)
             if rows:
                 self._data.write(rows)
-
-    def _seal_all(self, batches: Sequence[Mapping[RecordId, Sequence[VaultValue]]]) -> list[dict[RecordId, Sealed]]:
-        keys = self._keys.ensure(dict.fromkeys(record for values in batches for record in values))
-        return [
-            {
-                record: {
-                    (value.field, value.digest(self._chain_id)): seal_value(self._chain_id, value, keys[record])
-                    for value in values
-                }
-                for record, values in by_record.items()
-            }
-            for by_record in batches
-        ]
 
     def _without_erased(self, staging: Staging) -> Staging:
         if not self._erased.counts:
@@ -237,11 +230,33 @@ class Vault:
     # Live values
 
     def get(self, table: str, record: str, field: str, digest: bytes) -> VaultValue | None:
-        """The live value that the chain commits to by `digest`. Errors: vault.damaged."""
-        name = FieldId(table, record, field)
+        """The live value that the chain commits to by `digest`. Errors: vault.damaged, once: then it is set aside."""
+        name, of = FieldId(table, record, field), RecordId(table, record)
+        try:
+            with self._lock:
+                sealed = self._row(of).get((field, digest))
+                return None if sealed is None else self._unseal((name, digest), sealed)
+        except KehuError:
+            self.set_aside_unsound([of])
+            raise
+
+    def look_through(self, after: bytes, count: int) -> tuple[bytes | None, int]:
+        """Opens all values of up to `count` records behind the row `after`, and sets aside what does not open: (the
+        last row looked at, or None at the end; how many values were set aside)."""
+        page = list(islice(self._data.scan(LIVE, after + b"\x00" if after else b""), count))
+        unsound = self.set_aside_unsound([parse_live_key(key) for key, _ in page])
+        return (page[-1][0][len(LIVE) :] if page else None), unsound
+
+    def set_aside_unsound(self, records: Sequence[RecordId]) -> int:
+        """How many values of `records` did not open. They are not live any more, and may come from another holder."""
         with self._lock:
-            sealed = self._row(RecordId(table, record)).get((field, digest))
-            return None if sealed is None else self._unseal((name, digest), sealed)
+            before = {record: self._row(record) for record in records}
+            changed = self._write(before, {one: self._unsound.sound_of(one, row) for one, row in before.items()})
+            count = sum(len(before[one]) - len(self._row(one)) for one in changed)
+        if changed:
+            self.on_change(changed, {})
+            self.on_unsound(sorted(changed))
+        return count
 
     def has(self, wanted: Wanted) -> bool:
         return not self.missing([wanted])
@@ -269,11 +284,11 @@ class Vault:
         Errors: vault.other_value.
         """
         for value, digest in values:
-            self._require_digest(value, digest)
+            require_digest(self._chain_id, value, digest)
         with self._lock:
-            by_record = _by_record(value for value, _ in values)
-            kept = {record: found for record, found in by_record.items() if record not in self._erased}
-            (sealed,) = self._seal_all([kept])
+            records = by_record(value for value, _ in values)
+            kept = {record: found for record, found in records.items() if record not in self._erased}
+            (sealed,) = seal_all(self._chain_id, self._keys, [kept])
             before = {record: self._row(record) for record in kept}
             changed = self._write(before, {record: row | sealed[record] for record, row in before.items()})
         self.on_change(changed, {})
@@ -319,6 +334,7 @@ class Vault:
         """Keys first: from then on nothing opens, whatever a crash leaves to be done."""
         if not records:
             return
+        self.on_erase()
         self._keys.destroy(records)
         for record in records:
             self._live[record.table] -= len(self._row(record))
@@ -328,6 +344,7 @@ class Vault:
         for record in records:
             self._staged.remove_record(record)
         self._data.purge([live_key(one) for one in records])
+        self._data.purge([unsound_key(one) for one in records if self._data.get(unsound_key(one)) is not None])
         self._data.purge([*_STAGED_EDGES, *staged])
         self._erased.finish(records)
 
@@ -370,12 +387,6 @@ class Vault:
         name, _ = wanted
         return unseal_value(self._chain_id, wanted, sealed, self._keys.get(RecordId(name.table, name.record)))
 
-    def _require_digest(self, value: VaultValue, digest: bytes) -> None:
-        actual = value.digest(self._chain_id)
-        if actual != digest:
-            names = {"table": value.table, "record": value.record, "field": value.field}
-            raise KehuError(VAULT_OTHER_VALUE, **names, expected=digest, actual=actual)
-
     def _has_any(self, prefix: bytes) -> bool:
         return next(iter(self._data.scan(prefix)), None) is not None
 
@@ -385,10 +396,3 @@ _STAGED_EDGES: Final = (STAGED, STAGED + b"\xff")
 
 def _ignore(_records: Iterable[RecordId], _came: Came) -> None:
     """Nobody wants to know."""
-
-
-def _by_record(values: Iterable[VaultValue]) -> dict[RecordId, list[VaultValue]]:
-    found: dict[RecordId, list[VaultValue]] = {}
-    for value in values:
-        found.setdefault(RecordId(value.table, value.record), []).append(value)
-    return found

@@ -23,6 +23,7 @@ from node.keys import create_key_file
 from node.opening import Opened, open_home
 from node.process import EXIT_INVARIANT, EXIT_REFUSED, EXIT_STORAGE, run_node
 from node.service import Node
+from node.soundness.setting_aside import TRIES_MAX, list_aside
 from node.storage.wal import VoteLog
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, free_ports, genesis_value, key_of, make_home
 
@@ -130,10 +131,7 @@ FAULTS: dict[str, tuple[str, Callable[[Home], object]]] = {
     "no passphrase": ("passphrase.unreadable", lambda home: (home.path / "secrets" / "passphrase").unlink()),
     "a wrong passphrase": ("key.passphrase_wrong", lambda home: with_key(home, "node sales", "another")),
     "another chain's data": ("storage.other_chain", other_chain),
-    "a damaged vote log": ("votelog.corrupt", lambda home: flip(home.votes, 20)),
-    "a vote that can't be read": ("votelog.corrupt", unreadable_vote),
     "another department's vote log": ("votelog.foreign", foreign_votes),
-    "a vote log of a longer chain": ("votelog.ahead_of_chain", lambda home: vote_at(home, 2)),
     "no carrier token": ("config.missing", carrier),
 }
 
@@ -153,10 +151,40 @@ def test_a_faulty_folder_is_refused_with_code_cause_and_cure(
     assert PASSPHRASE not in caplog.text
 
 
-def test_a_damaged_store_ends_with_the_exit_code_of_the_disk(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_store_that_is_damaged_again_and_again_ends_with_the_exit_code_of_the_disk(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    for time in range(1, TRIES_MAX + 1):
+        damaged_chain(home)
+        opened_once(home)
+        assert len(list_aside(home.path)) == time
+        assert "storage.corrupt" in caplog.text
     damaged_chain(home)
     assert run_node(home.path) == EXIT_STORAGE
-    assert "storage.corrupt" in caplog.text
+    assert "node.damaged_again" in caplog.text
+    assert (home.path / "damaged").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda home: flip(home.votes, 20), "votelog.corrupt"),
+        (unreadable_vote, "votelog.corrupt"),
+        (lambda home: vote_at(home, 2), "votelog.ahead_of_chain"),
+    ],
+)
+def test_a_vote_log_that_can_not_be_relied_on_is_set_aside_and_the_node_observes(
+    home: Home, spoil: Callable[[Home], object], code: str
+) -> None:
+    spoil(home)
+    before = home.votes.read_bytes()
+    opened = open_home(home)
+    assert opened.records is None
+    assert not home.votes.exists()
+    opened.closing.close()
+    (one,) = list_aside(home.path)
+    assert (one.code, one.parts) == (code, ("votes.log",))
+    assert (home.path / "damaged" / one.name / "votes.log").read_bytes() == before
 
 
 def test_a_broken_invariant_has_an_exit_code_of_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,10 +226,10 @@ def test_several_faults_of_a_configuration_come_in_one_report(home: Home) -> Non
 
 
 def test_after_a_refusal_the_folder_is_free_and_opens_once_it_is_put_right(home: Home) -> None:
-    vote_at(home, 9)
-    with pytest.raises(KehuError, match=r"votelog\.ahead_of_chain"):
+    other_chain(home)
+    with pytest.raises(KehuError, match=r"storage\.other_chain"):
         open_home(home)
-    home.votes.unlink()
+    change_genesis(home, network="试验网络")
     opened_once(home)
 
 

@@ -17,6 +17,7 @@ from node.vault.rows import decode_live, decode_staged, encode_live
 from node.vault.seal import RecordId
 from node.vault.staged import Staging
 from node.vault.store import Vault
+from node.vault.unsound import unsound_key
 from node.vault.values import VALUE_BYTES_MAX, FieldId, VaultValue
 from tests.node.vault_kit import (
     CHAIN,
@@ -264,12 +265,31 @@ def test_a_sealed_value_opens_only_where_it_was_sealed(tmp_path: Path) -> None:
     (name, in_name), (phone, in_phone) = sorted(row.items())
     store.write({key: encode_live({name: in_phone, phone: in_name})})
     store.close()
-    with opened(tmp_path) as vault:
-        for value in (NAME, PHONE):
+    for value in (NAME, PHONE):
+        with opened(tmp_path) as vault:
+            aside: list[RecordId] = []
+            vault.on_unsound = aside.extend
             with pytest.raises(KehuError) as raised:
                 get(vault, value)
             assert code_of(raised) == "vault.damaged"
             assert "canary" not in str(raised.value)
+            assert aside == [C1]
+            # Set aside as a whole, not served, not thrown away; a new value is taken under a new key.
+            assert vault.live("customers", "c1") == []
+            assert vault.stores[0].get(unsound_key(C1)) is not None
+            vault.put_live([(NAME, NAME.digest(CHAIN))])
+            assert get(vault, NAME) == NAME
+            vault.erase([C1])
+            assert vault.stores[0].get(unsound_key(C1)) is None
+        shutil.rmtree(tmp_path / "vault")
+        shutil.rmtree(tmp_path / "vault-keys")
+        with opened(tmp_path) as vault:
+            vault.put_live([(one, one.digest(CHAIN)) for one in (NAME, PHONE)])
+        store = LevelStore(tmp_path / "vault")
+        ((key, raw),) = store.scan(b"v/")
+        (name, in_name), (phone, in_phone) = sorted(decode_live(C1, raw).items())
+        store.write({key: encode_live({name: in_phone, phone: in_name})})
+        store.close()
 
 
 @pytest.mark.parametrize("position", [0, 8, 25, -1])

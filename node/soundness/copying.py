@@ -1,0 +1,79 @@
+"""A look at a stopped node's databases that changes none of their bytes.
+
+Opening a LevelDB folder rewrites it: the log becomes a table, a torn end is cut off. So a check opens a copy: tables,
+which LevelDB never writes twice, as hard links, everything else copied. The copy stands in the node's folder, since
+links don't cross file systems, and goes when the check ends; what a killed check left goes at the next start, for it
+holds record keys that an erasure has to destroy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from chain.errors import KehuError
+from node.config import Home
+from node.storage.durable import storage_failures
+from node.storage.leveldb import STORAGE_IN_USE
+
+PREFIX: Final = ".check-"
+
+
+@contextmanager
+def stopped(home: Home) -> Iterator[None]:
+    """Keeps a node from starting meanwhile. Errors: storage.in_use, if one runs."""
+    with ExitStack() as closing:
+        if home.votes.exists():
+            log = closing.enter_context(home.votes.open("rb"))
+            _take(home.votes, lambda: fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        for folder in (home.chain, home.vault, home.vault_keys):
+            if (folder / "LOCK").exists():
+                lock = closing.enter_context((folder / "LOCK").open("rb+"))
+                _take(folder, lambda lock=lock: fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        yield
+
+
+def _take(path: Path, lock: object) -> None:
+    try:
+        lock()  # type: ignore[operator]
+    except OSError:
+        raise KehuError(STORAGE_IN_USE, path=str(path)) from None
+
+
+@contextmanager
+def copied(home: Home) -> Iterator[Path]:
+    """A folder with copies of the home's databases, for as long as the block lasts."""
+    with storage_failures(home.path, "copy for a check"):
+        copy = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home.path))
+    try:
+        for folder in (home.chain, home.vault, home.vault_keys):
+            if folder.is_dir():
+                with storage_failures(folder, "copy for a check"):
+                    _copy(folder, copy / folder.name)
+        yield copy
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def remove_leftovers(home: Path) -> None:
+    for folder in home.glob(f"{PREFIX}*"):
+        shutil.rmtree(folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(mode=0o700)
+    for path in sorted(source.iterdir()):
+        if not path.is_file():
+            continue
+        try:
+            if path.suffix != ".ldb":
+                raise OSError
+            os.link(path, target / path.name)
+        except OSError:
+            shutil.copyfile(path, target / path.name)
