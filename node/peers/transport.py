@@ -30,6 +30,7 @@ from chain import codec
 from chain.crypto import SigningKey, is_valid_key, verify
 from chain.errors import KehuError, define
 from node.peers.frames import GREETINGS, LINKED, PAYLOAD_BYTES_MAX, Kind, encode_header, read_frame
+from node.peers.resolving import open_connection
 from node.peers.tls import client_context, server_context, server_key
 
 PROTOCOL_VERSION: Final = 1
@@ -168,7 +169,7 @@ async def dial(identity: Identity, department: str, peer: Peer, deadline_s: floa
     writer = None
     try:
         async with asyncio.timeout(deadline_s):
-            reader, writer = await asyncio.open_connection(
+            reader, writer = await open_connection(
                 peer.host,
                 peer.port,
                 ssl=identity.client_tls,
