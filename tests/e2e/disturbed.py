@@ -71,20 +71,20 @@ class DisturbedKehu(Kehu):
     def expect(self, blow: Blow | None) -> None:
         self.blow, self._count = blow, 0
 
-    def start(self, wanted: Order) -> Ran:
+    def start(self, wanted: Order, text: str | None = None) -> Ran:
         """Runs a command; if its node is gone, again once the node is back."""
         with self._lock:
             self._count += 1
             is_due = self.blow is not None and self._count == self.blow.command
         if is_due:
             self._spawn(self._strike, wanted.shown)
-        ran = super().start(wanted)
+        ran = super().start(wanted, text)
         for _ in range(TRIES_MAX):
             if ran.exit != Exit.UNKNOWN:
                 break
             self._require_nothing_lost(ran)
             self._revive()
-            ran = super().start(wanted)
+            ran = super().start(wanted, text)
         return ran
 
     def finish(self) -> None:

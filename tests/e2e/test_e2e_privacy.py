@@ -88,6 +88,6 @@ def test_no_process_has_a_passphrase_among_its_arguments(disturbed: Disturbed) -
     files = [*disturbed.story.kehu.passphrases.iterdir()]
     files += [home / "secrets" / "passphrase" for home in node_homes(disturbed)]
     passphrases = [path.read_bytes().strip() for path in files]
-    assert len(passphrases) == len(disturbed.story.people) + 1 + 6
+    assert len(passphrases) == len(disturbed.story.people) + 2 + 6  # the administrator, and a customer with a key
     assert len(disturbed.arguments) > 20
     assert [line for line in disturbed.arguments for secret in passphrases if secret in line] == []

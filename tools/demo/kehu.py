@@ -98,6 +98,12 @@ class Kehu:
         self.on_run(ran)
         return ran.require(*wanted.exits)
 
+    def say(self, wanted: Order, text: str) -> Json:
+        """Runs one command with `text` on its stdin."""
+        ran = self.start(wanted, text)
+        self.on_run(ran)
+        return ran.require(*wanted.exits)
+
     def together(self, orders: Sequence[Order], at_once: int = COMMANDS_AT_ONCE) -> list[Json]:
         """Runs several at once; their JSON in the order given."""
         return [ran.require(*wanted.exits) for wanted, ran in zip(orders, self.race(orders, at_once), strict=True)]
@@ -110,13 +116,14 @@ class Kehu:
             self.on_run(ran)
         return results
 
-    def start(self, wanted: Order) -> Ran:
+    def start(self, wanted: Order, text: str | None = None) -> Ran:
         command = [str(kehu_command()), *wanted.arguments, "--json", *self._signer(wanted)]
+        given = text if wanted.stdin is None else json.dumps(wanted.stdin, ensure_ascii=False)
         begun = time.monotonic()
         done = subprocess.run(
             command,
-            input=None if wanted.stdin is None else json.dumps(wanted.stdin, ensure_ascii=False),
-            stdin=subprocess.DEVNULL if wanted.stdin is None else None,
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,
             encoding="utf-8",
             env=self._environment(),

@@ -34,6 +34,22 @@ class Customer:
 
 
 @dataclass
+class Client:
+    """A client of the story by ids on the chain; its people are customers who came in with the file."""
+
+    organisation: str
+    board: str
+    buying: str
+    head: Customer
+    buyer: Customer
+    user: Customer
+    project: str = ""
+    part: str = ""
+    demand: str = ""
+    height: int = 0
+
+
+@dataclass
 class Story:
     """`facts` is what came out, in words that are the same each time the story is told, however it was disturbed."""
 
@@ -44,6 +60,7 @@ class Story:
     sheet: Sheet
     people: tuple[Person, ...] = CAST
     customers: list[Customer] = field(default_factory=list)
+    client: Client | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     seconds: list[tuple[str, str, float]] = field(default_factory=list)
     chapter: int = 0
@@ -95,6 +112,12 @@ class Story:
             self.facts["picked"][why] = self.chance.choice(free)
         row = self.facts["picked"][why]
         return next(customer for customer in self.customers if customer.row == row)
+
+    def require_client(self) -> Client:
+        """The client of the project; chapters that need it come after that one."""
+        if self.client is None:
+            raise UnexpectedError("the client", "a chapter that has told of it", None)
+        return self.client
 
     def _note_command(self, ran: Ran) -> None:
         self._commands.append(ran.shown)
