@@ -95,7 +95,8 @@ class Appended:
 
     `certificate` is the commit certificate stored with it; `validators` decide height + 1. Heights must
     ascend; catch-up may report every height or only the last one it appended, and one that is not higher than
-    the last is ignored. `has_work` is what the mempool holds after the block's transactions left it.
+    the last is ignored. `has_work` is what the mempool holds after the block's transactions left it. `overtaken`: by
+    how many blocks, at the most, work that waits here was passed over in favour of work that came later (rule P5).
     """
 
     height: int
@@ -103,6 +104,7 @@ class Appended:
     certificate: Certificate
     validators: ValidatorSet
     has_work: bool
+    overtaken: int = 0
 
 
 Event: TypeAlias = (

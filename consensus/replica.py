@@ -196,7 +196,7 @@ def _on_appended(state: ReplicaState, event: Appended) -> None:
     if event.height == state.at.height:
         evidence.compare(state, event.certificate)
     if has_judged:
-        slowness.judge(state)
+        slowness.judge(state, event.overtaken)
     epoch, known = event.certificate.epoch, (event.validators, state.validators)
     state.certifiers = next((validators for validators in known if validators.epoch == epoch), None)
     has_other_set = event.validators.epoch != state.validators.epoch

@@ -2,7 +2,7 @@
 
 A timeout catches a primary that has stopped, not one that proposes just before the timeout. So every backup measures
 how long it waits for proposals, compares it with what the replicas themselves need to agree on them, and keeps
-account of the excess; f+1 backups that have had enough change the primary. The rules are P1 to P4 of the specification.
+account of the excess; f+1 backups that have had enough change the primary. The rules are P1 to P5 of the specification.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ COMPLAINT_HEIGHTS: Final = 8
 CALM_HEIGHTS: Final = 64
 """So many heights in one view with a prompt proposal, and earlier changes for slowness are forgotten."""
 PATIENCE_MAX: Final = 8
+OVERTAKEN_HEIGHTS: Final = 8
+"""By so many blocks of one view may work be passed over that waits here, and then not by one more."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,10 @@ class PrimaryWatch:
     """Heights in a row, in this view, whose proposal came within the least allowance."""
     views_left: int = 0
     """Views that were left for slowness since the last calm."""
+    heights: int = 0
+    """Heights decided in this view since we are in it."""
+    overtaken: int = 0
+    """By how many blocks the work was passed over that was passed over most."""
     complaints: dict[str, tuple[int, int]] = field(default_factory=dict)
     """(height, view) of each member's last complaint."""
 
@@ -44,7 +50,7 @@ class PrimaryWatch:
 
     def begin_view(self) -> None:
         self.begin_height()
-        self.debt_ms = self.calm_heights = 0
+        self.debt_ms = self.calm_heights = self.heights = self.overtaken = 0
 
 
 def observe(state: ReplicaState) -> None:
@@ -59,9 +65,10 @@ def observe(state: ReplicaState) -> None:
         watch.waiting_since_ms = state.now_ms
 
 
-def judge(state: ReplicaState) -> None:
+def judge(state: ReplicaState, overtaken: int) -> None:
     """P2: the height under way has been appended: brings the account of its primary up to date."""
     watch, timeout_ms = state.watch, state.config.view_timeout_ms
+    watch.heights, watch.overtaken = watch.heights + 1, overtaken
     accepted_ms = state.now_ms if watch.accepted_ms is None else watch.accepted_ms
     waited_ms = 0 if watch.waiting_since_ms is None else accepted_ms - watch.waiting_since_ms
     agreed_ms = state.now_ms - accepted_ms
@@ -74,13 +81,23 @@ def judge(state: ReplicaState) -> None:
 
 def allowance_of(state: ReplicaState, views_left: int) -> int:
     """P4: at most f primaries in a row are faulty; if all n have been left, it is the network that is slow."""
-    rounds = min(views_left // state.validators.n, PATIENCE_MAX)
     config = state.config
-    return config.block_interval_ms + ((config.view_timeout_ms // ALLOWANCE_SHARE) << rounds)
+    return config.block_interval_ms + ((config.view_timeout_ms // ALLOWANCE_SHARE) << _rounds(state, views_left))
+
+
+def _rounds(state: ReplicaState, views_left: int) -> int:
+    return min(views_left // state.validators.n, PATIENCE_MAX)
 
 
 def has_had_enough(state: ReplicaState) -> bool:
-    return state.watch.debt_ms >= state.config.view_timeout_ms
+    return state.watch.debt_ms >= state.config.view_timeout_ms or is_favouring(state)
+
+
+def is_favouring(state: ReplicaState) -> bool:
+    """P5: work that waits here was passed over too often by blocks of this view; a new primary has its own chance."""
+    watch = state.watch
+    allowed = OVERTAKEN_HEIGHTS << _rounds(state, watch.views_left)
+    return min(watch.overtaken, watch.heights) > allowed and not state.is_primary
 
 
 def on_complaint(state: ReplicaState, sender: str, height: int, view: int) -> None:

@@ -176,7 +176,7 @@ class Agreement:
         await asyncio.to_thread(self._blocks.append, executed, certificate)
         self._ledger.advance(executed, certificate)
         self._executed.clear()
-        self._mempool.settle(next_window(self._ledger))
+        self._mempool.settle(next_window(self._ledger), [batch.id for batch in executed.block.batches])
         for listener in self.listeners:
             await listener(executed)
         return self.appended()
@@ -187,7 +187,10 @@ class Agreement:
         if certificate is None:
             raise InvariantError("the genesis block is never decided")
         validators = ledger.validators(ledger.height + 1)
-        return Appended(ledger.height, ledger.head.block_id, certificate, validators, self._mempool.has_batches)
+        mempool = self._mempool
+        return Appended(
+            ledger.height, ledger.head.block_id, certificate, validators, mempool.has_batches, mempool.overtaken
+        )
 
     def has_work(self) -> bool:
         return self._mempool.has_batches

@@ -8,7 +8,7 @@ block could not execute, so a mempool with batches is work that the primary can 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -17,6 +17,7 @@ from chain.batch import Batch, batch_id
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.transaction import Transaction
+from node.custody import Custody
 
 BYTES_MAX: Final = 64 << 20
 """Of one department's waiting transactions."""
@@ -75,7 +76,7 @@ class Mempool:
         self._queued: dict[bytes, Transaction] = {}
         self._own: dict[bytes, Transaction] = {}
         self._batches: dict[bytes, Batch] = {}
-        self._ages: dict[bytes, int] = {}
+        self._custody: Custody[bytes] = Custody()
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
 
@@ -152,7 +153,7 @@ class Mempool:
         elif not self._take_share(batch):
             return False
         self._batches[batch.id] = batch
-        self._ages[batch.id] = 0
+        self._custody.take(batch.id)
         return True
 
     def _adopt(self, batch: Batch) -> None:
@@ -179,9 +180,9 @@ class Mempool:
         return self._batches.get(batch_id(raw)) or Batch.from_bytes(raw)
 
     @property
-    def oldest_age(self) -> int:
-        """How many blocks were appended, at the most, while a batch that could have been in them waited here."""
-        return max(self._ages.values(), default=0)
+    def overtaken(self) -> int:
+        """By how many blocks, at the most, a batch that waits here was passed over for later ones (node.custody)."""
+        return self._custody.overtaken
 
     def oldest(self, count: int) -> list[Batch]:
         """Up to `count` waiting batches, longest waiting first."""
@@ -202,20 +203,22 @@ class Mempool:
                 size += len(batch.raw)
         return chosen
 
-    def settle(self, window: Window) -> None:
-        """Forgets whatever the next block can't execute any more, or not yet; that comes again by gossip."""
+    def settle(self, window: Window, included: Iterable[bytes] = ()) -> None:
+        """Forgets whatever the next block can't execute any more, or not yet; that comes again by gossip.
+
+        `included`: the ids of the batches of the block that was appended.
+        """
         for transaction in list(self._queued.values()):
             if not window.admits(transaction):
                 del self._queued[transaction.id]
                 self._forget_own(transaction)
         for batch in list(self._batches.values()):
-            if any(map(window.admits, batch.transactions)):
-                self._ages[batch.id] += 1
-            else:
+            if not any(map(window.admits, batch.transactions)):
                 self._drop(batch)
+        self._custody.appended(window.height - 1, included, self._batches)
 
     def _drop(self, batch: Batch) -> None:
-        del self._batches[batch.id], self._ages[batch.id]
+        del self._batches[batch.id]
         if batch.department == self._department:
             for transaction in batch.transactions:
                 self._forget_own(transaction)

@@ -103,7 +103,7 @@ class Collector:
             is_catching_up=catch_up is not None and catch_up.is_running,
             waiting_since_ms=None if self._waiting is None else self._waiting[1],
             mempool_transactions=self._mempool.transactions,
-            oldest_batch_blocks=self._mempool.oldest_age,
+            overtaken_blocks=self._mempool.overtaken,
             timers=self._timers(),
             peers=self._peers(situation.members),
             disks=self._disks(),

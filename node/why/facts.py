@@ -84,7 +84,7 @@ class Facts:
     is_catching_up: bool = False
     waiting_since_ms: int | None = None
     mempool_transactions: int = 0
-    oldest_batch_blocks: int = 0
+    overtaken_blocks: int = 0
     timers: tuple[Timer, ...] = ()
     peers: tuple[Peer, ...] = ()
     disks: tuple[Disk, ...] = ()

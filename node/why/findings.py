@@ -238,10 +238,10 @@ def _vault(facts: Facts) -> Iterator[Finding]:
 
 def _work(facts: Facts) -> Iterator[Finding]:
     if facts.mempool_transactions:
-        oldest = facts.oldest_batch_blocks
-        passed = f"; the oldest was passed over by {count_of(oldest, 'block')}" if oldest else ""
+        oldest = facts.overtaken_blocks
+        passed = f"; some were passed over by {count_of(oldest, 'block')}" if oldest else ""
         waiting = f"{count_of(facts.mempool_transactions, 'transaction')} for a block{passed}"
-        details = {"transactions": facts.mempool_transactions, "oldest_blocks": oldest}
+        details = {"transactions": facts.mempool_transactions, "overtaken_blocks": oldest}
         yield Finding("mempool.waiting", NOTE, f"Waiting: {waiting}", details)
     if facts.refused:
         most = sorted(facts.refused.items(), key=lambda item: (-item[1], item[0]))

@@ -57,6 +57,7 @@ class Bench:
         self.effects: list[Effect] = []
         self.timers: dict[str, tuple[int, int]] = {}
         self.has_work = False
+        self.overtaken = 0
         self.is_up = False
         self.holds_appends = False
         self.answers: list[Event] = []
@@ -123,7 +124,9 @@ class Bench:
 
     def report(self) -> None:
         block_id, _, certificate = self.blocks[-1]
-        self.step(Appended(len(self.blocks), block_id, certificate, self.cluster.validators, self.has_work))
+        self.step(
+            Appended(len(self.blocks), block_id, certificate, self.cluster.validators, self.has_work, self.overtaken)
+        )
 
     def sync_from(self, other: Bench) -> None:
         """Catch-up by the node's own path."""

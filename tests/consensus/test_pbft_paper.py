@@ -412,6 +412,17 @@ def test_p4_when_all_primaries_have_been_left_more_time_is_allowed() -> None:
     assert cluster[1].replica._state.watch.debt_ms == 1_800 - 1_000
 
 
+def test_p5_blocks_that_pass_over_what_waits_are_reason_to_complain_after_eight_of_a_view() -> None:
+    cluster = Cluster()
+    for height in range(1, 10):
+        assert not any(bench.said(Complaint) for bench in cluster)
+        for bench in cluster:
+            bench.overtaken = height + 20
+        late(cluster, 10)
+    assert [bool(bench.said(Complaint)) for bench in cluster] == [False, True, True, True]
+    assert [bench.replica.view for bench in cluster] == [1] * 4
+
+
 def test_votes_of_a_phase_are_lost_and_made_good() -> None:
     """T2 on a whole network: all COMMITs are lost once."""
     cluster = Cluster()

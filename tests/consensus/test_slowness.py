@@ -134,3 +134,29 @@ def test_a_clock_that_jumps_back_makes_no_primary_slow() -> None:
         decide_one(cluster, -5_000, -5_000)
         decide_one(cluster, 10)
     assert views(cluster) == [0] * 4
+
+
+def append_all(cluster: Cluster, overtaken: list[int]) -> None:
+    """One block, with which each member is told by how many blocks work that waits there was overtaken."""
+    for bench, count in zip(cluster, overtaken, strict=True):
+        bench.overtaken = count
+    decide_one(cluster, 10)
+
+
+def test_a_primary_whose_blocks_pass_over_what_waits_is_left_after_nine_of_them_p5_b43() -> None:
+    cluster = Cluster()
+    for height in range(1, 9):
+        append_all(cluster, [height] * 4)
+    assert views(cluster) == [0] * 4
+    append_all(cluster, [9] * 4)
+    assert views(cluster) == [1] * 4
+    for height in range(10, 17):
+        append_all(cluster, [height] * 4)
+    assert views(cluster) == [1] * 4
+
+
+def test_what_one_member_alone_finds_overtaken_moves_nobody_p5() -> None:
+    cluster = Cluster()
+    for height in range(1, 30):
+        append_all(cluster, [0, height, 0, 0])
+    assert views(cluster) == [0] * 4

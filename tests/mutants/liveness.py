@@ -14,6 +14,7 @@ from consensus.messages import Status
 from consensus.replica_state import ReplicaState
 from tests.consensus import test_new_view, test_ordering, test_recovery, test_slowness, test_view_change
 from tests.mutants.base import Mutant, attribute, rule, some_seeds, together, wrapped
+from tests.simulation import test_simulation
 
 Call = Callable[..., Any]
 
@@ -191,6 +192,16 @@ MUTANTS = [
         "B44 timers run in an idle network",
         attribute(pacing, "is_busy", lambda _state: True),
         test_ordering.test_an_idle_replica_sets_no_timer_and_says_nothing,
+    ),
+    Mutant(
+        "B43 a primary may order only its own clients",
+        attribute(slowness, "is_favouring", lambda _state: False),
+        test_simulation.test_a_primary_that_orders_only_its_own_clients_is_left_at_once_b43,
+    ),
+    Mutant(
+        "P5 a new primary answers for what the last one passed over",
+        attribute(slowness, "is_favouring", lambda state: state.watch.overtaken > slowness.OVERTAKEN_HEIGHTS),
+        test_slowness.test_a_primary_whose_blocks_pass_over_what_waits_is_left_after_nine_of_them_p5_b43,
     ),
     Mutant(
         "B44 every pause is slowness",

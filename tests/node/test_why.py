@@ -112,7 +112,7 @@ def test_a_standstill_with_a_quorum_names_the_votes_that_are_there_and_lacking(
         ("disk.low", replace(WELL, disks=(Disk("chain", 1 << 29, 1 << 40),))),
         ("vault.missing", replace(WELL, vault_missing=3)),
         ("vault.unconfirmed", replace(WELL, vault_unconfirmed=1)),
-        ("mempool.waiting", replace(WELL, mempool_transactions=2, oldest_batch_blocks=1)),
+        ("mempool.waiting", replace(WELL, mempool_transactions=2, overtaken_blocks=1)),
         ("requests.refused", replace(WELL, refused={"mempool.full": 3})),
         ("peer.accused", replace(WELL, accusations={"finance vote.equivocation": 1})),
     ],

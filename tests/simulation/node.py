@@ -38,6 +38,7 @@ from consensus.events import (
 )
 from consensus.replica import Replica
 from consensus.replica_state import Head
+from node.custody import Custody
 from tests.simulation.actors.base import Actor
 from tests.simulation.disk import Block, Disk, block_id_of
 
@@ -57,6 +58,7 @@ class SimNode:
         self.world, self.name, self.signer, self.actor, self.twin = world, name, signer, actor, twin
         self.disk = Disk(sets=[(0, world.validators)])
         self.pending: set[int] = set()
+        self.custody: Custody[int] = Custody()
         self.replica: Replica | None = None
         self.life = 0
         self.steps = 0
@@ -132,6 +134,8 @@ class SimNode:
         """Gossip brought these."""
         was_idle = not self.pending
         self.pending |= transactions - self.disk.executed.keys()
+        for transaction in sorted(self.pending):
+            self.custody.take(transaction)
         if was_idle and self.pending:
             self.handle(WorkAvailable())
 
@@ -238,14 +242,17 @@ class SimNode:
         world.checker.on_append(self.name, disk.height + 1, block_id, certificate, disk.validators)
         if problem:
             raise AssertionError(f"{self.name} was to append height {disk.height + 1}: {problem}")
-        self.pending -= set(disk.append(block_id, body, certificate))
+        included = disk.append(block_id, body, certificate)
+        self.pending -= set(included)
+        self.custody.appended(disk.height, included, self.pending)
         world.has_progress = True
         if not self.is_member:
             world.give_back(self)
         if self.take_key():
             self.start()  # as a real node does: it goes on with the new key from its disk
         else:
-            self.handle(Appended(disk.height, block_id, certificate, disk.validators, bool(self.pending)))
+            has_work, overtaken = bool(self.pending), self.custody.overtaken
+            self.handle(Appended(disk.height, block_id, certificate, disk.validators, has_work, overtaken))
 
     def fetch(self, departments: tuple[str, ...]) -> None:
         """Catch-up: a few blocks from somebody who is ahead and reachable, each checked before it is appended."""

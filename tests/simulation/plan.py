@@ -28,7 +28,10 @@ ACTOR_KINDS = (
     "garbler",
     "flooder",
     "agitator",
+    "favourer",
 )
+_DRAWN = ACTOR_KINDS[:-1]
+"""What a seed draws from. The favourer takes the place of half of the silent: older seeds draw what they drew."""
 CHANGE_KINDS = ("member_added", "member_removed", "member_replaced", "key_rotated")
 """Changes of the validator set while everything else goes on. No faults, and no kind may be missing either."""
 FAULT_KINDS = NETWORK_FAULTS + NODE_FAULTS + MEMBER_FAULTS + ACTOR_KINDS + CHANGE_KINDS
@@ -81,8 +84,10 @@ class Plan:
             skew=rng.choice((0.0, 0.02, 0.1)),
             clock_steps=rng.choice((0, 0, 2)),
             damaged=tuple(rng.choice(MEMBER_FAULTS) for _ in range(damaged)),
-            byzantine=tuple(rng.choice(ACTOR_KINDS) for _ in range(faulty - damaged)),
+            byzantine=tuple(rng.choice(_DRAWN) for _ in range(faulty - damaged)),
         )
+        if plan.transactions % 2:
+            plan = replace(plan, byzantine=tuple("favourer" if k == "silent" else k for k in plan.byzantine))
         plan = plan.as_storm() if rng.random() < 0.05 else plan
         if rng.random() < 0.6:
             return plan

@@ -65,6 +65,16 @@ def test_f_members_of_one_kind_do_no_harm(kind: str) -> None:
     assert injected > 0
 
 
+def test_a_primary_that_orders_only_its_own_clients_is_left_at_once_b43() -> None:
+    favoured = 0
+    for seed in range(8):
+        world = World(seed, Plan(4, 6_000, 20, byzantine=("favourer",)))
+        world.run()
+        favoured += world.counts["favourer"]
+        assert world.counts["convergence_ms"] < 4_000
+    assert favoured > 8
+
+
 @pytest.mark.parametrize("kind", ["equivocator", "twins"])
 def test_who_says_two_things_leaves_evidence_that_verifies(kind: str) -> None:
     """`World.on_evidence` checks every piece as a third person would, and that it names nobody who is correct."""

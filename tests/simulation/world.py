@@ -286,7 +286,7 @@ class World:
             self.on_evidence(node, effect.evidence)
 
     def on_evidence(self, node: SimNode, evidence: Evidence) -> None:
-        """It names who equivocated, and a third person who has its bytes and the validators comes to the same."""
+        """It names who equivocated (a liar, or one whose vote log was put back), and checks without the finder."""
         self.count("evidence")
         validators = node.disk.set_at(evidence.height)
         Evidence.from_file(evidence.to_file()).verify(validators, self.chain_id, self.check)

@@ -7,6 +7,7 @@ from tests.simulation.actors.bad_blocks import BadBlocks
 from tests.simulation.actors.bad_new_view import BadNewView
 from tests.simulation.actors.base import Actor
 from tests.simulation.actors.equivocator import Equivocator
+from tests.simulation.actors.favourer import Favourer
 from tests.simulation.actors.flooder import Flooder
 from tests.simulation.actors.forger import Forger
 from tests.simulation.actors.garbler import Garbler
@@ -25,6 +26,7 @@ CAST: dict[str, type[Actor]] = {
         BadBlocks,
         BadNewView,
         Equivocator,
+        Favourer,
         Flooder,
         Forger,
         Garbler,
