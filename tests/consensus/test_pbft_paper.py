@@ -277,6 +277,23 @@ def test_r7_a_replica_without_its_log_votes_again_from_three_heights_beyond_what
     assert {vote.height for vote in bench.votes_said("prepare")} == {4}
 
 
+def test_r8_blocks_of_the_others_bring_an_observer_back_without_a_word_of_its_own() -> None:
+    cluster = Cluster()
+    cluster.work()
+    cluster.deliver()
+    bench = cluster[3]
+    bench.boot(has_log=False)
+    cluster.deliver()
+    bench.effects.clear()
+    for height in (2, 3, 4):
+        assert bench.replica.is_observer == (height < 4)
+        cluster.work()
+        cluster.deliver()
+        assert cluster.heights() == [height] * 4
+    assert {vote.height for vote in bench.votes_said("prepare")} == {4}
+    assert not bench.replica.is_observer
+
+
 def test_m1_a_quorum_is_counted_in_the_set_of_the_height() -> None:
     cluster = Cluster()
     changed = after_a_change(cluster, validators_of(6, 1))
