@@ -92,10 +92,10 @@ def numbers_in(bits: int) -> list[int]:
 
 
 class Search:
-    """`byzantine`: the member that lies, or None for four correct ones."""
+    """`byzantine`: the member that lies, or None for four correct ones. `views`: how many of them there are."""
 
-    def __init__(self, byzantine: int | None = None) -> None:
-        self.byzantine = byzantine
+    def __init__(self, byzantine: int | None = None, views: int = VIEWS) -> None:
+        self.byzantine, self.views = byzantine, views
         self.correct = [who for who in range(N) if who != byzantine]
         self.locals: list[Local] = []
         self.numbers: dict[object, int] = {}
@@ -175,7 +175,7 @@ class Search:
                 yield who, ("sync", certificate)
         for who, before in zip(self.correct, numbers, strict=True):
             local = self.locals[before]
-            if "view" in local.replica._state.timers and local.replica.view < VIEWS - 1:
+            if "view" in local.replica._state.timers and local.replica.view < self.views - 1:
                 yield who, ("timer", "view")
 
     def deliveries(self, local: Local, mine: list[int]) -> Iterator[tuple[int, ...]]:
@@ -228,14 +228,14 @@ class Search:
         told: list[Message] = []
         said = [self.messages[number][2] for number in numbers_in(network[1] & self.telling)]
         blocks = {message.block_id for message in said if isinstance(message, PrePrepare)}
-        for view in range(VIEWS):
+        for view in range(self.views):
             if view % N == liar:
                 for choice in ("a", "b"):
                     body = body_of(liar, view, choice)
                     blocks.add(block_id_of(body))
                     told.append(self.proposal(liar, view, body))
                 told += self.reproposals(liar, view, network)
-        for view in range(VIEWS):
+        for view in range(self.views):
             for block_id in sorted(blocks):
                 for phase in ("prepare", "commit"):
                     told.append(self.vote(liar, phase, view, block_id))
@@ -267,14 +267,14 @@ class Search:
     def view_changes(self, liar: int, network: Network) -> list[Message]:
         return [
             ViewChange.signed(SIGNERS[liar], CHAIN_ID, 0, 1, view, prepared, NAMES[liar])
-            for view in range(1, VIEWS)
+            for view in range(1, self.views)
             for prepared in self.certificates(network)
             if prepared is None or prepared.view < view
         ]
 
     def new_views(self, liar: int, network: Network) -> list[Message]:
         opened: list[Message] = []
-        for view in (view for view in range(1, VIEWS) if view % N == liar):
+        for view in (view for view in range(1, self.views) if view % N == liar):
             own = [change for change in self.view_changes(liar, network) if change.view == view]  # type: ignore[union-attr]
             heard = (self.messages[number][2] for number in numbers_in(network[1] & self.telling))
             asked = (message for message in heard if isinstance(message, ViewChange) and message.view == view)

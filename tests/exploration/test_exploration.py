@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.exploration.__main__ import WHO_LIES
+from tests.exploration.__main__ import STATES_OF_VIEW_0_MAX, WHO_LIES
 from tests.exploration.locals import N, clone, first_local, local_key, with_work
 from tests.exploration.search import Search
 
@@ -19,6 +19,14 @@ def test_no_order_of_events_decides_two_blocks_or_leaves_anybody_stuck_b18(who: 
     result = search.run(STATES)
     assert result.states >= STATES
     assert len(result.decided_views) >= 2
+
+
+@pytest.mark.parametrize("who", WHO_LIES)
+def test_view_0_alone_is_searched_to_its_end(who: str) -> None:
+    """Every order, loss and lie of one view: the search ends because there is no further state."""
+    result = Search(WHO_LIES[who], views=1).run(STATES_OF_VIEW_0_MAX)
+    assert result.is_exhausted
+    assert result.decided_views == {0}
 
 
 def test_a_copy_of_a_replica_is_equal_and_independent() -> None:
