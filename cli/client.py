@@ -20,7 +20,9 @@ from urllib.parse import quote
 
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
+from chain.following import KnownSets
 from chain.genesis import Genesis
+from chain.light import ReceiptProof, StateProof
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
 from cli.exits import RemoteRefusal
 from cli.profile import KEY_NAME_MISSING
@@ -66,6 +68,7 @@ class NodeClient:
         self._key = key
         self._wait_s = wait_s
         self._height: int | None = None
+        self.known = KnownSets(genesis)
 
     async def __aenter__(self) -> Self:
         self._transport = Transport(self.url, self.genesis.chain_id, self.department, self._key)
@@ -171,7 +174,23 @@ class NodeClient:
         said = await self._transport.json("GET", f"/v1/transactions/{transaction_id.hex()}")
         if not isinstance(said, dict) or said.get("status") != "committed":
             return None
-        return check_receipt(self.genesis, transaction_id, await self.receipt_proof(transaction_id))
+        proof = await self.receipt_proof(transaction_id)
+        await self._know(ReceiptProof.from_bytes(proof).certificate.epoch)
+        return check_receipt(self.genesis, transaction_id, proof, self.known)
+
+    async def membership(self) -> dict[str, Any]:
+        """Departments, quorum, the change under way, as the node says."""
+        told = await self._transport.json("GET", "/v1/membership")
+        if not isinstance(told, dict) or not isinstance(told.get("changes"), list):
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/membership")
+        return told
+
+    async def _know(self, epoch: int) -> None:
+        """Follows the changes of membership, each proven, until the set of `epoch` is known."""
+        if epoch <= self.known.epoch:
+            return
+        for change in (await self.membership())["changes"][self.known.epoch :]:
+            self.known.follow(ReceiptProof.from_bytes(await self.receipt_proof(bytes.fromhex(change["transaction"]))))
 
     async def receipt_proof(self, transaction_id: bytes) -> bytes:
         """A committed transaction's `chain.light.ReceiptProof`, not checked."""
@@ -193,7 +212,9 @@ class NodeClient:
 
     async def state(self, table: str, key: str) -> tuple[dict[str, Any] | None, int]:
         """A proven state value (None: absent) and the height of the header it is proven under."""
-        value, header = check_state(self.genesis, table, key, *(await self.state_proof(table, key)))
+        raw, proof = await self.state_proof(table, key)
+        await self._know(StateProof.from_bytes(proof).certificate.epoch)
+        value, header = check_state(self.genesis, table, key, raw, proof, self.known)
         return value, header.height
 
     async def state_proof(self, table: str, key: str) -> tuple[bytes | None, bytes]:

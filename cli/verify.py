@@ -1,6 +1,7 @@
 """What a node says, held against what a quorum of departments signed. Pure functions; nothing here trusts a node.
 
-The chain id and the validator set come from the genesis file on this machine.
+The chain id and the first validator set come from the genesis file on this machine; later sets are proven
+(chain.following).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import Any
 
 from chain.block import Header
 from chain.errors import CATALOGUE, ErrorSpec, KehuError, define
+from chain.following import KnownSets
 from chain.genesis import Genesis
 from chain.light import ReceiptProof, StateProof
 from chain.receipt import Receipt
 from chain.records import field_digest
 from chain.state import decode_value
+from chain.validators import ValidatorSet
 from cli.exits import RemoteRefusal
 
 PROOF_OTHER = define(
@@ -71,20 +74,27 @@ def known_error(code: str) -> ErrorSpec:
     return CATALOGUE.get(code, unknown)
 
 
-def check_receipt(genesis: Genesis, transaction_id: bytes, proof: bytes) -> Committed:
+def check_receipt(genesis: Genesis, transaction_id: bytes, proof: bytes, known: KnownSets | None = None) -> Committed:
     """The receipt that `proof` shows. Errors: proof.*, certificate.*, codec.*."""
-    header, receipt = ReceiptProof.from_bytes(proof).verify(genesis.validators, genesis.chain_id)
+    shown = ReceiptProof.from_bytes(proof)
+    header, receipt = shown.verify(_deciders(genesis, known, shown.header_bytes), genesis.chain_id)
     if receipt.transaction_id != transaction_id:
         raise KehuError(PROOF_OTHER, expected=transaction_id, actual=receipt.transaction_id)
     return Committed(transaction_id, header, receipt)
 
 
 def check_state(
-    genesis: Genesis, table: str, key: str, value: bytes | None, proof: bytes
+    genesis: Genesis, table: str, key: str, value: bytes | None, proof: bytes, known: KnownSets | None = None
 ) -> tuple[dict[str, Any] | None, Header]:
     """What `table/key` is (None: absent) under which certified header. Errors: proof.*, certificate.*, codec.*."""
-    header = StateProof.from_bytes(proof).verify(genesis.validators, genesis.chain_id, table, key, value)
+    shown = StateProof.from_bytes(proof)
+    deciders = _deciders(genesis, known, shown.header_bytes)
+    header = shown.verify(deciders, genesis.chain_id, table, key, value)
     return (None if value is None else decode_value(value)), header
+
+
+def _deciders(genesis: Genesis, known: KnownSets | None, header_bytes: bytes) -> ValidatorSet:
+    return (known or KnownSets(genesis)).at(Header.from_bytes(header_bytes).height)
 
 
 @dataclass(frozen=True, slots=True)

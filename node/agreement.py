@@ -175,6 +175,9 @@ class Agreement:
         certificate.require("commit", executed.block.header.height, executed.block.id)
         await asyncio.to_thread(self._blocks.append, executed, certificate)
         self._ledger.advance(executed, certificate)
+        following = self._ledger.validators(self._ledger.height + 1)
+        if following.digest != executed.block.header.validators_digest:
+            self._mempool.keep_only(lambda batch: self._verifier.is_good(batch, following))
         self._executed.clear()
         self._mempool.settle(next_window(self._ledger), [batch.id for batch in executed.block.batches])
         for listener in self.listeners:

@@ -137,6 +137,14 @@ class Home:
         return self.path / "node.key"
 
     @property
+    def next_key(self) -> Path:
+        return self.path / "node.key.next"
+
+    @property
+    def members(self) -> Path:
+        return self.path / "members.json"
+
+    @property
     def gateway_key(self) -> Path:
         return self.path / "gateway.key"
 

@@ -8,7 +8,7 @@ block could not execute, so a mempool with batches is work that the primary can 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -216,6 +216,11 @@ class Mempool:
             if not any(map(window.admits, batch.transactions)):
                 self._drop(batch)
         self._custody.appended(window.height - 1, included, self._batches)
+
+    def keep_only(self, is_good: Callable[[Batch], bool]) -> None:
+        """After a change of membership: batches of departments that left, or under a former key, are in no block."""
+        for batch in [batch for batch in self._batches.values() if not is_good(batch)]:
+            self._drop(batch)
 
     def _drop(self, batch: Batch) -> None:
         del self._batches[batch.id]

@@ -19,7 +19,9 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from consensus.votes import decode_record
 from contracts.registry import contract_table
-from node.config import CONFIG_INVALID, Config, Home
+from node.config import Config, Home
+from node.joining import Member, choose_key, read_members
+from node.passphrase import read_passphrase
 from node.reading import read_home
 from node.snapshot.incoming import install
 from node.soundness.copying import remove_leftovers
@@ -29,11 +31,6 @@ from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
 from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog, require_voted
 from node.vault.store import Vault
 
-NODE_WRONG_KEY = define(
-    "node.wrong_key",
-    "the key in the node's folder is not the one by which the network knows the department",
-    "use the folder that was made for this department; a new key needs a governance transaction",
-)
 VOTELOG_AHEAD = define(
     "votelog.ahead_of_chain",
     "the vote log speaks of heights that the chain in the folder has not reached",
@@ -62,6 +59,7 @@ class Opened:
     vault: Vault
     votes: VoteLog | None
     records: list[bytes] | None
+    members: dict[str, Member]
     closing: ExitStack
 
     def create_votes(self) -> VoteLog:
@@ -94,7 +92,9 @@ def _open(home: Home) -> Opened:
         remove_leftovers(home.path)  # a check that still runs would have refused the line above
         with readable(home.chain):
             ledger, blocks = Ledger.open(genesis, contract_table(), store)
-        require_known(config.department, node_key, ledger)
+        members = read_members(home)
+        passphrase = read_passphrase(file=home.path / config.passphrase_file)
+        node_key = choose_key(home, config.department, node_key, passphrase, ledger, members)
         with readable(home.vault):
             vault = Vault.open(home.path, genesis.chain_id, node_key)
         closing.callback(vault.close)
@@ -105,7 +105,7 @@ def _open(home: Home) -> Opened:
         if records is not None:
             require_fitting(config.department, ledger.height, blocks, records)
         return Opened(
-            home, config, genesis, node_key, gateway_key, ledger, blocks, store, vault, votes, records,
+            home, config, genesis, node_key, gateway_key, ledger, blocks, store, vault, votes, records, members,
             closing.pop_all(),
         )  # fmt: skip
 
@@ -137,15 +137,6 @@ def require_fitting(department: str, height: int, blocks: BlockStore, records: l
         certificate = blocks.certificate(past)
         if certificate is not None:
             require_voted(department, certificate, voted)
-
-
-def require_known(department: str, node_key: SigningKey, ledger: Ledger) -> None:
-    """Raises unless the department is in the network, and under this key."""
-    expected = ledger.validators(ledger.height + 1).key_of(department)
-    if expected is None:
-        raise KehuError(CONFIG_INVALID, file="node.toml", problem=f"department {department!r} is not in the network")
-    if expected != node_key.public:
-        raise KehuError(NODE_WRONG_KEY, department=department, expected=expected, actual=node_key.public)
 
 
 def read_votes(records: list[bytes]) -> list[bytes]:

@@ -39,7 +39,8 @@ class Retention:
         """`departments`: all that run a node."""
         self._duties, self._submit_own, self._timing = duties, submit_own, timing
         order = [ADMINISTRATION, *(name for name in sorted(departments) if name != ADMINISTRATION)]
-        self._patience_ms = order.index(duties.department) * timing.stagger_ms
+        place = order.index(duties.department) if duties.department in order else len(order)
+        self._patience_ms = place * timing.stagger_ms
 
     async def run(self) -> None:
         """Until cancelled. A failing disk ends it."""

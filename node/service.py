@@ -38,6 +38,7 @@ from node.duplicates import DuplicateDesk
 from node.evidence import EvidenceBook
 from node.inbox import BatchInbox
 from node.level import Level
+from node.membership import Membership
 from node.mempool import Mempool
 from node.metrics import Metrics
 from node.opening import Opened
@@ -98,7 +99,7 @@ class Node:
 
         self._mempool = Mempool(self.department, limits.mempool_transactions, limits.sender_transactions)
         identity = Identity(self.department, opened.node_key, chain_id)
-        self._links = Links(identity, self.ledger, {**genesis.addresses, **config.peers}, self._mempool)
+        self._links = Links(identity, self.ledger, config.peers, self._mempool, opened.members)
         self.peers = self._links.network
         self._verifier = BatchVerifier(chain_id, RememberedSignatures())
         self._agreement = Agreement(
@@ -142,7 +143,11 @@ class Node:
         self._evidence = EvidenceBook(opened.home.evidence, self.department, self.ledger, self._commit_own)
         self._agreement.on_accuse = self._evidence.note
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
-        self._agreement.listeners += [self._snapshots.on_block, self._appended.put]
+        self._membership = Membership(
+            opened.home, self.department, opened.node_key.public, self.ledger, lambda: self.peers.connected,
+            self.peers.request, self.peers.refresh, self._commit_own,
+        )  # fmt: skip
+        self._agreement.listeners += [self._membership.on_block, self._snapshots.on_block, self._appended.put]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
         self._links.on_up += [self._on_up, self._exchange.on_connected]
         self.peers.handle(REQUEST_KIND, self._serve_blocks)
@@ -206,12 +211,13 @@ class Node:
             self._exchange.run(),
             self._index.run(),
             self._evidence.run(),
+            self._membership.run(self._catch_up),
+            self._level.run(),
+            self._snapshots.run(),
             self.collector.run(),
             self._scrub.run(),
         ):
             self._upkeep.spawn(work)
-        self._upkeep.spawn(self._level.run())
-        self._upkeep.spawn(self._snapshots.run())
         if self._opened.records is None:
             self._upkeep.spawn(come_back(lambda: self._agreement.observer, self.ledger, self._commit_own))
         if self._phones.sweeper is not None:
@@ -222,6 +228,7 @@ class Node:
         """Until `stop` is set, or `must_reopen`. Raises what the node must not survive."""
         stopped = asyncio.ensure_future(stop.wait())
         ends: list[asyncio.Future[Any]] = [stopped, self._upkeep.failed, self.peers.failed, self._snapshots.reopen]
+        ends.append(self._membership.reopen)
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -232,8 +239,8 @@ class Node:
 
     @property
     def must_reopen(self) -> bool:
-        """A snapshot lies ready: after `stop` the folder is to be opened again, and a node made of it."""
-        return self._snapshots.reopen.done()
+        """A snapshot or the next key lies ready: after `stop` the folder is opened again, and a node made of it."""
+        return self._snapshots.reopen.done() or self._membership.reopen.done()
 
     async def stop(self) -> None:
         """Orderly: no more work is taken, what is in hand is finished, stores are closed."""
@@ -309,6 +316,7 @@ class Node:
             and not self._catch_up.is_running
             and not self._snapshots.is_running
             and not self._agreement.is_observer
+            and self._membership.is_member
         )
 
     def status(self) -> dict[str, Any]:
@@ -320,6 +328,7 @@ class Node:
             "primary": None if view is None else view.primary,
             "view_is_active": view is not None and view.is_active,
             "is_observer": self._agreement.is_observer,
+            "is_member": self._membership.is_member,
             "is_catching_up": self._catch_up.is_running or self._snapshots.is_running,
             "snapshot": self._snapshots.status(),
             "mempool_transactions": self._mempool.transactions,
@@ -338,6 +347,7 @@ class Node:
         return self.collector.why(is_operator=is_operator)
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
+        self._membership.require_member()
         admissions = await self._admitter.submit(envelopes, values)
         for item in admissions:
             if item.error is not None:

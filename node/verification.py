@@ -64,6 +64,14 @@ class BatchVerifier:
             batch.verify(validators, self._chain_id, self.check)
             self.remember(batch, key)
 
+    def is_good(self, batch: Batch, validators: ValidatorSet) -> bool:
+        """Whether `verify` raises nothing."""
+        try:
+            self.verify(batch, validators)
+        except KehuError:
+            return False
+        return True
+
     async def verify_aside(self, batch: Batch, validators: ValidatorSet) -> None:
         """As `verify`, without holding up the event loop for a large batch."""
         key = self._key_of(batch, validators)

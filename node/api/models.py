@@ -260,6 +260,21 @@ class WhyAnswer(Model):
     facts: dict[str, Any]
 
 
+class MembershipAnswer(Model):
+    """Who decides the next height, and what changes: public facts (docs/spec/membership.md). `next`: the set that is
+    accepted and not active yet. `changes`: by epoch, the transaction whose receipt holds the set."""
+
+    height: int
+    epoch: int
+    n: int
+    f: int
+    quorum: int
+    members: list[dict[str, Any]]
+    next: dict[str, Any] | None
+    proposal: dict[str, Any] | None
+    changes: list[dict[str, Any]]
+
+
 class GenesisAnswer(Model):
     """`chain_id` is the digest of the canonical bytes of `genesis`; compare it with the one you were told."""
 

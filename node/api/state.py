@@ -28,7 +28,17 @@ from node.api.policy import Handler, Parameter, Policy, Route, person_of
 from node.api.queries import read_choice, read_name, read_uint, require_name
 from node.api.transactions import to_json
 
-LISTED: Final = ("assignments", "customers", "departments", "erasures", "evidence", "gateways", "grants", "people")
+LISTED: Final = (
+    "assignments",
+    "customers",
+    "departments",
+    "erasures",
+    "evidence",
+    "gateways",
+    "grants",
+    "people",
+    "proposals",
+)
 """Tables that can be paged through."""
 SHOWN: Final = frozenset(LISTED) | {
     "accesses",
@@ -37,7 +47,9 @@ SHOWN: Final = frozenset(LISTED) | {
     "counters",
     "holds",
     "invitations",
+    "governance",
     "keys",
+    "memberships",
     "logins",
     "policy",
     "granted_projects",

@@ -7,8 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from node.api.context import answer, context_of
-from node.api.models import GenesisAnswer, HealthAnswer, StatusAnswer, WhyAnswer
+from node.api.models import GenesisAnswer, HealthAnswer, MembershipAnswer, StatusAnswer, WhyAnswer
 from node.api.policy import Policy, Route
+from node.membership import describe
 
 
 async def show_health(_request: web.Request) -> web.Response:
@@ -54,6 +55,10 @@ async def show_doctor(request: web.Request) -> web.Response:
     return answer(WhyAnswer.model_validate(context_of(request).node.why(is_operator=True)))
 
 
+async def show_membership(request: web.Request) -> web.Response:
+    return answer(MembershipAnswer.model_validate(describe(context_of(request).node.ledger)))
+
+
 async def show_genesis(request: web.Request) -> web.Response:
     genesis = context_of(request).node.genesis
     return answer(GenesisAnswer(chain_id=genesis.chain_id.hex(), genesis=genesis.value))
@@ -65,5 +70,13 @@ ROUTES: Final = (
     Route("GET", "/v1/status", Policy.PUBLIC, show_status, "Height, roots, and the node's own state", StatusAnswer),
     Route("GET", "/v1/why", Policy.PUBLIC, show_why, "Why the network does or does not progress", WhyAnswer),
     Route("GET", "/v1/doctor", Policy.PERSON, show_doctor, "Likewise, with what operators should act on", WhyAnswer),
+    Route(
+        "GET",
+        "/v1/membership",
+        Policy.PUBLIC,
+        show_membership,
+        "Departments, faults tolerated, quorum, the change under way, and what made each set",
+        MembershipAnswer,
+    ),
     Route("GET", "/v1/genesis", Policy.PUBLIC, show_genesis, "What the network started from", GenesisAnswer),
 )

@@ -7,7 +7,10 @@ from typing import Final
 
 from chain.batch import Batch
 from chain.ledger import Ledger
+from chain.state import View
 from node.config import split_address
+from node.joining import Member
+from node.membership import address_to_be
 from node.mempool import Mempool
 from node.peers.frames import Kind
 from node.peers.network import PeerNetwork
@@ -20,14 +23,23 @@ Receive = Callable[[str, bytes], None]
 
 
 class Links:
-    """`addresses` says where departments are reached; their keys are the validators'.
+    """Who is linked: the departments that decide the next height, or will. `overrides` says where some are reached, if
+    not where the chain says. `introduced`: whom a node links with that is not a member by its own chain (node.joining).
 
     Whoever wires the node sets `on_consensus`, `on_batch` (department, bytes) and adds to `on_up` (department).
     """
 
-    def __init__(self, identity: Identity, ledger: Ledger, addresses: Mapping[str, str], mempool: Mempool) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        ledger: Ledger,
+        overrides: Mapping[str, str],
+        mempool: Mempool,
+        introduced: Mapping[str, Member],
+    ) -> None:
+        self._identity, self._introduced = identity, introduced
         self._ledger = ledger
-        self._addresses = addresses
+        self._overrides = overrides
         self._mempool = mempool
         self.on_consensus: Receive = _ignore
         self.on_batch: Receive = _ignore
@@ -35,12 +47,23 @@ class Links:
         self.network = PeerNetwork(identity, self._table, self._on_message, on_connected=self._on_connected)
 
     def _table(self) -> dict[str, Peer]:
-        table: dict[str, Peer] = {}
-        for member in self._ledger.validators(self._ledger.height + 1).members:
-            address = self._addresses.get(member.department)
-            if address is not None:
-                table[member.department] = Peer(member.key, *split_address(address))
-        return table
+        ledger, view = self._ledger, View(self._ledger.state.get)
+        present, newest = ledger.validators(ledger.height + 1), ledger.newest_validators()[1]
+        keys = {member.department: member.key for member in (*newest.members, *present.members)}
+        addresses = {name: self._address(view, name) for name in keys}
+        if present.key_of(self._identity.department) != self._identity.key.public:
+            keys |= {name: member.key for name, member in self._introduced.items()}
+            addresses |= {name: member.address for name, member in self._introduced.items()}
+        addresses |= self._overrides
+        return {
+            name: Peer(keys[name], *split_address(address))
+            for name, address in addresses.items()
+            if name in keys and address is not None
+        }
+
+    def _address(self, view: View, department: str) -> str | None:
+        row = view.get("departments", department)
+        return address_to_be(view, department) if row is None else row["address"]
 
     def send(self, department: str, message: bytes) -> None:
         """A consensus message to one department."""

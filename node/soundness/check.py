@@ -16,8 +16,9 @@ from chain.errors import InvariantError, KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from node.config import CONFIG_MISSING, Config, Home
+from node.joining import require_known
 from node.keys import load_key
-from node.opening import read_votes, require_fitting, require_known
+from node.opening import read_votes, require_fitting
 from node.passphrase import read_passphrase
 from node.soundness.check_bytes import (
     DATABASES,
@@ -61,7 +62,7 @@ def check_home(folder: Path, tell: Tell = lambda _what, _done, _total: None) -> 
         ledger = _check_chain(copy, genesis, config.department, records, report, _part(tell, "blocks"))
         if ledger is not None and key is not None:
             with _found("node.key", report):
-                require_known(config.department, key, ledger)
+                require_known(home, config.department, key, ledger)
         if ledger is not None and key is not None and {"vault", "vault-keys"} <= intact:
             with _found("vault", report):
                 check_vault(copy, ledger, config.department, key, report, _part(tell, "values"))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from chain import codec
 from chain.errors import KehuError, define
 from chain.store import Store
+from node.storage.leveldb import LevelStore
 from node.vault.seal import KEY_ID_BYTES, VAULT_DAMAGED, RecordId, RecordKey, seal, unseal
 
 _VERSION: Final = 1
@@ -69,23 +71,12 @@ class RecordKeys:
         raw = store.get(_SECRET)
         if raw is None and not is_new:
             raise KehuError(VAULT_KEYS_MISSING)
-        self._secret = self._draw_secret(seed) if raw is None else self._open_secret(seed, raw)
+        self._secret = self._draw_secret(seed) if raw is None else _open_secret(raw, chain_id, seed)
 
     def _draw_secret(self, seed: bytes) -> bytes:
         secret = secrets.token_bytes(32)
-        sealed = seal(self._wrapping_key(seed), secret, _SECRET)
-        self._store.write({_SECRET: codec.encode_flat([_VERSION, sealed])})
+        self._store.write({_SECRET: _seal_secret(secret, self._chain_id, seed)})
         return secret
-
-    def _open_secret(self, seed: bytes, raw: bytes) -> bytes:
-        try:
-            _, sealed = codec.fields(codec.decode(raw, 256), "vault secret", _VERSION.__eq__, codec.is_bytes)
-            return unseal(self._wrapping_key(seed), sealed, _SECRET)
-        except (InvalidTag, KehuError):
-            raise KehuError(VAULT_LOCKED) from None
-
-    def _wrapping_key(self, seed: bytes) -> bytes:
-        return HKDF(SHA256(), 32, salt=self._chain_id, info=b"kehu/vault-secret").derive(seed)
 
     def get(self, record: RecordId) -> RecordKey | None:
         """Errors: vault.damaged."""
@@ -151,3 +142,39 @@ class RecordKeys:
 
     def _associated(self, record: RecordId, key_id: bytes) -> bytes:
         return codec.encode_flat(["record-key", self._chain_id, record.table, record.record, key_id])
+
+
+def _seal_secret(secret: bytes, chain_id: bytes, seed: bytes) -> bytes:
+    return codec.encode_flat([_VERSION, seal(_wrapping_key(chain_id, seed), secret, _SECRET)])
+
+
+def _open_secret(raw: bytes, chain_id: bytes, seed: bytes) -> bytes:
+    try:
+        _, sealed = codec.fields(codec.decode(raw, 256), "vault secret", _VERSION.__eq__, codec.is_bytes)
+        return unseal(_wrapping_key(chain_id, seed), sealed, _SECRET)
+    except (InvalidTag, KehuError):
+        raise KehuError(VAULT_LOCKED) from None
+
+
+def _wrapping_key(chain_id: bytes, seed: bytes) -> bytes:
+    return HKDF(SHA256(), 32, salt=chain_id, info=b"kehu/vault-secret").derive(seed)
+
+
+def reseal(folder: Path, chain_id: bytes, old_seed: bytes, new_seed: bytes) -> None:
+    """Seals the secret of the vault in `folder` under the node's next key; harmless where that is done, or nothing is.
+    Errors: vault.locked."""
+    if not folder.exists():
+        return
+    store = LevelStore(folder)
+    try:
+        raw = store.get(_SECRET)
+        if raw is None:
+            return
+        try:
+            secret = _open_secret(raw, chain_id, old_seed)
+        except KehuError:
+            _open_secret(raw, chain_id, new_seed)
+            return
+        store.write({_SECRET: _seal_secret(secret, chain_id, new_seed)})
+    finally:
+        store.close()

@@ -19,6 +19,7 @@ PUBLIC = {
     ("GET", "/v1/status"),
     ("GET", "/v1/why"),
     ("GET", "/v1/genesis"),
+    ("GET", "/v1/membership"),
     ("GET", "/v1/openapi.json"),
     ("GET", "/v1/blocks/{height}"),
     ("GET", "/v1/export"),

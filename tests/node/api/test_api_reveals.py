@@ -71,6 +71,7 @@ WALK: Final = {
     ("GET", "/v1/why"): "/v1/why",
     ("GET", "/v1/doctor"): "/v1/doctor",
     ("GET", "/v1/genesis"): "/v1/genesis",
+    ("GET", "/v1/membership"): "/v1/membership",
     ("GET", "/v1/openapi.json"): "/v1/openapi.json",
     ("GET", "/v1/blocks/{height}"): "/v1/blocks/1",
     ("GET", "/v1/export"): "/v1/export",
@@ -81,7 +82,7 @@ WALK: Final = {
     ("GET", "/v1/erasures/{table}/{record}"): "/v1/erasures/customers/c1",
     ("GET", "/v1/phone/due"): "/v1/phone/due",
     **{("GET", f"/v1/{table}"): f"/v1/{table}" for table in (
-        "assignments", "customers", "departments", "erasures", "evidence", "gateways", "grants", "people",
+        "assignments", "customers", "departments", "erasures", "evidence", "gateways", "grants", "people", "proposals",
     )},
 }  # fmt: skip
 """Routes that ask for no value, and how they are asked. None may show one, to nobody."""

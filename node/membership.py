@@ -1,0 +1,170 @@
+"""How a node follows the departments: links to new ones, none to those that went, its own key, its own standing.
+
+a member            votes; sends `governance.advance` while an accepted change waits and nobody has work
+not (yet, any more) observes: asks its peers for blocks, takes in no transactions, says nothing binding
+key due             the folder is opened again, with the key by which the next height knows the department
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from chain import codec
+from chain.blocks import ExecutedBlock
+from chain.errors import KehuError, define
+from chain.ledger import Ledger
+from chain.state import View
+from chain.transaction import Call
+from contracts.activation import PROPOSALS, governance
+from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, Request, decode_response
+from node.config import Home
+from node.keys import read_public
+
+PAUSE_S: Final = 0.5
+_ONE: Final = 1
+
+NODE_NOT_MEMBER = define(
+    "node.not_member",
+    "the node's department does not take part in the agreement: it is not active yet, or was removed",
+    "wait until its membership is active, or go to another department's node",
+)
+
+log = logging.getLogger("kehu.membership")
+
+
+class Membership:
+    """`refresh` reads the links' table again; `commit_own` sends calls under the node's key."""
+
+    def __init__(
+        self,
+        home: Home,
+        department: str,
+        key: bytes,
+        ledger: Ledger,
+        connected: Callable[[], Sequence[str]],
+        request: Request,
+        refresh: Callable[[], None],
+        commit_own: Callable[[Sequence[Call]], Awaitable[object]],
+    ) -> None:
+        self._home, self._department, self._key, self._ledger = home, department, key, ledger
+        self._connected, self._request, self._refresh, self._commit_own = connected, request, refresh, commit_own
+        self._known = self._standing()
+        self.reopen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def _standing(self) -> tuple[bytes, bytes]:
+        ledger = self._ledger
+        return ledger.validators(ledger.height + 1).digest, ledger.newest_validators()[1].digest
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the next height is this node's to vote on."""
+        return self._ledger.validators(self._ledger.height + 1).key_of(self._department) == self._key
+
+    def require_member(self) -> None:
+        """Errors: node.not_member."""
+        if not self.is_member:
+            raise KehuError(NODE_NOT_MEMBER, department=self._department, height=self._ledger.height)
+
+    async def on_block(self, executed: ExecutedBlock) -> None:
+        """Follows an appended block, in order with the agreement."""
+        standing = self._standing()
+        is_moved = any(key.startswith(b"departments/") for key in executed.writes)
+        if standing == self._known and not is_moved:
+            return
+        was_member, self._known = self._known[0] != standing[0], standing
+        self._refresh()
+        members = self._ledger.validators(self._ledger.height + 1)
+        log.info("from height %d on: %s", self._ledger.height + 1, ", ".join(members.departments))
+        if was_member and not self.is_member:
+            self._on_other_key(members.key_of(self._department))
+
+    def _on_other_key(self, expected: bytes | None) -> None:
+        if expected is None:
+            log.warning("%s does not take part from height %d on", self._department, self._ledger.height + 1)
+        elif self._home.next_key.exists() and read_public(self._home.next_key).public == expected:
+            if not self.reopen.done():
+                self.reopen.set_result(None)
+        else:
+            log.error("the network knows %s by a key that is not in this folder", self._department)
+
+    async def run(self, catch_up: CatchUp) -> None:
+        while True:
+            await asyncio.sleep(PAUSE_S)
+            if not self.is_member:
+                await self._follow(catch_up)
+            elif self._is_change_due():
+                await self._advance()
+
+    async def _follow(self, catch_up: CatchUp) -> None:
+        """Members don't hear strangers, so who is none asks by itself."""
+        for department in () if catch_up.is_running else self._connected():
+            question = codec.encode_flat([self._ledger.height + 1, _ONE])
+            try:
+                newer = decode_response(await self._request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S))
+            except (KehuError, OSError, TimeoutError):
+                continue
+            if newer:
+                catch_up.start(self._ledger.height + 1, (department,))
+                return
+
+    def _is_change_due(self) -> bool:
+        return governance(View(self._ledger.state.get))["pending"] is not None
+
+    async def _advance(self) -> None:
+        try:
+            await self._commit_own([Call("governance.advance", {})])
+        except KehuError as error:
+            log.info("no block for the change that waits: %s", error.code)
+
+
+def describe(ledger: Ledger) -> dict[str, Any]:
+    """What `GET /v1/membership` says: public facts of the committed state."""
+    view, height = View(ledger.state.get), ledger.height
+    present, (activation, newest) = ledger.validators(height + 1), ledger.newest_validators()
+    current = governance(view)
+    name = current["open"] or current["pending"]
+    changes = []
+    for epoch in range(1, newest.epoch + 1):
+        row = view.get("memberships", str(epoch)) or {}
+        changes.append({"epoch": epoch, **row, "transaction": bytes(row.get("transaction", b"")).hex()})
+    return {
+        "height": height,
+        "epoch": present.epoch,
+        "n": present.n,
+        "f": present.f,
+        "quorum": present.quorum,
+        "members": [_row(view, member.department, member.key) for member in present.members],
+        "next": None if newest.epoch == present.epoch else {
+            "epoch": newest.epoch,
+            "activation_height": activation,
+            "members": [_row(view, member.department, member.key) for member in newest.members],
+        },
+        "proposal": None if name is None else {"proposal": name, **plain(view.get(PROPOSALS, name))},
+        "changes": changes,
+    }  # fmt: skip
+
+
+def _row(view: View, department: str, key: bytes) -> dict[str, Any]:
+    row = view.get("departments", department) or {}
+    address = row.get("address") or address_to_be(view, department)
+    return {"department": department, "name": row.get("name"), "key": key.hex(), "address": address}
+
+
+def address_to_be(view: View, department: str) -> str | None:
+    """Where the department that an accepted change brings in is reached."""
+    pending = governance(view)["pending"]
+    change = {} if pending is None else (view.get(PROPOSALS, pending) or {})["change"]
+    is_its = change.get("by", change.get("department")) == department
+    return change.get("address") if is_its else None
+
+
+def plain(value: Any) -> Any:
+    """Bytes as hex, all the way down."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
