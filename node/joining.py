@@ -1,7 +1,7 @@
 """With which key a node starts, and whom it knows before its own chain tells it.
 
     node.key          the node's key
-    node.key.next     beside it: the key that a change of membership names (`kehu node next-key`)
+    node.key.next     beside it: the key that a change of membership names
     members.json      what a running node said about the members: for a node that begins or was away for long
 
 Once the chain knows the department by the next key, that file takes the place of node.key and the vault's secret is

@@ -122,15 +122,9 @@ class Node:
         self._admitter = Admitter(self.ledger, self.blocks, self._mempool, self._batcher, digests_of, self._safeguard)
         self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, secrets.token_bytes)
         self._exchange = VaultExchange(
-            self.department,
-            self.ledger,
-            self.blocks,
-            opened.vault,
-            self.peers,
-            self._record_release,
-            wall_ms,
+            self.department, self.ledger, self.blocks, opened.vault, self.peers, self._record_release, wall_ms,
             check=self._verifier.check,
-        )
+        )  # fmt: skip
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
         self._index = RecordIndex(self.ledger, opened.vault)
@@ -227,8 +221,8 @@ class Node:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or `must_reopen`. Raises what the node must not survive."""
         stopped = asyncio.ensure_future(stop.wait())
-        ends: list[asyncio.Future[Any]] = [stopped, self._upkeep.failed, self.peers.failed, self._snapshots.reopen]
-        ends.append(self._membership.reopen)
+        ends: list[asyncio.Future[Any]] = [stopped, self._upkeep.failed, self.peers.failed]
+        ends += [self._snapshots.reopen, self._membership.reopen]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
