@@ -130,6 +130,10 @@ class BlockStore:
             return None
         return Location(*codec.fields(codec.decode(raw, 32), "location", codec.is_uint, codec.is_uint))
 
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """Everything in the store, as of the moment the first pair is taken."""
+        return self._store.scan(b"")
+
     def load_state(self) -> State:
         return State({key[2:]: value for key, value in self._store.scan(b"s/")})
 

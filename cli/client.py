@@ -260,6 +260,10 @@ class NodeClient:
         """The export stream from height `first` (1: with genesis) to `last`."""
         return self._transport.stream(f"/v1/export?from={first}" + ("" if last is None else f"&to={last}"))
 
+    def backup(self, *, with_vault: bool) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The stream of a backup's two files (node/api/backup.py)."""
+        return self._transport.stream(f"/v1/backup?vault={'yes' if with_vault else 'no'}", is_signed=True)
+
 
 def _value_json(value: VaultValue) -> dict[str, str]:
     return {

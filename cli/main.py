@@ -7,6 +7,7 @@ import traceback
 
 from cli.commands import (
     audit,  # noqa: F401 - adds itself to the root
+    backup,  # noqa: F401
     carrier,
     check,  # noqa: F401
     customer,

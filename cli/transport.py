@@ -83,9 +83,9 @@ class Transport:
             return await self._read(response, path)
 
     @asynccontextmanager
-    async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, path: str, *, is_signed: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
         """A long answer, piece by piece."""
-        async with self._ask("GET", path, None, is_signed=False) as response:
+        async with self._ask("GET", path, None, is_signed=is_signed) as response:
             yield response.content.iter_chunked(1 << 16)
 
     @asynccontextmanager

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from chain.block import Block
@@ -29,6 +29,7 @@ from consensus.replica_state import Head
 from consensus.votes import decode_record
 from node.admission import Admission, Admitter
 from node.agreement import Agreement
+from node.backup.making import backup_of
 from node.batcher import Batcher
 from node.catch_up import REQUEST_KIND, CatchUp, answer_request
 from node.config import listening_on, split_address
@@ -96,7 +97,6 @@ class Node:
         self._upkeep = Upkeep()
         self.metrics = Metrics(lambda: {**self.status(), "height": self.height})
         chain_id, limits = genesis.chain_id, config.limits
-
         self._mempool = Mempool(self.department, limits.mempool_transactions, limits.sender_transactions)
         identity = Identity(self.department, opened.node_key, chain_id)
         self._links = Links(identity, self.ledger, config.peers, self._mempool, opened.members)
@@ -122,7 +122,7 @@ class Node:
         self._admitter = Admitter(self.ledger, self.blocks, self._mempool, self._batcher, digests_of, self._safeguard)
         self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, secrets.token_bytes)
         self._exchange = VaultExchange(
-            self.department, self.ledger, self.blocks, opened.vault, self.peers, self._record_release, wall_ms,
+            self.department, self.ledger, self.blocks, opened.vault, self.peers, self._commit_own, wall_ms,
             check=self._verifier.check,
         )  # fmt: skip
         self._level = Level(self.department, self.ledger, self.peers.request)
@@ -158,8 +158,8 @@ class Node:
             block_interval_ms=consensus.block_interval_ms,
             retransmit_ms=consensus.retransmit_ms,
         )
-        validators = ledger.validators(ledger.height + 1)
-        head = Head(ledger.height, ledger.head.block_id, ledger.head.certificate, validators)
+        validators, tip = ledger.validators(ledger.height + 1), ledger.head
+        head = Head(tip.height, tip.block_id, tip.certificate, validators)
         self._replica = Replica(config, opened.node_key, head, opened.records)
         driver = Driver(
             self._replica,
@@ -282,9 +282,6 @@ class Node:
     async def _safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
         await self._exchange.safeguard(transaction, values)
 
-    async def _record_release(self, calls: Sequence[Call]) -> None:
-        await self._commit_own(calls)
-
     async def _commit_own(self, calls: Sequence[Call]) -> Committed:
         return await self._own.commit(self._opened.node_key, list(calls))
 
@@ -395,6 +392,9 @@ class Node:
     async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> Sequence[Sequence[str]]:
         await self._level.require(OBTAIN_S)
         return await self._duplicates.find(person, phones, purpose)
+
+    def backup(self, *, with_vault: bool) -> Iterator[tuple[int, bytes]]:
+        return backup_of(self._opened, with_vault=with_vault)
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         return self._waiting.subscribe()

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from chain.errors import InvariantError, KehuError
 from contracts.subjects import CUSTOMER
 from node.api import (
+    backup,
     duplicates,
     erasures,
     events,
@@ -70,6 +71,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *erasures.ROUTES,
     *state.ROUTES,
     *export.ROUTES,
+    *backup.ROUTES,
     *events.ROUTES,
     Route("GET", "/v1/openapi.json", Policy.PUBLIC, show_openapi, "This description"),
 )
@@ -87,6 +89,7 @@ def make_app(
     app[_OBSERVE] = observe
     app[_OPENAPI] = json.dumps(openapi_document(ROUTES, API_VERSION), ensure_ascii=False).encode()
     app[export.SLOTS] = export.export_slots(limits)
+    app[backup.SLOTS] = backup.backup_slots()
     app[events.HUB] = events.Hub(node, limits)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.handler, expect_handler=_expect_nothing)

@@ -6,7 +6,7 @@ leave through `disclose` have been on the record before, by the access call whos
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from chain.blocks import BlockStore
@@ -142,6 +142,10 @@ class NodeFacade(Protocol):
 
     async def find_duplicates(self, person: str, phones: Sequence[str], purpose: str) -> Sequence[Sequence[str]]:
         """For each number the customers with it that the person may know of; on the record before it returns."""
+        ...
+
+    def backup(self, *, with_vault: bool) -> Iterator[tuple[int, bytes]]:
+        """The bytes of a backup's two files (node.backup.making); to be taken off the event loop."""
         ...
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:

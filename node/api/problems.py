@@ -65,6 +65,7 @@ _STATUS: Final = {
     "auth.role": 403,
     "auth.too_many": 429,
     "auth.wrong_department": 421,
+    "backup.running": 429,
     "block.not_found": 404,
     "block.not_held": 503,
     "events.too_many": 429,

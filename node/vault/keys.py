@@ -12,7 +12,7 @@ the record's next key sealed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,6 +24,7 @@ from chain import codec
 from chain.errors import KehuError, define
 from chain.store import Store
 from node.storage.leveldb import LevelStore
+from node.storage.scans import begun
 from node.vault.seal import KEY_ID_BYTES, VAULT_DAMAGED, RecordId, RecordKey, seal, unseal
 
 _VERSION: Final = 1
@@ -136,6 +137,10 @@ class RecordKeys:
     def _close(self, record: RecordId) -> RecordId:
         self._open.pop(record, None)
         return record
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """All that is in the store, sealed as it is, as of now."""
+        return begun(self._store.scan(b""))
 
     def close(self) -> None:
         self._store.close()

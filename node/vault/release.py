@@ -44,7 +44,7 @@ VAULT_SUPERSEDED = define(
 )
 VAULT_LATER = define("vault.later", "the value did not fit into this answer", "ask for it in another request")
 
-Submit = Callable[[Sequence[Call]], Awaitable[None]]
+Submit = Callable[[Sequence[Call]], Awaitable[object]]
 """Signs calls with this node's key, submits them as one transaction and returns once it is committed with "ok";
 raises KehuError otherwise."""
 

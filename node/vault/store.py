@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ from typing import Final
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from node.storage.leveldb import LevelStore
+from node.storage.scans import begun
 from node.vault.erased import ErasedRecords
 from node.vault.keys import PurgingStore, RecordKeys
 from node.vault.rows import (
@@ -66,7 +67,7 @@ class Vault:
         self._data = data
         self._chain_id = chain_id
         self._lock = threading.RLock()
-        is_new = not self._has_any(LIVE) and not self._has_any(STAGED)
+        is_new = not any(True for prefix in (LIVE, STAGED) for _ in data.scan(prefix))
         self._keys = RecordKeys(keys, chain_id, seed, is_new=is_new)
         self._staged = StagedValues(data)
         self._live: Counter[str] = Counter()
@@ -364,6 +365,10 @@ class Vault:
 
     # Figures and small parts
 
+    def pairs(self) -> tuple[Iterator[tuple[bytes, bytes]], Iterator[tuple[bytes, bytes]]]:
+        with self._lock:  # rows and keys of one moment, sealed as they are
+            return begun(self._data.scan(b"")), self._keys.pairs()
+
     def status(self) -> dict[str, int]:
         """Counts, no names; reads no disk."""
         with self._lock:
@@ -386,9 +391,6 @@ class Vault:
     def _unseal(self, wanted: Wanted, sealed: bytes) -> VaultValue:
         name, _ = wanted
         return unseal_value(self._chain_id, wanted, sealed, self._keys.get(RecordId(name.table, name.record)))
-
-    def _has_any(self, prefix: bytes) -> bool:
-        return next(iter(self._data.scan(prefix)), None) is not None
 
 
 _STAGED_EDGES: Final = (STAGED, STAGED + b"\xff")
