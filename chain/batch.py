@@ -7,9 +7,9 @@ shows by whose node everybody came in, for one extra signature per batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from chain import codec
 from chain.crypto import Signer, Verifier, digest, verify
@@ -19,6 +19,9 @@ from chain.validators import ValidatorSet
 
 BATCH_BYTES_MAX: Final = 1 << 20
 BATCH_TRANSACTIONS_MAX: Final = 1000
+
+ReadTransaction: TypeAlias = Callable[[bytes], Transaction]
+"""Gives the transaction that an envelope is; whoever has decoded it before need not do it again."""
 
 BATCH_UNKNOWN_DEPARTMENT = define(
     "batch.unknown_department",
@@ -40,11 +43,11 @@ class Batch:
     transactions: tuple[Transaction, ...]
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Batch:
+    def from_bytes(cls, raw: bytes, read_transaction: ReadTransaction = Transaction.from_bytes) -> Batch:
         department, signature, envelopes = codec.fields(
             codec.decode(raw, BATCH_BYTES_MAX), "batch", codec.is_text, codec.is_signature, _are_envelopes
         )
-        transactions = tuple(Transaction.from_bytes(envelope) for envelope in envelopes)
+        transactions = tuple(read_transaction(envelope) for envelope in envelopes)
         return cls(raw, batch_id(raw), department, signature, transactions)
 
     def payload(self) -> bytes:

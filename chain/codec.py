@@ -52,12 +52,20 @@ def _canonical(value: Value, depth: int) -> Value:
     if depth >= DEPTH_MAX:
         raise KehuError(CODEC_TOO_LARGE, depth=depth, limit=DEPTH_MAX)
     if kind is dict:
-        if not all(type(key) is str for key in value):
-            raise KehuError(CODEC_SHAPE, problem="a map key is not a string")
-        return {key: _canonical(value[key], depth + 1) for key in sorted(value)}
+        return _canonical_map(value, depth)
     if kind in (list, tuple):
         return [item if type(item) in _SCALARS else _canonical(item, depth + 1) for item in value]
     raise KehuError(CODEC_SHAPE, problem=f"{kind.__name__} has no encoding")
+
+
+def _canonical_map(value: dict[Any, Value], depth: int) -> dict[str, Value]:
+    if set(map(type, value)) - {str}:
+        raise KehuError(CODEC_SHAPE, problem="a map key is not a string")
+    ordered: dict[str, Value] = {}
+    for key in sorted(value):
+        item = value[key]
+        ordered[key] = item if type(item) in _SCALARS else _canonical(item, depth + 1)
+    return ordered
 
 
 _SCALARS: Final = frozenset({type(None), bool, int, str, bytes})
@@ -67,6 +75,38 @@ def decode(data: bytes, bytes_max: int, elements_max: int = ELEMENTS_MAX) -> Val
     """The value whose canonical encoding is exactly `data`; everything else is refused."""
     if len(data) > bytes_max:
         raise KehuError(CODEC_TOO_LARGE, bytes=len(data), limit=bytes_max)
+    if 2 * len(data) <= elements_max:  # each byte is at most an element and a container: there can't be too many
+        try:
+            value = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_no_extension, max_ext_len=0)
+            if _is_canonical(value, 0) and _pack(value) == data:
+                return value
+        except (KehuError, ValueError, TypeError, msgpack.exceptions.UnpackException, RecursionError):
+            pass  # below it is said what is wrong
+    return _decode_slowly(data, elements_max)
+
+
+def _is_canonical(value: Value, depth: int) -> bool:
+    """Kinds, depth, and order of keys. That no key came twice and no form was longer than it need be shows when the
+    value is packed again."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind not in (list, dict) or depth >= DEPTH_MAX:
+        return False
+    if kind is dict:
+        previous = None
+        for key in value:
+            if type(key) is not str or (previous is not None and key <= previous):
+                return False
+            previous = key
+    for item in value if kind is list else value.values():
+        if type(item) not in _SCALARS and not _is_canonical(item, depth + 1):
+            return False
+    return True
+
+
+def _decode_slowly(data: bytes, elements_max: int) -> Value:
+    """As `decode`, counting elements as they come, and with an error that says what is wrong."""
     left = elements_max
 
     def mapping(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:

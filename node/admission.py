@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from chain.batch import ReadTransaction
 from chain.blocks import BlockStore
 from chain.errors import KehuError, define
 from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
@@ -18,7 +19,6 @@ from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.batcher import Batcher
 from node.mempool import Mempool
-from node.storage.durable import StorageFailure
 from node.vault.values import VaultValue
 from node.verification import INLINE_TRANSACTIONS_MAX
 
@@ -37,8 +37,8 @@ class Admission:
     error: KehuError | None = None
 
 
-Safeguard = Callable[[Transaction, Sequence[VaultValue]], Awaitable[None]]
-"""Makes a transaction's values durable wherever the policy wants them, or raises KehuError."""
+Safeguard = Callable[[Sequence[tuple[Transaction, Sequence[VaultValue]]]], Awaitable[Sequence[KehuError | None]]]
+"""Makes the values of transactions durable wherever the policy wants them; an error or None for each."""
 
 
 class Admitter:
@@ -52,6 +52,7 @@ class Admitter:
         batcher: Batcher,
         digests_of: Callable[[Transaction], Sequence[bytes]],
         safeguard: Safeguard,
+        read_transaction: ReadTransaction = Transaction.from_bytes,
     ) -> None:
         self._ledger = ledger
         self._blocks = blocks
@@ -59,29 +60,30 @@ class Admitter:
         self._batcher = batcher
         self._digests_of = digests_of
         self._safeguard = safeguard
+        self._read_transaction = read_transaction
         self._admitting: dict[bytes, asyncio.Future[None]] = {}
 
     def is_known(self, transaction_id: bytes) -> bool:
         """Whether it waits here or was executed."""
-        return (
-            transaction_id in self._mempool
-            or transaction_id in self._ledger.recent
-            or self._blocks.find(transaction_id) is not None
-        )
+        return self._is_near(transaction_id) or self._blocks.find(transaction_id) is not None
+
+    def _is_near(self, transaction_id: bytes) -> bool:
+        """As `is_known`, for one that has not expired: of those, the ledger remembers all that were executed."""
+        return transaction_id in self._mempool or transaction_id in self._ledger.recent
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         """One answer per envelope, in order. What one request brings is admitted in its order. Repeating it is safe.
 
         Raises vault.value_uncommitted for the request as a whole, and what a node must not survive.
         """
-        decoded = [_decode(envelope) for envelope in envelopes]
+        decoded = [self._decode(envelope) for envelope in envelopes]
         transactions = [item for item in decoded if isinstance(item, Transaction)]
         errors = await self._check_all(transactions)
         shares = self._share_out(transactions, values)
         sound = {item.id: item for item in transactions if item.id not in errors}
         while begun := [self._admitting[id_] for id_ in sound if id_ in self._admitting]:
             await asyncio.wait(begun)  # another request brings the same transaction: see what becomes of it there
-        errors |= await self._admit([item for item in sound.values() if not self.is_known(item.id)], shares)
+        errors |= await self._admit([item for item in sound.values() if not self._is_here(item)], shares)
         return [
             Admission(item.id, errors.get(item.id)) if isinstance(item, Transaction) else Admission(None, item)
             for item in decoded
@@ -135,10 +137,10 @@ class Admitter:
         try:
             errors = {item.id: error for item in transactions if (error := self._reserve(item)) is not None}
             placed = [item for item in transactions if item.id not in errors]
-            answers = await asyncio.gather(*(self._secure(item, shares[item.id]) for item in placed))
+            answers = await self._safeguard([(item, shares[item.id]) for item in placed]) if placed else []
             errors |= {item.id: error for item, error in zip(placed, answers, strict=True) if error is not None}
             for item in placed:
-                if item.id not in errors and not self.is_known(item.id) and self._mempool.admit(item):
+                if item.id not in errors and not self._is_here(item) and self._mempool.admit(item):
                     self._batcher.admitted()
         finally:
             for item in transactions:
@@ -154,18 +156,14 @@ class Admitter:
             return error
         return None
 
-    async def _secure(self, transaction: Transaction, values: list[VaultValue]) -> KehuError | None:
+    def _is_here(self, transaction: Transaction) -> bool:
+        """`is_known`, without asking the disk for what can't be there."""
+        if transaction.expires_height > self._ledger.height:
+            return self._is_near(transaction.id)
+        return self.is_known(transaction.id)
+
+    def _decode(self, envelope: bytes) -> Transaction | KehuError:
         try:
-            await self._safeguard(transaction, values)
-        except StorageFailure:
-            raise
+            return self._read_transaction(envelope)
         except KehuError as error:
             return error
-        return None
-
-
-def _decode(envelope: bytes) -> Transaction | KehuError:
-    try:
-        return Transaction.from_bytes(envelope)
-    except KehuError as error:
-        return error

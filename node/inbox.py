@@ -57,7 +57,7 @@ class BatchInbox:
     async def _take(self, raw: bytes) -> None:
         if self._mempool.holds(batch_id(raw)):
             return
-        batch = Batch.from_bytes(raw)
+        batch = self._mempool.read_batch(raw)
         if not self._has_new(batch):
             return
         await self._verifier.verify_aside(batch, self._ledger.validators(self._ledger.height + 1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from chain.batch import Batch, batch_id
+from chain.batch import Batch, ReadTransaction, batch_id
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.transaction import Transaction
@@ -67,11 +67,19 @@ class _Share:
 class Mempool:
     """`transactions_max` bounds this node's own, and each other department's share, separately."""
 
-    def __init__(self, department: str, transactions_max: int, sender_max: int, bytes_max: int = BYTES_MAX) -> None:
+    def __init__(
+        self,
+        department: str,
+        transactions_max: int,
+        sender_max: int,
+        bytes_max: int = BYTES_MAX,
+        read_transaction: ReadTransaction = Transaction.from_bytes,
+    ) -> None:
         self._department = department
         self._transactions_max = transactions_max
         self._sender_max = sender_max
         self._bytes_max = bytes_max
+        self._read_transaction = read_transaction
         self._reserved: dict[bytes, Transaction] = {}
         self._queued: dict[bytes, Transaction] = {}
         self._own: dict[bytes, Transaction] = {}
@@ -177,7 +185,7 @@ class Mempool:
 
     def read_batch(self, raw: bytes) -> Batch:
         """The batch of these bytes, which mostly waits here already."""
-        return self._batches.get(batch_id(raw)) or Batch.from_bytes(raw)
+        return self._batches.get(batch_id(raw)) or Batch.from_bytes(raw, self._read_transaction)
 
     @property
     def overtaken(self) -> int:

@@ -21,20 +21,17 @@ from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.state import View
-from chain.transaction import Call, Transaction
-from consensus.config import ReplicaConfig
+from chain.transaction import Call
 from consensus.events import Event, PeerConnected, Started
-from consensus.replica import Replica
-from consensus.replica_state import Head
-from consensus.votes import decode_record
 from node.admission import Admission, Admitter
 from node.agreement import Agreement
 from node.backup.making import backup_of
 from node.batcher import Batcher
 from node.catch_up import REQUEST_KIND, CatchUp, answer_request
 from node.config import listening_on, split_address
+from node.decoding import KnownTransactions
 from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
-from node.driver import Driver
+from node.driving import make_driver
 from node.duplicates import DuplicateDesk
 from node.evidence import EvidenceBook
 from node.inbox import BatchInbox
@@ -60,6 +57,7 @@ from node.soundness.scrub import Scrub
 from node.upkeep import Upkeep
 from node.vault.duty import digests_of
 from node.vault.exchange import OBTAIN_S, VaultExchange
+from node.vault.replication import Pair
 from node.vault.values import VaultValue
 from node.verification import BatchVerifier, RememberedSignatures
 from node.waiting import Committed, Waiting, find_committed
@@ -97,7 +95,10 @@ class Node:
         self._upkeep = Upkeep()
         self.metrics = Metrics(lambda: {**self.status(), "height": self.height})
         chain_id, limits = genesis.chain_id, config.limits
-        self._mempool = Mempool(self.department, limits.mempool_transactions, limits.sender_transactions)
+        known = KnownTransactions()
+        self._mempool = Mempool(
+            self.department, limits.mempool_transactions, limits.sender_transactions, read_transaction=known.read
+        )
         identity = Identity(self.department, opened.node_key, chain_id)
         self._links = Links(identity, self.ledger, config.peers, self._mempool, opened.members)
         self.peers = self._links.network
@@ -105,7 +106,7 @@ class Node:
         self._agreement = Agreement(
             self.department, self.ledger, self.blocks, self._mempool, self._verifier, self._links, wall_ms
         )
-        self._driver = self._make_driver()
+        self._replica, self._driver = make_driver(opened, self._agreement, monotonic_ms)
         self._inbox = BatchInbox(self._mempool, self._verifier, self.ledger, self._driver.work_came)
         self._snapshots = SnapshotRoom(
             opened.home, self.department, self.ledger, self.blocks, config.snapshot, self.peers, self.fail
@@ -118,12 +119,16 @@ class Node:
             opened.node_key, chain_id, self.department, self._mempool, self._verifier, self._links.gossip,
             self._driver.work_came,
         )  # fmt: skip
-        self._waiting = Waiting(self.blocks)
-        self._admitter = Admitter(self.ledger, self.blocks, self._mempool, self._batcher, digests_of, self._safeguard)
+        self._waiting = Waiting(self.blocks, self._is_pending)
+        self._admitter = Admitter(
+            self.ledger, self.blocks, self._mempool, self._batcher, digests_of,
+            self._safeguard_all, known.read,
+        )  # fmt: skip
         self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, secrets.token_bytes)
         self._exchange = VaultExchange(
             self.department, self.ledger, self.blocks, opened.vault, self.peers, self._commit_own, wall_ms,
             check=self._verifier.check,
+            read_transaction=known.read,
         )  # fmt: skip
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
@@ -147,30 +152,6 @@ class Node:
         self.peers.handle(REQUEST_KIND, self._serve_blocks)
         self.collector = self._make_collector()
         self.peers.handle(STANDING_KIND, self.collector.book.serve)
-
-    def _make_driver(self) -> Driver:
-        opened, ledger, consensus = self._opened, self.ledger, self._opened.config.consensus
-        config = ReplicaConfig(
-            self.department,
-            self.genesis.chain_id,
-            view_timeout_ms=consensus.view_timeout_ms,
-            view_timeout_max_ms=consensus.view_timeout_max_ms,
-            block_interval_ms=consensus.block_interval_ms,
-            retransmit_ms=consensus.retransmit_ms,
-        )
-        validators, tip = ledger.validators(ledger.height + 1), ledger.head
-        head = Head(tip.height, tip.block_id, tip.certificate, validators)
-        self._replica = Replica(config, opened.node_key, head, opened.records)
-        driver = Driver(
-            self._replica,
-            self._agreement,
-            opened.votes,
-            opened.create_votes,
-            monotonic_ms,
-            consensus.block_interval_ms,
-        )
-        driver.keep_votes([(decode_record(record).height, record) for record in opened.records or ()])
-        return driver
 
     def _make_collector(self) -> Collector:
         home, consensus = self._opened.home, self._opened.config.consensus
@@ -279,8 +260,8 @@ class Node:
             self._waiting.block_appended(executed)
             self.metrics.block_appended(executed)
 
-    async def _safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
-        await self._exchange.safeguard(transaction, values)
+    async def _safeguard_all(self, pairs: Sequence[Pair]) -> list[KehuError | None]:
+        return await self._exchange.safeguard_all(pairs)
 
     async def _commit_own(self, calls: Sequence[Call]) -> Committed:
         return await self._own.commit(self._opened.node_key, list(calls))
@@ -349,7 +330,16 @@ class Node:
     async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
         return await self._waiting.wait(transaction_id, timeout_s)
 
+    async def wait_all(self, transaction_ids: Sequence[bytes], timeout_s: float) -> Mapping[bytes, Committed]:
+        return await self._waiting.wait_all(transaction_ids, timeout_s)
+
+    def _is_pending(self, transaction_id: bytes) -> bool:
+        """Whether this node let it in and no block has executed it; what it does not know here the disk knows."""
+        return transaction_id in self._mempool and transaction_id not in self.ledger.recent
+
     def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]:
+        if self._is_pending(transaction_id):
+            return "pending"
         found = find_committed(self.blocks, transaction_id)
         if found is not None:
             return found

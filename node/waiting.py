@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,28 +30,68 @@ def find_committed(blocks: BlockStore, transaction_id: bytes) -> Committed | Non
     return Committed(location.height, location.index, Receipt.from_bytes(raw))
 
 
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Transactions that somebody waits for together; `done` is set when none is `left`."""
+
+    left: set[bytes]
+    found: dict[bytes, Committed]
+    done: asyncio.Future[None]
+
+    def take(self, transaction_id: bytes, committed: Committed) -> None:
+        self.found[transaction_id] = committed
+        self.left.discard(transaction_id)
+        if not self.left:
+            self.end()
+
+    def end(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def _nobody_knows(_transaction_id: bytes) -> bool:
+    return False
+
+
 class Waiting:
-    def __init__(self, blocks: BlockStore) -> None:
+    """`is_pending` says of which transactions it is sure, without asking the disk, that they are not committed yet."""
+
+    def __init__(self, blocks: BlockStore, is_pending: Callable[[bytes], bool] = _nobody_knows) -> None:
         self._blocks = blocks
-        self._futures: dict[bytes, list[asyncio.Future[Committed | None]]] = {}
+        self._is_pending = is_pending
+        self._groups: dict[bytes, list[_Group]] = {}
         self._subscribers: set[asyncio.Queue[Mapping[str, Any] | None]] = set()
 
     async def wait(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
         """None when the time is up; the transaction may still commit."""
-        found = find_committed(self._blocks, transaction_id)
-        if found is not None:
-            return found
-        future: asyncio.Future[Committed | None] = asyncio.get_running_loop().create_future()
-        waiting = self._futures.setdefault(transaction_id, [])
-        waiting.append(future)
+        return (await self.wait_all([transaction_id], timeout_s)).get(transaction_id)
+
+    async def wait_all(self, transaction_ids: Iterable[bytes], timeout_s: float) -> dict[bytes, Committed]:
+        """Those that are committed when all are, or when the time is up."""
+        group = _Group(set(transaction_ids), {}, asyncio.get_running_loop().create_future())
+        for transaction_id in list(group.left):
+            found = None if self._is_pending(transaction_id) else find_committed(self._blocks, transaction_id)
+            if found is not None:
+                group.take(transaction_id, found)
+        if not group.left:
+            return group.found
+        waited_for = list(group.left)
+        for transaction_id in waited_for:
+            self._groups.setdefault(transaction_id, []).append(group)
         try:
-            return await asyncio.wait_for(future, timeout_s)
+            await asyncio.wait_for(group.done, timeout_s)
         except TimeoutError:
-            return None
+            pass  # what is there by now is the answer
         finally:
-            waiting.remove(future)
-            if not waiting and self._futures.get(transaction_id) is waiting:
-                del self._futures[transaction_id]
+            for transaction_id in waited_for:
+                self._leave(transaction_id, group)
+        return group.found
+
+    def _leave(self, transaction_id: bytes, group: _Group) -> None:
+        groups = self._groups[transaction_id]
+        groups.remove(group)
+        if not groups:
+            del self._groups[transaction_id]
 
     def block_appended(self, executed: ExecutedBlock) -> None:
         height, ran = executed.block.header.height, {id_ for id_, _ in executed.executed}
@@ -59,9 +99,8 @@ class Waiting:
             if receipt.transaction_id not in ran:
                 continue
             ran.remove(receipt.transaction_id)
-            for future in self._futures.get(receipt.transaction_id, ()):
-                if not future.done():
-                    future.set_result(Committed(height, index, receipt))
+            for group in self._groups.get(receipt.transaction_id, ()):
+                group.take(receipt.transaction_id, Committed(height, index, receipt))
         if self._subscribers:
             self._publish(executed)
 
@@ -95,7 +134,6 @@ class Waiting:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(None)
-        for waiting in self._futures.values():
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
+        for groups in self._groups.values():
+            for group in groups:
+                group.end()

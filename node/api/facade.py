@@ -101,8 +101,8 @@ class NodeFacade(Protocol):
         """One answer per envelope, in order. Safe to repeat: what is pending or committed is not admitted twice."""
         ...
 
-    async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
-        """None when the time is up; the transaction may still commit."""
+    async def wait_all(self, transaction_ids: Sequence[bytes], timeout_s: float) -> Mapping[bytes, Committed]:
+        """Those that are committed when all are, or when the time is up; the others may still commit."""
         ...
 
     def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]: ...

@@ -7,10 +7,9 @@ transaction was taken; when all were refused it is the first one's problem docum
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -85,8 +84,8 @@ async def _submit(
         raise KehuError(HTTP_TOO_MANY_TRANSACTIONS, transactions=len(envelopes), limit=context.limits.transactions_max)
     take_for_transactions(context.pace, context.node, envelopes, context.clock())
     admissions = await context.node.submit(envelopes, values)
-    timeout_s = min(wait_ms, context.limits.wait_ms_max) / 1000
-    answers = await asyncio.gather(*(_outcome(context, admission, timeout_s) for admission in admissions))
+    wait_s = min(wait_ms, context.limits.wait_ms_max) / 1000
+    answers = await _outcomes(context, admissions, wait_s)
     errors = [admission.error for admission in admissions if admission.error is not None]
     if errors and all(item.status == "refused" for item in answers):
         shown = [item.model_dump(exclude_unset=True) for item in answers]
@@ -95,17 +94,30 @@ async def _submit(
     return answer(SubmitAnswer(transactions=list(answers)))
 
 
-async def _outcome(context: Context, admission: Admission, timeout_s: float) -> TransactionAnswer:
-    """What became of one admission within `timeout_s`; a transaction that was here before is looked up."""
-    id_, error = admission.transaction_id, admission.error
-    if id_ is None or (error is not None and error.code not in _ALREADY_HERE):
+async def _outcomes(context: Context, admissions: Sequence[Admission], wait_s: float) -> list[TransactionAnswer]:
+    """What became of each within `wait_s`; a transaction that was here before is looked up."""
+    found: dict[bytes, Committed | str] = {
+        id_: context.node.find(id_)
+        for admission in admissions
+        if (id_ := admission.transaction_id) is not None and not _is_refused(admission)
+    }
+    open_ids = [id_ for id_, known in found.items() if isinstance(known, str)]
+    if open_ids and wait_s > 0:
+        found.update(await context.node.wait_all(open_ids, wait_s))
+    return [_outcome(admission, found) for admission in admissions]
+
+
+def _is_refused(admission: Admission) -> bool:
+    return admission.error is not None and admission.error.code not in _ALREADY_HERE
+
+
+def _outcome(admission: Admission, found: Mapping[bytes, Committed | str]) -> TransactionAnswer:
+    id_ = admission.transaction_id
+    if id_ is None or _is_refused(admission):
         shown = None if id_ is None else id_.hex()
-        return TransactionAnswer(id=shown, status="refused", error=_problem(error))
-    found = context.node.find(id_)
-    if not isinstance(found, str):
-        return _committed(id_, found)
-    committed = await context.node.wait_committed(id_, timeout_s) if timeout_s > 0 else None
-    return TransactionAnswer(id=id_.hex(), status="pending") if committed is None else _committed(id_, committed)
+        return TransactionAnswer(id=shown, status="refused", error=_problem(admission.error))
+    known = found[id_]
+    return TransactionAnswer(id=id_.hex(), status="pending") if isinstance(known, str) else _committed(id_, known)
 
 
 def _problem(error: KehuError | None) -> Problem:

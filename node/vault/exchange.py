@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from chain.batch import ReadTransaction
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.crypto import Verifier, verify
 from chain.errors import KehuError
@@ -56,6 +57,7 @@ class VaultExchange:
         now_ms: Callable[[], int],
         timing: VaultTiming | None = None,
         check: Verifier = verify,
+        read_transaction: ReadTransaction = Transaction.from_bytes,
     ) -> None:
         """`submit_own` signs calls with this node's key and returns once they are committed with "ok"; `check` verifies
         the signatures of transactions that come with values."""
@@ -72,7 +74,7 @@ class VaultExchange:
         self._expiries = Expiries()
         self._expiry_came = asyncio.Event()
         self.report = VaultReport(self.duties, vault, self.refill, peers).report
-        stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late, check)
+        stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late, check, read_transaction)
         release = ReleaseServer(self.duties, vault, submit_own)
         peers.handle(STAGE, stage.serve)
         peers.handle(FETCH, release.serve_fetch)
@@ -80,11 +82,13 @@ class VaultExchange:
 
     async def safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
         """Returns once the values are durable here and, as the policy asks, at others. Errors: see Replication."""
-        await self._replication.safeguard(transaction, values)
+        (error,) = await self.safeguard_all([(transaction, values)])
+        if error is not None:
+            raise error
 
-    async def replicate(self, pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
+    async def safeguard_all(self, pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
         """`safeguard` for many, with an error or None for each."""
-        return await self._replication.replicate(pairs)
+        return await self._replication.safeguard(pairs)
 
     async def on_block(self, executed: ExecutedBlock) -> None:
         """Follows a block that has just been appended. When it returns, what the block committed can be disclosed, and

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from chain import codec
 from chain.errors import KehuError, define
@@ -51,32 +52,38 @@ class _Tally:
     def __init__(self, shares: Sequence[Share], own: str, minimum: int) -> None:
         self.complete = asyncio.Event()
         self._minimum = minimum
-        self._holders = {share.id: [holders for _, holders in share.placed] for share in shares}
+        self._holders = {share.id: {holders for _, holders in share.placed} for share in shares}
         self._confirmed: dict[bytes, set[str]] = {share.id: {own} for share in shares}
-        self._look()
+        self._open = {share.id for share in shares}
+        self._look_at(list(self._open))
 
-    def confirm(self, department: str, transaction_id: bytes) -> None:
-        self._confirmed[transaction_id].add(department)
-        self._look()
+    def confirm(self, department: str, transaction_ids: Iterable[bytes]) -> None:
+        looked_at = list(transaction_ids)
+        for transaction_id in looked_at:
+            self._confirmed[transaction_id].add(department)
+        self._look_at(looked_at)
 
-    def _look(self) -> None:
-        if not any(self.lacking(transaction_id) for transaction_id in self._confirmed):
+    def _look_at(self, transaction_ids: Iterable[bytes]) -> None:
+        self._open.difference_update([one for one in transaction_ids if not self.lacking(one)])
+        if not self._open:
             self.complete.set()
 
     def lacking(self, transaction_id: bytes) -> tuple[str, ...]:
         """Entitled departments that have not confirmed, as long as one value has too few; else none."""
         confirmed = self._confirmed[transaction_id]
-        for entitled in self._holders[transaction_id]:
+        for entitled in sorted(self._holders[transaction_id]):
             if len(confirmed.intersection(entitled)) < min(self._minimum, len(entitled)):
                 return tuple(department for department in entitled if department not in confirmed)
         return ()
 
 
+Pair: TypeAlias = tuple[Transaction, Sequence[VaultValue]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    transaction: Transaction
-    values: Sequence[VaultValue]
-    answer: asyncio.Future[KehuError | None]
+    pairs: Sequence[Pair]
+    answer: asyncio.Future[dict[bytes, KehuError]]
 
 
 class Replication:
@@ -90,21 +97,23 @@ class Replication:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
-        """`replicate` for one; those asked for in the same turn of the event loop go together.
+    async def safeguard(self, pairs: Sequence[Pair]) -> list[KehuError | None]:
+        """Makes each transaction's values durable here and where the policy wants them; one answer per pair. What is
+        asked for in the same turn of the event loop goes together. Where there is an error, this node keeps nothing of
+        the transaction.
 
         Errors: vault.not_enough_holders, vault.value_missing, vault.other_value, vault.too_many_values,
         vault.staged_full, and what the contract says that refuses a transaction whose record is not there.
         """
-        if not values and not digests_of(transaction):
-            return
+        needed = [pair for pair in pairs if pair[1] or digests_of(pair[0])]
+        if not needed:
+            return [None] * len(pairs)
         loop = asyncio.get_running_loop()
         if not self._asked:
             loop.call_soon(self._start_asked)
-        self._asked.append(_Asked(transaction, values, loop.create_future()))
-        error = await self._asked[-1].answer
-        if error is not None:
-            raise error
+        self._asked.append(_Asked(needed, loop.create_future()))
+        errors = await self._asked[-1].answer
+        return [errors.get(transaction.id) for transaction, _ in pairs]
 
     def _start_asked(self) -> None:
         asked, self._asked = self._asked, []
@@ -112,10 +121,10 @@ class Replication:
 
     async def _answer(self, asked: Sequence[_Asked]) -> None:
         try:
-            errors = await self.replicate([(one.transaction, one.values) for one in asked])
-            for one, error in zip(asked, errors, strict=True):
+            errors = await self._replicate([pair for one in asked for pair in one.pairs])
+            for one in asked:
                 if not one.answer.done():
-                    one.answer.set_result(error)
+                    one.answer.set_result(errors)
         except Exception as failure:
             for one in asked:
                 if not one.answer.done():
@@ -124,11 +133,7 @@ class Replication:
             for one in asked:
                 one.answer.cancel()
 
-    async def replicate(self, pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
-        """Makes each transaction's values durable here and where the policy wants them; one answer per pair.
-
-        Where there is an error, this node keeps nothing of the transaction.
-        """
+    async def _replicate(self, pairs: Sequence[Pair]) -> dict[bytes, KehuError]:
         plans = await self._duties.plan([transaction for transaction, _ in pairs], self._duties.department)
         errors: dict[bytes, KehuError] = {}
         shares: dict[bytes, Share] = {}
@@ -137,8 +142,7 @@ class Replication:
                 shares[transaction.id] = self._share(plan, values)
             except KehuError as error:
                 errors[transaction.id] = error
-        errors |= await self._hold([share for share in shares.values() if share.values])
-        return [errors.get(transaction.id) for transaction, _ in pairs]
+        return errors | await self._hold([share for share in shares.values() if share.values])
 
     def _share(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Share:
         if isinstance(plan, KehuError):
@@ -194,8 +198,9 @@ class Replication:
             async with asyncio.timeout(self._timing.deadline_s):
                 while left:
                     for chunk in chunks_of(left.values(), department):
-                        for transaction_id in await self._send_chunk(department, chunk):
-                            tally.confirm(department, transaction_id)
+                        confirmed = await self._send_chunk(department, chunk)
+                        tally.confirm(department, confirmed)
+                        for transaction_id in confirmed:
                             del left[transaction_id]
                     if left:
                         await asyncio.sleep(pause_s)

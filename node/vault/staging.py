@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from chain import codec
+from chain.batch import ReadTransaction
 from chain.blocks import BlockStore
 from chain.crypto import Verifier, verify
 from chain.errors import KehuError
@@ -42,9 +43,10 @@ class StageServer:
         vault: Vault,
         on_late: Callable[[Sequence[Transaction]], Awaitable[None]],
         check: Verifier = verify,
+        read_transaction: ReadTransaction = Transaction.from_bytes,
     ) -> None:
         self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
-        self._on_late, self._check = on_late, check
+        self._on_late, self._check, self._read_transaction = on_late, check, read_transaction
 
     async def serve(self, department: str, payload: bytes) -> bytes:
         """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
@@ -71,7 +73,7 @@ class StageServer:
         received = []
         for item in items:
             envelope, values = codec.fields(item, "staged transaction", codec.is_bytes, codec.is_list)
-            transaction = Transaction.from_bytes(envelope)
+            transaction = self._read_transaction(envelope)
             transaction.verify(self._duties.chain_id, self._check)
             received.append((transaction, values_from_value(values)))
         return received

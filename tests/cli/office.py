@@ -162,8 +162,8 @@ class OfficeNode:
             self._pending[transaction.id] = transaction
         return Admission(transaction.id)
 
-    async def wait_committed(self, transaction_id: bytes, timeout_s: float) -> Committed | None:
-        return await self._chain.waiting.wait(transaction_id, timeout_s)
+    async def wait_all(self, transaction_ids: Sequence[bytes], timeout_s: float) -> Mapping[bytes, Committed]:
+        return await self._chain.waiting.wait_all(transaction_ids, timeout_s)
 
     def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]:
         found = find_committed(self.blocks, transaction_id)

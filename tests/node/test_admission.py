@@ -49,11 +49,12 @@ class Desk:
     def note_work(self) -> None:
         self.work += 1
 
-    async def safeguard(self, transaction: Transaction, values: Sequence[VaultValue]) -> None:
-        self.secured.append((transaction.id, tuple(values)))
+    async def safeguard(self, pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
+        self.secured += [(transaction.id, tuple(values)) for transaction, values in pairs]
         await self.gate.wait()
-        if self.fault is not None:
+        if self.fault is not None and type(self.fault) is not KehuError:
             raise self.fault
+        return [self.fault] * len(pairs)
 
     async def submit(self, *transactions: Transaction | bytes, values: Sequence[VaultValue] = ()) -> list[Admission]:
         raws = [item if isinstance(item, bytes) else item.raw for item in transactions]
@@ -261,11 +262,12 @@ async def test_a_request_is_admitted_in_its_order_however_long_each_vault_takes(
     first, values = register()
     rest = [transact() for _ in range(3)]
 
-    async def slow_first(transaction: Transaction, values: Sequence[VaultValue]) -> None:
-        for _ in range(5 if transaction.id == first.id else 1):
+    async def slow(pairs: Sequence[tuple[Transaction, Sequence[VaultValue]]]) -> list[KehuError | None]:
+        for _ in range(5):
             await asyncio.sleep(0)
+        return [None] * len(pairs)
 
-    desk.admitter._safeguard = slow_first
+    desk.admitter._safeguard = slow
     await desk.submit(first, *rest, values=values)
     assert [item.id for item in desk.mempool.take_queued(9)] == [item.id for item in (first, *rest)]
 

@@ -218,7 +218,7 @@ async def test_a_batch_known_already_costs_no_decoding(tmp_path: Path, monkeypat
         await eventually(lambda: desk.work == 1)
         decoded = []
         real = Batch.from_bytes
-        monkeypatch.setattr("node.inbox.Batch.from_bytes", lambda raw: decoded.append(raw) or real(raw))
+        monkeypatch.setattr("node.mempool.Batch.from_bytes", lambda raw, read: decoded.append(raw) or real(raw, read))
         for _ in range(10):
             desk.inbox.receive("after_sales", batch.raw)
         desk.inbox.receive("after_sales", other.raw)

@@ -77,7 +77,7 @@ async def test_committed_values_are_live_at_every_entitled_department_and_nowher
 async def test_many_transactions_of_one_request_go_to_each_department_together(tmp_path: Path) -> None:
     async with network(tmp_path) as net:
         pairs = [net.registration(f"c{number}") for number in range(40)]
-        assert await net.nodes["sales"].exchange.replicate(pairs) == [None] * 40
+        assert await net.nodes["sales"].exchange.safeguard_all(pairs) == [None] * 40
         await until(lambda: len(net.nodes["finance"].staged()) == 40)
         assert sorted(net.requests) == [
             ("sales", "administration", "vault.stage"),

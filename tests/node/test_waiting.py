@@ -56,7 +56,7 @@ async def test_everybody_who_waits_for_a_transaction_is_told(desk: Desk) -> None
     executed = desk.append(transact(sender="wang"), transaction)
     expected = Committed(1, 1, executed.receipts[1])
     assert await asyncio.gather(*waiters) == [expected] * 3
-    assert desk.waiting._futures == {}
+    assert desk.waiting._groups == {}
 
 
 async def test_what_is_committed_already_is_answered_at_once(desk: Desk) -> None:
@@ -70,7 +70,7 @@ async def test_what_is_committed_already_is_answered_at_once(desk: Desk) -> None
 async def test_when_the_time_is_up_the_waiter_gets_none_and_is_forgotten(desk: Desk) -> None:
     transaction = transact()
     assert await desk.waiting.wait(transaction.id, 0.001) is None
-    assert desk.waiting._futures == {}
+    assert desk.waiting._groups == {}
     desk.append(transaction)
     assert await desk.waiting.wait(transaction.id, 0.001) is not None
 
@@ -83,7 +83,7 @@ async def test_a_waiter_that_goes_away_is_forgotten_and_the_others_are_told(desk
     await asyncio.gather(gone, return_exceptions=True)
     desk.append(transaction)
     assert await stays is not None
-    assert desk.waiting._futures == {}
+    assert desk.waiting._groups == {}
 
 
 async def test_a_refused_duplicate_does_not_answer_for_the_execution(desk: Desk) -> None:

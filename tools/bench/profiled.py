@@ -60,7 +60,7 @@ def put_clocks() -> None:
     timed(Duties, "of", "vault comparing", is_absorbing=True)
     for name in ("compare", "note"):
         timed(Refill, name, "vault comparing", is_absorbing=True)
-    for owner, name in ((Replication, "replicate"), (StageServer, "serve"), (StageServer, "_parse")):
+    for owner, name in ((Replication, "_replicate"), (StageServer, "serve"), (StageServer, "_parse")):
         timed(owner, name, "vault exchange")
     timed(RecordIndex, "catch_up", "search index", is_absorbing=True)
     timed(RecordIndex, "_read", "search index", is_absorbing=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from chain import codec
 from chain.transaction import Call, Transaction, sign_transaction
+from node.waiting import Committed
 from tests.node.api.conftest import Api
 from tests.node.api.fake_node import FakeNode, key_of
 
@@ -126,10 +128,11 @@ async def test_a_list_of_envelopes_that_is_not_canonical_is_refused(api: Api, ra
 async def test_the_wait_is_bounded_whatever_the_client_asks(api: Api) -> None:
     waited: list[float] = []
 
-    async def wait_committed(_id: bytes, timeout_s: float) -> None:
+    async def wait_all(_ids: Sequence[bytes], timeout_s: float) -> Mapping[bytes, Committed]:
         waited.append(timeout_s)
+        return {}
 
-    api.node.wait_committed = wait_committed  # type: ignore[method-assign, assignment]
+    api.node.wait_all = wait_all  # type: ignore[method-assign]
     await api.post("/v1/transactions", body_of(api.node.transaction("li"), timeout_ms=10**9))
     raw = codec.encode([api.node.transaction("li").raw])
     await api.request("POST", "/v1/transactions?timeout_ms=50", raw, {"Content-Type": "application/msgpack"})
