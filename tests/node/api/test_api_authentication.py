@@ -32,7 +32,8 @@ OPERATORS_ONLY = [route for route in SIGNED if route.path in BODIES and route.po
 
 
 def path_of(route: Route) -> str:
-    return route.path.format(id="ab" * 32, table="people", key="li", height=1) if "{" in route.path else route.path
+    named = {"id": "ab" * 32, "table": "people", "key": "li", "record": "c1", "height": 1}
+    return route.path.format(**named)
 
 
 async def call(api: Api, route: Route, **how: object) -> Answer:
