@@ -22,6 +22,7 @@ from cli.commands import (
     key,
     log,
     login,  # noqa: F401
+    member,
     network,
     node,
     org,
@@ -47,6 +48,7 @@ from cli.root import app
 for name, commands in (
     ("network", network.app),
     ("node", node.app),
+    ("member", member.app),
     ("carrier", carrier.app),
     ("key", key.app),
     ("people", people.app),

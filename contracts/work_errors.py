@@ -117,12 +117,12 @@ GOVERNANCE_CHANGE = define(
 GOVERNANCE_EFFECT = define(
     "governance.effect",
     "the signed effect (departments, faults tolerated, quorum, set, activation) is not what the change would do now",
-    "look at the proposal again and sign what it says now",
+    "look at it again with `kehu member show` and sign what it says",
 )
 GOVERNANCE_BUSY = define(
     "governance.busy",
     "another change of membership is open or not active yet; there is one at a time",
-    "wait until it is active, or withdraw it",
+    "wait until it is active, or withdraw it: `kehu member list`",
 )
 GOVERNANCE_UNKNOWN = define(
     "governance.unknown", "there is no such proposal", "name one of the proposals that there are"

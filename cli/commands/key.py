@@ -55,8 +55,9 @@ def new(
 
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd
     profile = run.profile
-    if profile.genesis.validators.key_of(department) is None:
-        known = ",".join(profile.genesis.validators.departments)
+    known_here = {*profile.genesis.validators.departments, *profile.nodes}
+    if department not in known_here:
+        known = ",".join(sorted(known_here))
         raise KehuError(PROFILE_DEPARTMENT, department=department, known=known)
     path = profile.key_path(department, name)
     if is_next:
