@@ -120,15 +120,15 @@ class View:
         self._undo: list[tuple[bytes, bool, bytes | None]] = []
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
-        raw = self._raw(state_key(table, key))
+        raw = self.stored(state_key(table, key))
         return None if raw is None else decode_value(raw)
 
     def raw(self, table: str, key: str) -> bytes | None:
         """The canonical bytes of a value."""
-        return self._raw(state_key(table, key))
+        return self.stored(state_key(table, key))
 
     def has(self, table: str, key: str) -> bool:
-        return self._raw(state_key(table, key)) is not None
+        return self.stored(state_key(table, key)) is not None
 
     def put(self, table: str, key: str, value: dict[str, Any]) -> None:
         self._write(state_key(table, key), codec.encode(value))
@@ -136,7 +136,8 @@ class View:
     def delete(self, table: str, key: str) -> None:
         self._write(state_key(table, key), None)
 
-    def _raw(self, key: bytes) -> bytes | None:
+    def stored(self, key: bytes) -> bytes | None:
+        """What stands under a key of the store (`state_key`)."""
         return self.writes[key] if key in self.writes else self._base(key)
 
     def _write(self, key: bytes, value: bytes | None) -> None:
@@ -145,7 +146,7 @@ class View:
 
     def reading(self) -> Reading:
         """What stands here now, for many questions before the next write."""
-        return Reading(self._raw)
+        return Reading(self.stored)
 
     def keep(self) -> None:
         """Makes the writes since the last `keep` or `roll_back` stay."""

@@ -6,7 +6,7 @@ it is pure: a node's vault asks over its own state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from contracts.base import ACTIONS, EVERY
 from contracts.entitlements import assignments, covers, granted_subjects, grants_of, is_live
 from contracts.granted import grant_name
 from contracts.policy import load_policy, rule_name, rules_about
-from contracts.reach import is_in_hands, reach, ties
+from contracts.reach import reach, stage_of
 from contracts.scopes import ALL, ASSIGNED, PROJECT, project_scope, record_scope
 from contracts.subjects import ACTIVE, WORKING_ROLES, is_department
 
@@ -49,6 +49,36 @@ def entitled(
                 yield one
 
 
+class _About:
+    """What rules and grants ask about one record: whom it is assigned to, and through what it is reached."""
+
+    def __init__(self, view: View, table: str, record: str) -> None:
+        self.view, self.table, self.record = view, table, record
+        self.assigned = assignments(view, table, record)
+        self.through = reach(view, table, record)
+        self._near: list[tuple[str, str]] | None = None
+        self._far: list[tuple[str, str]] | None = None
+
+    def near(self) -> list[tuple[str, str]]:
+        """Subject and department of the assignments of the record itself to who works there."""
+        if self._near is None:
+            self._near = self._working(self.assigned)
+        return self._near
+
+    def far(self) -> list[tuple[str, str]]:
+        """The same, with those of what the record is reached through, and the departments that have it in hand."""
+        if self._far is None:
+            through = [("customers", one) for one in self.through.customers]
+            through += [("projects", one) for one in self.through.projects]
+            found = [tie for of in through for tie in self._working(assignments(self.view, *of))]
+            stages = dict.fromkeys(stage_of(self.view, project) for project in self.through.projects)
+            self._far = self.near() + found + [(f"department:{stage}", stage) for stage in stages if stage is not None]
+        return self._far
+
+    def _working(self, assigned: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
+        return [(subject, terms["department"]) for subject, terms in assigned.items() if _works(self.view, subject)]
+
+
 def _entitlements(
     view: View,
     table: str,
@@ -59,43 +89,43 @@ def _entitlements(
     only: str | None = None,
 ) -> Iterator[tuple[list[str], Entitled]]:
     """Who is entitled to any of `fields`, with the fields that the rule or grant is for; `only`: one department."""
+    about = _About(view, table, record)
     for rule in rules_about(view, table):
-        is_asked = only in (None, rule["department"]) and any(action in rule["actions"] for action in actions)
-        if is_asked and any(covers(rule["fields"], field) for field in fields):
-            for one in _entitled_by_rule(view, rule, table, record):
-                yield rule["fields"], one
-    for subject, of_table, scope in _granted(view, table, record):
-        department = _department_of(view, subject)
+        if only not in (None, rule["department"]) or not any(action in rule["actions"] for action in actions):
+            continue
+        if any(covers(rule["fields"], field) for field in fields):
+            for subject in _subjects_of(rule, about):
+                yield rule["fields"], Entitled(subject, rule["department"], rule_name(rule))
+    for subject, of_table, scope in _granted(about):
+        grants = grants_of(view, subject, of_table, scope)
+        department = _department_of(view, subject) if grants else None
         if department is None or only not in (None, department):
             continue
-        for grant_id, terms in grants_of(view, subject, of_table, scope).items():
+        for grant_id, terms in grants.items():
             if any(action in terms["actions"] for action in actions) and is_live(terms, time_ms):
                 yield terms["fields"], Entitled(subject, department, grant_name(grant_id))
 
 
-def _granted(view: View, table: str, record: str) -> Iterator[tuple[str, str, str]]:
+def _granted(about: _About) -> Iterator[tuple[str, str, str]]:
     """Subject, table ("*" too) and scope, wherever there may be grants that have the record in their scope."""
-    scopes = [ALL, *map(project_scope, reach(view, table, record).projects)]
-    assigned = assignments(view, table, record)
-    for of_table in (table, EVERY):
+    scopes = [ALL, *map(project_scope, about.through.projects)]
+    for of_table in (about.table, EVERY):
         for scope in scopes:
-            yield from ((subject, of_table, scope) for subject in granted_subjects(view, of_table, scope))
-        yield from ((subject, of_table, ASSIGNED) for subject in assigned)
-    one = record_scope(record)
-    yield from ((subject, table, one) for subject in granted_subjects(view, table, one))
+            yield from ((subject, of_table, scope) for subject in granted_subjects(about.view, of_table, scope))
+        yield from ((subject, of_table, ASSIGNED) for subject in about.assigned)
+    one = record_scope(about.record)
+    yield from ((subject, about.table, one) for subject in granted_subjects(about.view, about.table, one))
 
 
-def _entitled_by_rule(view: View, rule: dict[str, Any], table: str, record: str) -> Iterator[Entitled]:
-    department, because = rule["department"], rule_name(rule)
-    if rule["scope"] == ALL:
-        yield Entitled(f"department:{department}", department, because)
+def _subjects_of(rule: dict[str, Any], about: _About) -> Iterator[str]:
+    """The subjects to whom a rule gives a say over the record."""
+    department, scope = rule["department"], rule["scope"]
+    if scope == ALL:
+        yield f"department:{department}"
         return
-    for subject, assignment in ties(view, table, record, is_far=rule["scope"] == PROJECT):
-        is_meant = subject.startswith("person:") or rule["scope"] != ASSIGNED
-        if assignment["department"] == department and is_meant and _works(view, subject):
-            yield Entitled(subject, department, because)
-    if rule["scope"] == PROJECT and is_in_hands(view, department, table, record):
-        yield Entitled(f"department:{department}", department, because)
+    for subject, at in about.far() if scope == PROJECT else about.near():
+        if at == department and (scope != ASSIGNED or subject.startswith("person:")):
+            yield subject
 
 
 def _works(view: View, subject: str) -> bool:

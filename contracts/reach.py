@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from chain.state import View
 from contracts.entitlements import assignments
@@ -91,22 +91,6 @@ class Hands:
             is_theirs = table == "projects" and stage_of(self._view, record_id) == self._department
             self._ours[key] = is_assigned or is_theirs
         return self._ours[key]
-
-
-def is_in_hands(view: View, department: str, table: str, record_id: str) -> bool:
-    """Whether the record is reached through a project whose stage is the department."""
-    return any(stage_of(view, project) == department for project in reach(view, table, record_id).projects)
-
-
-def ties(view: View, table: str, record_id: str, *, is_far: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Subject and assignment of all assignments of the record and, if `is_far`, of what it is reached through."""
-    yield from assignments(view, table, record_id).items()
-    if is_far:
-        through = reach(view, table, record_id)
-        for customer in through.customers:
-            yield from assignments(view, "customers", customer).items()
-        for project in through.projects:
-            yield from assignments(view, "projects", project).items()
 
 
 def dependants(view: View, table: str, record_id: str) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,10 @@ EXIT_INVARIANT: Final = 4
 API_STOP_S: Final = 1.5
 """How long running requests may take when the node stops; `service.STOP_S` comes on top, and all of it is below 5 s."""
 
+COLLECTOR_THRESHOLDS: Final = (20_000, 20, 20)
+"""A request makes thousands of objects that live until its block and form no cycles. With the default, 700 and 10, the
+collector goes through them dozens of times."""
+
 log = logging.getLogger("kehu.process")
 
 
@@ -84,6 +88,7 @@ async def _run_once(home: Home, stop: asyncio.Event) -> bool:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     with opened.closing:
         node = Node(opened)
         try:

@@ -1,6 +1,6 @@
 """What which vault has to hold, by the committed state and the contracts: no vault, no sockets here.
 
-A department is entitled to a value if `contracts.permissions.holders` names it. For a transaction that is not yet
+A department is entitled to a value if `contracts.holders.holders` names it. For a transaction that is not yet
 committed the question is put to the state as it would be: the transaction is run on a view that is thrown away, so a
 new customer is already assigned to whoever registers it. Runs on the event loop, which is where the state changes.
 """
@@ -24,11 +24,12 @@ from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.base import EVERY, count_of
 from contracts.endings import ERASED
-from contracts.holders import holders, holders_of
+from contracts.holders import holders
 from contracts.policy import load_policy
 from contracts.reach import dependants
 from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
 from contracts.scopes import PROJECT, RECORD, split_scope
+from node.vault.entitlement import Entitlements
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
 
@@ -104,6 +105,7 @@ class Duties:
         self.department = department
         self._ledger = ledger
         self._now_ms = now_ms
+        self._entitlements = Entitlements()
 
     @property
     def chain_id(self) -> bytes:
@@ -152,13 +154,14 @@ class Duties:
 
     def of(self, record: RecordId) -> Duty:
         """What this department has to hold of a record; nothing of one that is not there."""
-        view = self.view().reading()
+        view = self.view()
         row = view.get(record.table, record.record)
         current = {} if row is None else {field: digest for field, (digest, _) in row["fields"].items()}
         if not current:
             return Duty({}, {})
-        own = holders_of(view, record.table, record.record, list(current), self.now_ms(), only=self.department)
-        return Duty(current, {field: digest for field, digest in current.items() if own[field]})
+        holders = self._entitlements.holders_of(view, record, self.now_ms())
+        own = {field: digest for field, digest in current.items() if self.department in holders.get(field, ())}
+        return Duty(current, own)
 
     def records(self, table: str) -> Iterator[RecordId]:
         """Every record of a table; may be consumed bit by bit while the chain goes on."""
@@ -229,12 +232,11 @@ class Duties:
     def _planned(
         self, view: View, transaction: Transaction, required: Sequence[Wanted], may_come: Sequence[Wanted]
     ) -> Plan:
-        reading, now_ms = view.reading(), self.now_ms()
-        fields: dict[RecordId, list[str]] = {}
-        for name, _ in may_come:
-            fields.setdefault(RecordId(name.table, name.record), []).append(name.field)
-        found = {one: holders_of(reading, one.table, one.record, names, now_ms) for one, names in fields.items()}
-        entitled = {(name, digest): found[RecordId(name.table, name.record)][name.field] for name, digest in may_come}
+        now_ms = self.now_ms()
+        found = {one: self._entitlements.holders_of(view, one, now_ms) for one in _records_of(may_come)}
+        entitled = {
+            (name, digest): found[RecordId(name.table, name.record)].get(name.field, ()) for name, digest in may_come
+        }
         return Plan(transaction, tuple(dict.fromkeys(required)), entitled)
 
     def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:

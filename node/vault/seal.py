@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -37,8 +37,9 @@ Wanted = tuple[FieldId, bytes]
 """A field and the digest that the chain has for it."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RecordId:
+class RecordId(NamedTuple):
+    """A tuple, because sets and maps of them are asked so often."""
+
     table: str
     record: str
 
