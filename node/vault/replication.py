@@ -1,8 +1,8 @@
 """Holding a transaction's values in enough places before the transaction is proposed: the author's side.
 
-The author's node stages the values and sends to every other entitled department those that it may hold. It goes on
-once each value is durable at as many departments as the policy's `vault_holders_min` says (its own counts if it is
-entitled, and all that are entitled are enough); the rest is sent in the background.
+The author's node stages the values while it sends to every other entitled department those that it may hold. It goes
+on once each value is durable here and at as many departments as the policy's `vault_holders_min` says (its own counts
+if it is entitled, and all that are entitled are enough); the rest is sent in the background.
 
 If too few answer in time the transaction is refused and the author's copy destroyed. What others have staged is
 destroyed there when the transaction expires; it is not called back, because a call back could overtake a second try.
@@ -22,7 +22,7 @@ from chain.transaction import Transaction
 from node.vault.duty import Duties, Plan, digests_of
 from node.vault.shares import OK, REQUEST_BYTES_MAX, STAGE, Peers, Share, checked_share, chunks_of, staging_of
 from node.vault.store import Vault
-from node.vault.values import VaultValue, values_to_value
+from node.vault.values import VaultValue, encode_values
 
 log = logging.getLogger("kehu.vault")
 
@@ -160,13 +160,15 @@ class Replication:
         if not shares:
             return {}
         staged_before = self._vault.staged()
+        spreading = asyncio.ensure_future(self._spread(shares))
         try:
             await asyncio.to_thread(self._vault.stage_many, [staging_of(share) for share in shares])
-        except KehuError as error:
+        except BaseException as error:
+            spreading.cancel()
             if type(error) is not KehuError:  # the disk failed
                 raise
             return {share.id: error for share in shares}
-        errors = await self._spread(shares)
+        errors = await spreading
         await asyncio.to_thread(self._vault.discard, *(key for key in errors if key not in staged_before))
         return errors
 
@@ -179,9 +181,11 @@ class Replication:
         try:
             async with asyncio.timeout(self._timing.deadline_s):
                 await tally.complete.wait()
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError) as end:
             for task in tasks:
                 task.cancel()
+            if not isinstance(end, TimeoutError):
+                raise
         return {
             share.id: KehuError(
                 VAULT_NOT_ENOUGH_HOLDERS, transaction=share.id, required=required, waited_for=",".join(lacking)
@@ -210,8 +214,8 @@ class Replication:
 
     async def _send_chunk(self, department: str, chunk: Sequence[Share]) -> set[bytes]:
         """The ids that the department confirmed."""
-        payload = codec.encode(
-            [[share.plan.transaction.raw, values_to_value(share.values_for(department))] for share in chunk]
+        payload = codec.encode_flat(
+            [[share.plan.transaction.raw, encode_values(share.values_for(department))] for share in chunk]
         )
         try:
             raw = await self._peers.request(department, STAGE, payload, self._timing.deadline_s)

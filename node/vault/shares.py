@@ -1,6 +1,6 @@
 """A transaction with its values on the way to their holders: checks and packing, for both sides.
 
-vault.stage     [[envelope, [value, ...]], ...]  ->  [[transaction id, "ok" or an error code], ...]
+vault.stage     [[envelope, encoded values], ...]  ->  [[transaction id, "ok" or an error code], ...]
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from node.vault.shares import (
 )
 from node.vault.staged import Staging
 from node.vault.store import Vault
-from node.vault.values import VaultValue, values_from_value
+from node.vault.values import VaultValue, decode_values
 
 
 class StageServer:
@@ -72,10 +72,10 @@ class StageServer:
             raise KehuError(VAULT_TOO_MANY_VALUES, transactions=len(items), limit=TRANSACTIONS_MAX)
         received = []
         for item in items:
-            envelope, values = codec.fields(item, "staged transaction", codec.is_bytes, codec.is_list)
+            envelope, values = codec.fields(item, "staged transaction", codec.is_bytes, codec.is_bytes)
             transaction = self._read_transaction(envelope)
             transaction.verify(self._duties.chain_id, self._check)
-            received.append((transaction, values_from_value(values)))
+            received.append((transaction, decode_values(values)))
         return received
 
     def _accept(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Staging:

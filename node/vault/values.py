@@ -21,6 +21,8 @@ VALUE_BYTES_MAX: Final = 16 << 10
 VALUES_MAX: Final = 2_000
 """Values in one list, as it travels between nodes."""
 VALUES_BYTES_MAX: Final = 4 << 20
+ENCODED_BYTES_MAX: Final = 5 << 20
+"""The same with names and salts."""
 
 _TABLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _RECORD: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
@@ -99,11 +101,13 @@ def _is_storable(text: str) -> bool:
         return False
 
 
-def values_to_value(values: Iterable[VaultValue]) -> codec.Value:
-    return [value.to_value() for value in values]
+def encode_values(values: Iterable[VaultValue]) -> bytes:
+    """[[table, record, field, salt, value], ...], as the values of one transaction travel."""
+    return codec.encode_flat([value.to_value() for value in values])
 
 
-def values_from_value(value: codec.Value) -> list[VaultValue]:
-    """A received list of values, at most `VALUES_MAX`. Errors: codec.shape, vault.value_invalid."""
+def decode_values(raw: bytes) -> list[VaultValue]:
+    """A received list of values, at most `VALUES_MAX`. Errors: codec.*, vault.value_invalid."""
+    value = codec.decode(raw, ENCODED_BYTES_MAX)
     (items,) = codec.fields([value], "vault values", codec.list_of(codec.is_list, VALUES_MAX))
     return [VaultValue.from_value(item) for item in items]

@@ -11,7 +11,7 @@ from chain.errors import KehuError
 from chain.transaction import Call, Transaction
 from node.peers.transport import PEER_TIMEOUT
 from node.vault.release import decode_answers, encode_wanted
-from node.vault.values import FieldId, values_to_value
+from node.vault.values import FieldId, encode_values
 from tests.node.peer_kit import until
 from tests.node.vault_network import HASTY, TIMING, Network, network
 
@@ -176,7 +176,7 @@ async def test_a_transaction_without_values_waits_for_nobody(tmp_path: Path) -> 
 
 async def staged_code(net: Network, pair: tuple[Transaction, list], sender: str, holder: str) -> str:
     transaction, values = pair
-    payload = codec.encode([[transaction.raw, values_to_value(values)]])
+    payload = codec.encode([[transaction.raw, encode_values(values)]])
     raw = await net.nodes[sender].links.request(holder, "vault.stage", payload, 5.0)
     ((_, code),) = codec.decode(raw, 1 << 16)
     return str(code)
