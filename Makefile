@@ -7,11 +7,14 @@ SOURCES := chain consensus contracts node cli tests tools
 SEEDS ?= 1000
 FROM ?= 1
 N ?=
+MINUTES ?= 10
+SEED ?=
+DEPARTMENTS ?= 4
 STATES ?= 1000000
 ENGINE ?= docker
 BASE ?=
 
-.PHONY: help install demo test containers image check format lint types fast simulate explore mutants release-check bench profile scale errors lock wheel sbom audit supply-chain clean
+.PHONY: help install demo test containers image check format lint types fast simulate explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +67,12 @@ explore: install ## STATES=1000000: every order of events in a network of four, 
 
 mutants: install ## puts every known bug in on purpose and lists those that no test finds
 	@$(BIN)/python -m tests.mutants
+
+chaos: install ## MINUTES=10 SEED= DEPARTMENTS=4: real nodes on their own disks and networks under real faults (root, Linux)
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --departments $(DEPARTMENTS) $(if $(SEED),--seed $(SEED))
+
+chaos-clean: install ## what a chaos run left behind that was killed: namespaces, mounts, loop devices, processes
+	@$(BIN)/python -m tests.chaos --clean
 
 release-check: install ## the long versions, hours: a million seeds, ten million states ...; goes on where it was stopped
 	@$(BIN)/python -m tools.release_check

@@ -45,6 +45,7 @@ class Check:
 CHECKS: Final = (
     Check("mutants", "run", 1, 1, ("make", "mutants")),
     Check("simulate", "seeds", 1_000_000, 10_000, ("make", "simulate", "SEEDS={amount}", "FROM={first}")),
+    Check("chaos", "minutes", 60, 10, ("make", "chaos", "MINUTES={amount}", "SEED={first}")),
     Check("explore", "states", 10_000_000, 10_000_000, ("make", "explore", "STATES={amount}")),
 )
 
