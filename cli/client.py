@@ -36,6 +36,10 @@ WAIT_S: Final = 30.0
 LOOK_UP_PAUSE_S: Final = 0.25
 LOOK_UPS_AT_ONCE: Final = 8
 PAGE: Final = 200
+BUSY: Final = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit"})
+"""Refusals that only say: later. The node has kept nothing, and sending again is safe."""
+BUSY_PAUSE_S: Final = 1.0
+"""Where the node names no time. Up to half as much again is waited, so that clients don't come back all at once."""
 UNCERTAIN: Final = frozenset({"node.fault", "node.stopping", "http.timeout"})
 """Codes after which the transaction may nevertheless have been admitted."""
 
@@ -116,7 +120,7 @@ class NodeClient:
         the request as a whole.
         """
         deadline = time.monotonic() + self._wait_s
-        refusals = await self._hand_over(drafts)
+        refusals = await self._hand_over_patiently(drafts, deadline)
         gate = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
         async def settle(draft: Draft, refusal: RemoteRefusal | None) -> Outcome:
@@ -124,6 +128,19 @@ class NodeClient:
                 return refusal or await self._settle(draft.transaction, deadline)
 
         return list(await asyncio.gather(*map(settle, drafts, refusals)))
+
+    async def _hand_over_patiently(self, drafts: Sequence[Draft], deadline: float) -> list[RemoteRefusal | None]:
+        """`_hand_over`, again for those that the node has no room for now, as long as there is time."""
+        refusals = await self._hand_over(drafts)
+        while busy := [place for place, one in enumerate(refusals) if one is not None and one.code in BUSY]:
+            pause_s = max(_pause_s(refusals[place]) for place in busy)
+            if time.monotonic() + pause_s >= deadline:
+                break
+            await asyncio.sleep(pause_s)
+            again = await self._hand_over([drafts[place] for place in busy])
+            for place, refusal in zip(busy, again, strict=True):
+                refusals[place] = refusal
+        return refusals
 
     async def _hand_over(self, drafts: Sequence[Draft]) -> list[RemoteRefusal | None]:
         """Posts the drafts; for each the node's refusal, or None: to be looked up."""
@@ -141,6 +158,8 @@ class NodeClient:
         except RemoteRefusal as error:
             if error.code in UNCERTAIN:
                 return nobody_knows
+            if error.answers is None and error.code in BUSY:
+                return [error] * len(drafts)
             if error.answers is None:
                 raise
             answers = error.answers
@@ -277,6 +296,13 @@ def _value_json(value: VaultValue) -> dict[str, str]:
 
 def _value_of(item: dict[str, str]) -> VaultValue:
     return VaultValue(item["table"], item["record"], item["field"], bytes.fromhex(item["salt"]), item["value"])
+
+
+def _pause_s(refusal: RemoteRefusal | None) -> float:
+    """How long the node asks to be left alone, and a little more at random."""
+    asked_ms = None if refusal is None else refusal.details.get("retry_after_ms")
+    pause_s = asked_ms / 1000 if type(asked_ms) is int and asked_ms > 0 else BUSY_PAUSE_S
+    return pause_s * (1 + secrets.randbelow(500) / 1000)
 
 
 def _refusal_in(answer: Any) -> RemoteRefusal | None:

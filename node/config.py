@@ -87,6 +87,8 @@ class Limits(_Strict):
     mempool_transactions: int = Field(default=20_000, ge=1)
     sender_transactions: int = Field(default=2_000, ge=1)
     """How many uncommitted transactions one key may have at this node."""
+    wait_max_ms: int = Field(default=5_000, ge=100, le=60_000)
+    """Clients are told to come again later when what waits here already would take longer than this."""
 
 
 class Snapshots(_Strict):

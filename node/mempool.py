@@ -22,6 +22,9 @@ from node.custody import Custody
 BYTES_MAX: Final = 64 << 20
 """Of one department's waiting transactions."""
 
+SENDER_MIN: Final = 8
+"""So many may one key have waiting, whatever the pressure."""
+
 MEMPOOL_FULL = define(
     "mempool.full",
     "the node holds as many uncommitted transactions as it may",
@@ -87,6 +90,8 @@ class Mempool:
         self._custody: Custody[bytes] = Custody()
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
+        self.is_pressed: Callable[[], bool] = bool
+        """Whether so much waits that nobody may have more than the mean waiting (node/pressure.py)."""
 
     def __contains__(self, transaction_id: object) -> bool:
         """Whether this node let it in and it still waits."""
@@ -112,10 +117,16 @@ class Mempool:
             raise KehuError(MEMPOOL_FULL, held=share.transactions, limit=self._transactions_max)
         if share.size + len(transaction.raw) > self._bytes_max:
             raise KehuError(MEMPOOL_FULL, held_bytes=share.size, limit_bytes=self._bytes_max)
-        if held >= self._sender_max:
-            raise KehuError(MEMPOOL_SENDER_LIMIT, held=held, limit=self._sender_max)
+        if held >= (limit := self._sender_limit(share.transactions)):
+            raise KehuError(MEMPOOL_SENDER_LIMIT, held=held, limit=limit)
         self._reserved[transaction.id] = transaction
         self._count(transaction)
+
+    def _sender_limit(self, waiting: int) -> int:
+        """How many one key may have waiting; under pressure no more than those who have any have in the mean."""
+        if not self.is_pressed():
+            return self._sender_max
+        return min(self._sender_max, max(SENDER_MIN, waiting // max(1, len(self._by_sender))))
 
     def release(self, transaction: Transaction) -> None:
         """Gives up a reserved place."""

@@ -99,6 +99,7 @@ GAUGES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("kehu_is_observer", "1: does not vote yet, because its vote log is missing or old", ("is_observer",)),
     ("kehu_is_catching_up", "1: fetches blocks that others have", ("is_catching_up",)),
     ("kehu_mempool_transactions", "Admitted and not yet in a block", ("mempool_transactions",)),
+    ("kehu_expected_wait_seconds", "How long one more transaction would wait", ("pressure", "expected_wait_ms")),
     ("kehu_state_entries", "Entries of the state", ("state_entries",)),
     ("kehu_vault_values", "Live values", ("vault", "live_values")),
     ("kehu_vault_staged_values", "Values of transactions that are not decided yet", ("vault", "staged_values")),

@@ -47,6 +47,7 @@ from node.phone.book import PhoneBook
 from node.phone.desk import PhoneAnswer
 from node.phone.due import DuePage
 from node.phone.office import PhoneOffice
+from node.pressure import Pressure
 from node.preview import Preview, preview_calls
 from node.returning import come_back
 from node.search.desk import Found, SearchDesk
@@ -125,6 +126,9 @@ class Node:
             self._safeguard_all, known.read,
         )  # fmt: skip
         self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, secrets.token_bytes)
+        self._pressure = Pressure(limits.wait_max_ms, self._mempool.__contains__, monotonic_ms)
+        self._mempool.is_pressed = self._pressure.is_felt
+        self._submit, self.require_room = self._pressure.guarded(self._admitter.submit), self._pressure.require_room
         self._exchange = VaultExchange(
             self.department, self.ledger, self.blocks, opened.vault, self.peers, self._commit_own, wall_ms,
             check=self._verifier.check,
@@ -257,6 +261,7 @@ class Node:
             await self._exchange.on_block(executed)
             self._index.on_block(executed)
             self._book.on_block(executed)
+            self._pressure.block_appended(executed)
             self._waiting.block_appended(executed)
             self.metrics.block_appended(executed)
 
@@ -304,6 +309,7 @@ class Node:
             "is_catching_up": self._catch_up.is_running or self._snapshots.is_running,
             "snapshot": self._snapshots.status(),
             "mempool_transactions": self._mempool.transactions,
+            "pressure": self._pressure.status(),
             "state_entries": len(self.ledger.state.values),
             "vault": {**self._opened.vault.status(), **self._exchange.status()},
             "phone": self._phones.status(),
@@ -320,7 +326,7 @@ class Node:
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         self._membership.require_member()
-        admissions = await self._admitter.submit(envelopes, values)
+        admissions = await self._submit(envelopes, values)
         for item in admissions:
             if item.error is not None:
                 self.collector.count_refusal(item.error.code)

@@ -97,6 +97,10 @@ class NodeFacade(Protocol):
         """Why the network does or does not progress: {"headline", "findings", "facts"}, JSON values."""
         ...
 
+    def require_room(self) -> None:
+        """Raises mempool.busy when what waits already takes longer than clients are made to wait."""
+        ...
+
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> Sequence[Admission]:
         """One answer per envelope, in order. Safe to repeat: what is pending or committed is not admitted twice."""
         ...

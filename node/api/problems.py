@@ -76,6 +76,7 @@ _STATUS: Final = {
     "http.no_route": 404,
     "http.timeout": 408,
     "http.too_large": 413,
+    "mempool.busy": 429,
     "mempool.full": 429,
     "mempool.sender_limit": 429,
     "node.fault": 500,

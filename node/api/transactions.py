@@ -53,9 +53,10 @@ _ALREADY_HERE: Final = frozenset({"transaction.duplicate", "mempool.duplicate"})
 
 async def submit(request: web.Request) -> web.Response:
     """JSON, or for programs in a hurry the canonical msgpack list of envelopes, without values."""
+    context = context_of(request)
+    context.node.require_room()  # before the body is read: to say no is cheap
     if request.content_type == MSGPACK:
         return await _submit_list(request)
-    context = context_of(request)
     body = await read_model(request, SubmitBody)
     envelopes = [_envelope(text, index) for index, text in enumerate(body.transactions)]
     values = [_value(item) for item in body.values]

@@ -40,6 +40,7 @@ from node.duplicates import DuplicateDesk
 from node.keys import load_key
 from node.phone.desk import PhoneAnswer
 from node.phone.due import DuePage, find_due
+from node.pressure import MEMPOOL_BUSY
 from node.preview import preview_calls
 from node.search.desk import SearchDesk
 from node.search.index import RecordIndex
@@ -51,12 +52,13 @@ from node.waiting import Committed, Waiting, find_committed
 @dataclass
 class Trouble:
     """is_stalled: nothing is committed. is_lying: values come out altered. is_forgetful: values don't come out.
-    is_deaf: the answer to a submission gets lost after the commit."""
+    is_deaf: the answer to a submission gets lost after the commit. times_busy: so often clients are told to wait."""
 
     is_stalled: bool = False
     is_lying: bool = False
     is_forgetful: bool = False
     is_deaf: bool = False
+    times_busy: int = 0
 
 
 def wall_ms() -> int:
@@ -140,6 +142,11 @@ class OfficeNode:
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         return self._chain.waiting.subscribe()
+
+    def require_room(self) -> None:
+        if self._chain.trouble.times_busy:
+            self._chain.trouble.times_busy -= 1
+            raise KehuError(MEMPOOL_BUSY, retry_after_ms=10)
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         answers = [self._admit(envelope) for envelope in envelopes]

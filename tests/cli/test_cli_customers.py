@@ -168,6 +168,13 @@ def test_an_outcome_that_got_lost_on_the_way_is_looked_up(kehu: Kehu, office: Of
     assert kehu.json("customer", "update", customer, "note=听不见", as_="li")["version"] == 2
 
 
+def test_a_client_that_is_told_to_wait_sends_the_same_again(kehu: Kehu, office: Office, number: Any) -> None:
+    customer = add(kehu, number())
+    office.trouble.times_busy = 2
+    assert kehu.json("customer", "update", customer, "note=忙", as_="li")["version"] == 2
+    assert office.trouble.times_busy == 0
+
+
 def test_an_outcome_nobody_knows_is_called_unknown_with_the_id_to_look_up(
     kehu: Kehu, office: Office, number: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,15 +140,14 @@ class Cluster:
         for name in names or DEPARTMENTS:
             await self._open(name)
             self._stops[name] = asyncio.Event()
-            self._runs[name] = asyncio.create_task(self._run(name, self._stops[name]))
+            self._runs[name] = asyncio.create_task(self._run(name, self.nodes[name], self._stops[name]))
 
     async def _open(self, name: str) -> None:
         node = Node(open_home(self.homes[name]))
         await node.start()
         self.nodes[name] = node
 
-    async def _run(self, name: str, stop: asyncio.Event) -> None:
-        node = self.nodes[name]
+    async def _run(self, name: str, node: Node, stop: asyncio.Event) -> None:
         try:
             await node.run(stop)
             while node.must_reopen and not stop.is_set():

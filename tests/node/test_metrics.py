@@ -26,6 +26,7 @@ STATUS: dict[str, Any] = {
     "is_observer": False,
     "is_catching_up": False,
     "mempool_transactions": 3,
+    "pressure": {"waiting": 300, "expected_wait_ms": 2_500},
     "state_entries": 100,
     "vault": {"live_values": 10, "staged_values": 1, "missing": 2, "surplus": 0, "erasures_unconfirmed": 0},
     "peers": [{"department": "finance", "is_connected": True}, {"department": "sales", "is_connected": False}],

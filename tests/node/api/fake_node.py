@@ -29,6 +29,7 @@ from node.disclosure import ACCESS_NOT_COMMITTED, disclose
 from node.duplicates import DuplicateDesk
 from node.mempool import MEMPOOL_FULL
 from node.phone.due import DuePage, find_due
+from node.pressure import MEMPOOL_BUSY
 from node.preview import Preview, preview_calls
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
@@ -111,6 +112,7 @@ class FakeNode:
     network: str = "试验"
     is_ready: bool = True
     is_full: bool = False
+    is_busy: bool = False
     commits_at_once: bool = False
     fault: Exception | None = None
 
@@ -138,6 +140,10 @@ class FakeNode:
 
     def fail(self, error: Exception) -> None:
         self.failures.append(error)
+
+    def require_room(self) -> None:
+        if self.is_busy:
+            raise KehuError(MEMPOOL_BUSY, waiting=300, expected_ms=9_000, limit_ms=5_000, retry_after_ms=6_500)
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         if self.fault is not None:

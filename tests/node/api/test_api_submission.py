@@ -75,6 +75,15 @@ async def test_a_full_node_answers_429_and_when_to_come_again(api: Api) -> None:
     assert answer.json["details"] == {"held": 1, "limit": 1}
 
 
+async def test_a_busy_node_says_so_before_it_reads_the_body_and_the_connection_goes_on(api: Api) -> None:
+    api.node.is_busy = True
+    for _ in range(2):
+        answer = await api.post("/v1/transactions", "x" * (1 << 19))
+        assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, "mempool.busy", "7")
+    api.node.is_busy, api.node.commits_at_once = False, True
+    assert (await api.post("/v1/transactions", body_of(api.node.transaction("li")))).status == 200
+
+
 async def test_one_bad_transaction_among_good_ones_is_refused_alone(api: Api) -> None:
     good = api.node.transaction("li")
     forged = Transaction.from_bytes(codec.encode([api.node.transaction("wang").body, bytes(64)]))
