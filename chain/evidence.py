@@ -8,12 +8,14 @@ without a node and without believing the finder (docs/spec/evidence.md; PeerRevi
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from chain import codec
 from chain.crypto import Verifier, verify
 from chain.errors import KehuError, define
+from chain.following import CHANGES_MAX
 from chain.validators import ValidatorSet
 
 Kind = Literal["pre-prepare", "prepare", "commit", "view-change"]
@@ -21,9 +23,12 @@ KINDS: Final = ("pre-prepare", "prepare", "commit", "view-change")
 """What is signed; also the purposes of the signatures."""
 EVIDENCE_VERSION: Final = 1
 EVIDENCE_BYTES_MAX: Final = 1 << 15
+FILE_BYTES_MAX: Final = 16 << 20
 REPORT_CALL: Final = "evidence.report"
 """The contract's call that puts evidence on the chain; audits count it."""
 MAGIC: Final = b"KEHU-EVIDENCE-1\n"
+MAGIC_CHANGES: Final = b"KEHU-EVIDENCE-2\n"
+"""Of a file that shows by receipt proofs who decided the height, because genesis does not say it."""
 _DIGEST_BYTES: Final = 32
 
 EVIDENCE_INVALID = define(
@@ -110,19 +115,33 @@ class Evidence:
         pairs = [codec.fields(item, "statement", content, codec.is_signature) for item in (one, other)]
         return cls(chain_id, kind, epoch, height, view, department, *(Statement(*pair) for pair in pairs))
 
-    def to_file(self) -> bytes:
-        """The bytes of an evidence file."""
+    def to_file(self, changes: Sequence[bytes] = ()) -> bytes:
+        """The bytes of an evidence file. `changes`: receipt proofs of the changes of membership up to its height."""
         content = MAGIC + self.to_bytes()
+        if changes:
+            content = MAGIC_CHANGES + codec.encode_flat([self.to_bytes(), list(changes)])
         return content + hashlib.sha256(content).digest()
 
     @classmethod
     def from_file(cls, raw: bytes) -> Evidence:
         """Errors: evidence.file_malformed."""
+        return cls.read_file(raw)[0]
+
+    @classmethod
+    def read_file(cls, raw: bytes) -> tuple[Evidence, tuple[bytes, ...]]:
+        """The evidence and the changes that the file brings along. Errors: evidence.file_malformed."""
         content, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
-        if not content.startswith(MAGIC) or hashlib.sha256(content).digest() != digest:
+        if not content.startswith((MAGIC, MAGIC_CHANGES)) or hashlib.sha256(content).digest() != digest:
             raise KehuError(EVIDENCE_MALFORMED, bytes=len(raw))
+        rest, changes = content[len(MAGIC) :], []
         try:
-            return cls.from_bytes(content[len(MAGIC) :])
+            if content.startswith(MAGIC_CHANGES):
+                listed = codec.list_of(codec.is_bytes, CHANGES_MAX)
+                decoded = codec.decode(rest, FILE_BYTES_MAX)
+                rest, changes = codec.fields(decoded, "evidence file", codec.is_bytes, listed)
+                if not changes:
+                    raise KehuError(EVIDENCE_MALFORMED, bytes=len(raw), problem="no changes")
+            return cls.from_bytes(rest), tuple(changes)
         except KehuError as error:
             raise KehuError(EVIDENCE_MALFORMED, bytes=len(raw), problem=error.code) from None
 

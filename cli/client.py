@@ -194,7 +194,7 @@ class NodeClient:
         if not isinstance(said, dict) or said.get("status") != "committed":
             return None
         proof = await self.receipt_proof(transaction_id)
-        await self._know(ReceiptProof.from_bytes(proof).certificate.epoch)
+        await self.know(ReceiptProof.from_bytes(proof).certificate.epoch)
         return check_receipt(self.genesis, transaction_id, proof, self.known)
 
     async def membership(self) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class NodeClient:
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/membership")
         return told
 
-    async def _know(self, epoch: int) -> None:
+    async def know(self, epoch: int) -> None:
         """Follows the changes of membership, each proven, until the set of `epoch` is known."""
         if epoch <= self.known.epoch:
             return
@@ -232,17 +232,19 @@ class NodeClient:
     async def state(self, table: str, key: str) -> tuple[dict[str, Any] | None, int]:
         """A proven state value (None: absent) and the height of the header it is proven under."""
         raw, proof = await self.state_proof(table, key)
-        await self._know(StateProof.from_bytes(proof).certificate.epoch)
         value, header = check_state(self.genesis, table, key, raw, proof, self.known)
         return value, header.height
 
     async def state_proof(self, table: str, key: str) -> tuple[bytes | None, bytes]:
-        """A state value's canonical bytes (None: absent) and its `chain.light.StateProof`, not checked."""
+        """A state value's canonical bytes (None: absent) and its `chain.light.StateProof`, not checked; who can check
+        it is known then."""
         said = await self._transport.json("GET", f"/v1/state/{table}/{key}?proof=1", is_signed=True)
         try:
-            return None if said["raw"] is None else bytes.fromhex(said["raw"]), bytes.fromhex(said["proof"])
+            raw, proof = None if said["raw"] is None else bytes.fromhex(said["raw"]), bytes.fromhex(said["proof"])
         except (KeyError, TypeError, ValueError):
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/state") from None
+        await self.know(StateProof.from_bytes(proof).certificate.epoch)
+        return raw, proof
 
     async def pages(self, path: str) -> list[dict[str, Any]]:
         """All pages of a signed listing: [{"id", "facts"}], as the node says them, which could leave some out."""

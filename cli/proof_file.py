@@ -4,6 +4,9 @@
   encode([chain id, [read, ...], [entry, ...]])
   SHA-256 of all that stands before it
 
+If other departments than those of genesis decided one of its heights, it begins with KEHU-PROOF-2 and the list has a
+fourth element, the changes: [receipt proof bytes, ...], from the first on (chain/following.py).
+
   read   [receipt proof bytes, [[table, record, field, salt, value], ...]]
   entry  [table, key, state value bytes or nil, state proof bytes]
 
@@ -22,12 +25,14 @@ from typing import Any, Final
 from chain import codec
 from chain.block import Header
 from chain.errors import KehuError, define
+from chain.following import CHANGES_MAX, KnownSets
 from chain.genesis import Genesis
-from chain.light import ReceiptProof
+from chain.light import ReceiptProof, StateProof
 from cli.verify import check_fields, check_state
 from node.vault.values import VaultValue
 
 MAGIC: Final = b"KEHU-PROOF-1\n"
+MAGIC_CHANGES: Final = b"KEHU-PROOF-2\n"
 FILE_BYTES_MAX: Final = 16 << 20
 READS_MAX: Final = 256
 ENTRIES_MAX: Final = 1_024
@@ -74,30 +79,41 @@ class ProofFile:
     chain_id: bytes
     reads: tuple[Read, ...]
     entries: tuple[Entry, ...]
+    changes: tuple[bytes, ...] = ()
+    """Receipt proofs of the changes of membership up to the heights that the file is about."""
 
     def to_bytes(self) -> bytes:
         reads: codec.Value = [[item.receipt_proof, [value.to_value() for value in item.values]] for item in self.reads]
         entries: codec.Value = [[item.table, item.key, item.value, item.proof] for item in self.entries]
-        content = MAGIC + codec.encode_flat([self.chain_id, reads, entries])
+        parts: list[codec.Value] = [self.chain_id, reads, entries]
+        if self.changes:
+            parts.append(list(self.changes))
+        content = (MAGIC_CHANGES if self.changes else MAGIC) + codec.encode_flat(parts)
         return content + hashlib.sha256(content).digest()
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> ProofFile:
         """Errors: proof.file_malformed."""
         content, digest = raw[:-_DIGEST_BYTES], raw[-_DIGEST_BYTES:]
-        if not content.startswith(MAGIC) or hashlib.sha256(content).digest() != digest:
+        if not content.startswith((MAGIC, MAGIC_CHANGES)) or hashlib.sha256(content).digest() != digest:
             raise KehuError(PROOF_FILE_MALFORMED, bytes=len(raw))
+        has_changes = content.startswith(MAGIC_CHANGES)
         try:
-            chain_id, reads, entries = codec.fields(
+            chain_id, reads, entries, *changes = codec.fields(
                 codec.decode(content[len(MAGIC) :], FILE_BYTES_MAX),
                 "proof file",
                 codec.is_digest,
                 codec.list_of(codec.is_list, READS_MAX),
                 codec.list_of(codec.is_list, ENTRIES_MAX),
+                *([_is_changes] if has_changes else []),
             )
-            return cls(chain_id, tuple(map(_read_of, reads)), tuple(map(_entry_of, entries)))
+            return cls(chain_id, tuple(map(_read_of, reads)), tuple(map(_entry_of, entries)), *map(tuple, changes))
         except KehuError as error:
             raise KehuError(PROOF_FILE_MALFORMED, bytes=len(raw), problem=error.code) from None
+
+
+def _is_changes(value: codec.Value) -> bool:
+    return codec.list_of(codec.is_bytes, CHANGES_MAX)(value) and bool(value)
 
 
 def _read_of(value: codec.Value) -> Read:
@@ -140,18 +156,27 @@ class Proven:
     entries: tuple[ProvenEntry, ...]
 
 
+def pack(known: KnownSets, chain_id: bytes, reads: tuple[Read, ...], entries: tuple[Entry, ...]) -> ProofFile:
+    """With the changes of membership that its heights need. Errors: codec.*."""
+    proofs = [ReceiptProof.from_bytes(read.receipt_proof).header_bytes for read in reads]
+    proofs += [StateProof.from_bytes(entry.proof).header_bytes for entry in entries]
+    last = max((Header.from_bytes(raw).height for raw in proofs), default=0)
+    return ProofFile(chain_id, reads, entries, known.changes_to(last))
+
+
 def verify_proof_file(genesis: Genesis, raw: bytes) -> Proven:
     """What the file proves. Errors: proof.*, certificate.*, codec.*."""
     file = ProofFile.from_bytes(raw)
     if file.chain_id != genesis.chain_id:
         raise KehuError(PROOF_FILE_OTHER_CHAIN, expected=genesis.chain_id, actual=file.chain_id)
-    records = tuple(record for read in file.reads for record in _prove_read(genesis, read))
-    return Proven(records, tuple(_prove_entry(genesis, entry) for entry in file.entries))
+    known = KnownSets(genesis, file.changes)
+    records = tuple(record for read in file.reads for record in _prove_read(genesis, read, known))
+    return Proven(records, tuple(_prove_entry(genesis, entry, known) for entry in file.entries))
 
 
-def _prove_read(genesis: Genesis, read: Read) -> Iterator[ProvenRecord]:
+def _prove_read(genesis: Genesis, read: Read, known: KnownSets) -> Iterator[ProvenRecord]:
     proof = ReceiptProof.from_bytes(read.receipt_proof)
-    header, receipt = proof.verify(genesis.validators, genesis.chain_id)
+    header, receipt = proof.verify(known.at(Header.from_bytes(proof.header_bytes).height), genesis.chain_id)
     shown = 0
     for record in records_of(receipt.results):
         found = check_fields(genesis, record, read.values)
@@ -165,8 +190,8 @@ def _prove_read(genesis: Genesis, read: Read) -> Iterator[ProvenRecord]:
         raise KehuError(PROOF_VALUE_UNREAD, transaction=receipt.transaction_id, expected=shown, actual=len(read.values))
 
 
-def _prove_entry(genesis: Genesis, entry: Entry) -> ProvenEntry:
-    value, header = check_state(genesis, entry.table, entry.key, entry.value, entry.proof)
+def _prove_entry(genesis: Genesis, entry: Entry, known: KnownSets) -> ProvenEntry:
+    value, header = check_state(genesis, entry.table, entry.key, entry.value, entry.proof, known)
     return ProvenEntry(header, entry.table, entry.key, value)
 
 

@@ -30,6 +30,7 @@ from chain.light import prove_receipt, prove_state  # noqa: E402
 from chain.receipt import Receipt, encode_receipts  # noqa: E402
 from chain.state import key_digest, state_key, value_digest  # noqa: E402
 from chain.validators import faults_tolerated, quorum_of  # noqa: E402
+from tools.membership_vectors import membership  # noqa: E402
 from tools.sample_chain import SampleChain, key_of, make_story  # noqa: E402
 
 VECTORS = ROOT / "tests" / "vectors"
@@ -351,7 +352,8 @@ def build_vectors() -> dict[str, Any]:
     """File name -> content, for every golden vector file that this tool makes."""
     story = make_story()
     plain: dict[str, Callable[[], Any]] = {
-        "encoding": encoding, "digests": digests, "signatures": signatures, "merkle": merkle_trees, "trie": tries
+        "encoding": encoding, "digests": digests, "signatures": signatures, "merkle": merkle_trees, "trie": tries,
+        "membership": membership,
     }  # fmt: skip
     chained: dict[str, Callable[[SampleChain], Any]] = {
         "validators": validators, "genesis": genesis, "transactions": transactions, "batches": batches,

@@ -36,7 +36,8 @@ def key_of(name: str) -> SigningKey:
 
 class Notes:
     """One table: `put` and `delete` write, `fail` writes and refuses, `fault` divides by zero, `big` returns
-    `bytes` zeros, `odd` returns what has no encoding, `admit` lets the department `admin` in from a height on."""
+    `bytes` zeros, `odd` returns what has no encoding, `admit` lets the department `technical` in from a height on;
+    `accept` does it as governance does: its result is what a light client follows."""
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
@@ -47,7 +48,11 @@ class Notes:
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         args = call.args
         if call.name == "notes.admit":
-            return self._admit(view, args["height"])
+            self._admit(view, args["height"], "technical")
+            return None
+        if call.name == "notes.accept":
+            accepted = self._admit(view, args["height"], args["department"])
+            return {"accepted_set": accepted.to_value(), "activation_height": args["height"]}
         if call.name == "notes.big":
             return bytes(args["bytes"])
         if call.name == "notes.odd":
@@ -62,16 +67,18 @@ class Notes:
             return 1 // 0
         return context.height
 
-    def _admit(self, view: View, height: int) -> None:
+    def _admit(self, view: View, height: int, department: str) -> ValidatorSet:
         schedule = view.get("validators", "schedule")
         if schedule is None:
             raise LookupError
         sets = schedule["sets"]
         last = ValidatorSet.from_value(sets[-1][1])
-        new = Validator("technical", key_of("technical").public)
+        new = Validator(department, key_of(department).public)
         members = tuple(sorted((*last.members, new), key=lambda member: member.department))
-        sets.append([height, ValidatorSet(last.epoch + 1, members).to_value()])
+        after = ValidatorSet(last.epoch + 1, members)
+        sets.append([height, after.to_value()])
         view.put("validators", "schedule", schedule)
+        return after
 
 
 def make_genesis(departments: Sequence[str] = DEPARTMENTS, network: str = "试验 sample") -> Genesis:
@@ -151,3 +158,17 @@ def make_story() -> SampleChain:
     )
     chain.append(chain.batch(*(chain.put(f"n{number}") for number in range(20)), department="technical"))
     return chain
+
+
+def make_changes() -> tuple[SampleChain, list[Transaction]]:
+    """Six blocks: accepted in block 1 and active at height 3, a fifth department; in block 3 and at 5, a sixth. The
+    transactions that accepted them."""
+    chain, accepted = SampleChain(), []
+    for height, department in ((3, "technical"), (5, "process")):
+        accepting = chain.transact(Call("notes.accept", {"height": height, "department": department}), sender="chen")
+        accepted.append(accepting)
+        chain.append(chain.batch(accepting, department="administration"))
+        chain.append(chain.batch(chain.put(f"n{height}")))
+    chain.append(chain.batch(chain.put("n5"), department="process"))
+    chain.append(chain.batch(chain.put("n6"), department="technical"))
+    return chain, accepted

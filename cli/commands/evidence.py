@@ -94,9 +94,10 @@ async def _fetch(run: Run, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
     async with run.client() as client:
         row, height = await client.state("evidence", name)
-    if row is None:
-        raise KehuError(EVIDENCE_UNKNOWN, evidence=name, height=height)
-    return row, read_evidence(row["evidence"])
+        if row is None:
+            raise KehuError(EVIDENCE_UNKNOWN, evidence=name, height=height)
+        await client.know(row["epoch"])
+    return row, read_evidence(row["evidence"], client.known)
 
 
 def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ async def prove(
     The file holds the values of the fields you name, in the clear, and nothing of the others. Exit code 1 if you may
     read none of them; then there is no file.
     """
-    from cli.proof_file import Entry, ProofFile, Read, verify_proof_file
+    from cli.proof_file import Entry, Read, pack, verify_proof_file
     from cli.records import read_record
 
     wanted = [_state_entry(text) for text in state or []]
@@ -62,7 +62,7 @@ async def prove(
         committed, shown = await read_record(client, table, record, list(field or ["*"]), purpose)
         proof, values = await client.receipt_proof(committed.transaction_id), shown.values
         entries = [Entry(*entry, *(await client.state_proof(*entry))) for entry in wanted]
-        genesis = client.genesis
+        genesis, known = client.genesis, client.known
     data: dict[str, Any] = {
         "file": None if shown.is_refused else str(file),
         "bytes": 0,
@@ -74,7 +74,7 @@ async def prove(
         "height": committed.height,
     }
     if not shown.is_refused:
-        raw = ProofFile(genesis.chain_id, (Read(proof, values),), tuple(entries)).to_bytes()
+        raw = pack(known, genesis.chain_id, (Read(proof, values),), tuple(entries)).to_bytes()
         verify_proof_file(genesis, raw)  # what does not check here would not check anywhere
         data["bytes"] = write_new(file, raw)
     states = {name: item["state"] for name, item in data["fields"].items()}

@@ -12,7 +12,8 @@ import pytest
 
 from tools.verifier import chain_verifier as verifier
 from tools.verifier import primitives
-from tools.verifier.evidence import verify_evidence
+from tools.verifier.evidence import verify_evidence, verify_evidence_file
+from tools.verifier.following import follow, verify_proof_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -137,3 +138,29 @@ def test_evidence_names_the_equivocator_and_no_other_byte_will_do() -> None:
             changed[position] ^= 1
             with pytest.raises((primitives.VerificationError, TypeError, ValueError)):
                 verify_evidence(bytes(changed) + hashlib.sha256(changed).digest(), chain_id, validators)
+
+
+def test_sets_proofs_and_evidence_after_changes_follow_from_the_genesis_and_the_changes_brought_along() -> None:
+    case = vectors("membership")
+    genesis, changes = hexed(case["genesis"]), [hexed(change) for change in case["changes"]]
+    sets = follow(genesis, changes)
+    for expected in case["sets"]:
+        assert sets.at(expected["from_height"]).digest == primitives.digest("validators", hexed(expected["bytes"]))
+    for wrong in ([changes[1]], changes[::-1], [*changes, changes[1]], [changes[0][:-1]]):
+        with pytest.raises(primitives.VerificationError):
+            follow(genesis, wrong)
+    _, entries = verify_proof_file(hexed(case["proof_file"]), genesis)
+    assert [entry[:2] for entry in entries] == [["notes", "n6"]]
+    assert verify_evidence_file(hexed(case["evidence"]["file"]), genesis) == "process"
+
+
+def test_files_after_changes_have_no_byte_that_may_differ() -> None:
+    case = vectors("membership")
+    genesis = hexed(case["genesis"])
+    for name, check in (("proof_file", verify_proof_file), ("evidence", verify_evidence_file)):
+        file = hexed(case[name] if name == "proof_file" else case[name]["file"])
+        for position in range(0, len(file) - 32, 61):
+            changed = bytearray(file[:-32])
+            changed[position] ^= 1
+            with pytest.raises((primitives.VerificationError, TypeError, ValueError, LookupError)):
+                check(bytes(changed) + hashlib.sha256(changed).digest(), genesis)
