@@ -1,0 +1,88 @@
+"""Real processes: four departments become five with one down, a key is rotated, one leaves; the audit is clean."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.transaction import Call
+from tests.e2e.cluster import ADMIN, Cluster, found_cluster, stop_cluster
+from tests.node.cluster import free_ports
+from tools.demo.story import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+NEW = "legal"
+
+
+def agree(cluster: Cluster, *words: str, without: str) -> int:
+    """Proposed, looked at and approved by departments but one until accepted; all blocks before its height are made."""
+    kehu = cluster.kehu
+    proposal = kehu("member", *words, as_=ADMIN)["proposal"]
+    for department, person in cluster.people.items():
+        if department != without:
+            code = kehu("member", "show", proposal, as_=person)["code"]
+            told = kehu("member", "approve", proposal, "--effect", code, as_=person)
+            if told["status"] == "accepted":
+                break
+    assert told["status"] == "accepted"
+    wait_for("the activation", lambda: (height_of(cluster) >= told["activation_height"] - 1, told))
+    return int(told["activation_height"])
+
+
+def height_of(cluster: Cluster) -> int:
+    return int(cluster.kehu("member", "list", "--node", "administration")["height"])
+
+
+def save(cluster: Cluster, name: str, value: dict[str, Any]) -> str:
+    path = cluster.kehu.passphrases.parent / name
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return str(path)
+
+
+def commit(cluster: Cluster, department: str) -> None:
+    async def login() -> None:
+        async with cluster.client(department) as client:
+            await client.execute([Call("access.login", {})])
+
+    asyncio.run(login())
+
+
+def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path) -> None:
+    cluster = found_cluster(tmp_path)
+    kehu = cluster.kehu
+    try:
+        kehu("network", "down", "technical")
+        peer, api = free_ports(2)
+        place = ("--name", "法务", "--peer", f"127.0.0.1:{peer}", "--api", f"127.0.0.1:{api}")
+        home = cluster.home(NEW)
+        request = save(cluster, "legal.json", kehu("node", "join", str(home), NEW, *place, "--node", "sales"))
+        agree(cluster, "propose-add", NEW, "--request", request, without="technical")
+        kehu("network", "up", NEW)
+        assert kehu("member", "list")["quorum"] == 4
+        commit(cluster, "sales")  # four of five, the newcomer among them
+        kehu("network", "up", "technical")
+        commit(cluster, "technical")
+        cluster.people[NEW] = "legal-1"
+        cluster.add_person("legal-1", NEW)
+        commit(cluster, NEW)
+
+        made = save(cluster, "key.json", kehu("node", "next-key", str(cluster.home("sales"))))
+        agree(cluster, "rotate-key", "sales", "--request", made, without="finance")
+        cluster.wait_equal()  # the node of sales has opened its folder again, with the new key
+        commit(cluster, "sales")
+
+        agree(cluster, "remove", "technical", without="")
+        kehu("network", "down", "technical")
+        commit(cluster, "finance")
+        assert [row["department"] for row in kehu("member", "list")["members"]] == sorted(
+            ["administration", "finance", NEW, "sales"]
+        )
+        export = str(cluster.kehu.passphrases.parent / "chain.kehu")
+        kehu("export", export, "--node", "finance")
+        assert kehu("audit", export)["clean"] is True
+    finally:
+        stop_cluster(kehu)
