@@ -23,7 +23,7 @@ from chain.validators import faults_tolerated, quorum_of
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "docs" / "spec"
 PAPERS = ("encoding", "digests", "signatures", "genesis", "transactions", "batches-blocks", "certificates", "receipts",
-          "state", "export", "evidence", "snapshot")  # fmt: skip
+          "state", "export", "evidence", "membership", "snapshot")  # fmt: skip
 TEXTS = {name: (SPEC / f"{name}.md").read_text(encoding="utf-8") for name in PAPERS}
 
 
