@@ -100,7 +100,12 @@ class Auditor:
         return self.ledger.height
 
     def step(self, frame: ExportBlock) -> Step:
-        """Checks everything about the next height but its signatures, and moves the ledger on."""
+        """Checks everything about the next height but its signatures, and moves the ledger on.
+
+        Errors: protocol.* where this software does not speak the version of the height. That says nothing about the
+        chain, so it is no finding.
+        """
+        self.ledger.require_supported()
         height = self.height + 1
         if frame.height != height:
             error = KehuError(EXPORT_FRAME, field="height", expected=height, actual=frame.height)

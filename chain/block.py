@@ -1,6 +1,6 @@
 """Blocks: a header that commits to everything, the parent's commit certificate, and the batches.
 
-header  [1, chain_id, height, parent_id, time_ms, primary, batches_root, receipts_root, state_root,
+header  [version, chain_id, height, parent_id, time_ms, primary, batches_root, receipts_root, state_root,
          validators_digest, parent_certificate_digest]
 block   [header bytes, parent certificate bytes or nil, [batch bytes, ...]]
 id      digest("block", header bytes)
@@ -19,21 +19,15 @@ from chain import codec, merkle
 from chain.batch import Batch
 from chain.certificate import Certificate
 from chain.crypto import ZERO_DIGEST, digest
-from chain.errors import KehuError, define
+from chain.errors import define
+from chain.protocol import require_supported
 from chain.transaction import Transaction
 
-VERSION: Final = 1
 HEADER_BYTES_MAX: Final = 1024
 BLOCK_BYTES_MAX: Final = 1 << 22
 
 ReadBatch: TypeAlias = Callable[[bytes], Batch]
 """Gives the batch that certain bytes are; whoever has decoded them before need not do it again."""
-
-BLOCK_VERSION = define(
-    "block.version",
-    "a block's format version is not one this release knows",
-    "upgrade this node or auditor to a release that knows it",
-)
 
 BLOCK_MISMATCH = define(
     "block.mismatch",
@@ -44,6 +38,9 @@ BLOCK_MISMATCH = define(
 
 @dataclass(frozen=True, slots=True)
 class Header:
+    """`version` is that of the rules by which the block was made (chain.protocol). All so far have these fields."""
+
+    version: int
     chain_id: bytes
     height: int
     parent_id: bytes
@@ -58,7 +55,7 @@ class Header:
     def to_bytes(self) -> bytes:
         return codec.encode_flat(
             [
-                VERSION,
+                self.version,
                 self.chain_id,
                 self.height,
                 self.parent_id,
@@ -74,13 +71,12 @@ class Header:
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Header:
+        """Errors: codec.*, protocol.too_new, protocol.too_old; of a version that is not known nothing else is read."""
         u, d = codec.is_uint, codec.is_digest
-        version, *rest = codec.fields(
-            codec.decode(raw, HEADER_BYTES_MAX), "header", u, d, u, d, u, codec.is_text, d, d, d, d, d
-        )
-        if version != VERSION:
-            raise KehuError(BLOCK_VERSION, expected=VERSION, actual=version)
-        return cls(*rest)
+        value = codec.decode(raw, HEADER_BYTES_MAX)
+        if type(value) is list and value and codec.is_uint(value[0]):
+            require_supported(value[0], None)
+        return cls(*codec.fields(value, "header", u, d, u, d, u, codec.is_text, d, d, d, d, d))
 
     @property
     def id(self) -> bytes:

@@ -57,8 +57,10 @@ FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeE
 
 @dataclass(frozen=True, slots=True)
 class BlockFacts:
-    """What contracts may know of the block they run in. `time_ms` is the block's time, UTC milliseconds."""
+    """What contracts may know of the block they run in. `time_ms` is the block's time, UTC milliseconds; `protocol`
+    the version of the rules that count at this height (chain.protocol)."""
 
+    protocol: int
     chain_id: bytes
     height: int
     time_ms: int
@@ -68,8 +70,10 @@ class BlockFacts:
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """Who calls, where and when: `key` signed the transaction, `admitted_by` is the department whose node
-    let it in, `call_index` counts the calls of one transaction from 0."""
+    let it in, `call_index` counts the calls of one transaction from 0. `protocol`: as in `BlockFacts`; a rule that
+    came with a later version asks for it."""
 
+    protocol: int
     chain_id: bytes
     height: int
     time_ms: int
@@ -148,9 +152,7 @@ def _refusal(
 def _run(transaction: Transaction, admitted_by: str, view: View, contracts: Contracts, facts: BlockFacts) -> Receipt:
     results: list[codec.Value] = []
     for index, call in enumerate(transaction.calls):
-        context = CallContext(
-            facts.chain_id, facts.height, facts.time_ms, transaction.id, transaction.key, admitted_by, index
-        )
+        context = context_of(facts, transaction.id, transaction.key, admitted_by, index)
         try:
             results.append(contracts.call(context, view, call))
         except KehuError as error:
@@ -158,6 +160,13 @@ def _run(transaction: Transaction, admitted_by: str, view: View, contracts: Cont
         except FAULTS as error:
             return _fault(transaction.id, index, type(error).__name__)
     return Receipt(transaction.id, OK, results=results)
+
+
+def context_of(facts: BlockFacts, transaction_id: bytes, key: bytes, admitted_by: str, index: int) -> CallContext:
+    """Of the call at `index` of a transaction in that block."""
+    return CallContext(
+        facts.protocol, facts.chain_id, facts.height, facts.time_ms, transaction_id, key, admitted_by, index
+    )
 
 
 def _settle(receipt: Receipt, view: View, bytes_max: int) -> tuple[Receipt, bytes]:

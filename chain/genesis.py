@@ -2,7 +2,8 @@
 
 A genesis is a map of JSON values (keys as hex), so that people can read and compare the file:
 
-  version 1, network (name), time_ms, departments [{id, name, key, address}], people, gateways, policy, limits
+  version 1, network (name), time_ms, departments [{id, name, key, address}], people, gateways, policy, limits,
+  protocol (may be left out)
 
 The chain itself needs the departments and the limits; people, gateways and policy are the contracts' to read
 and to check. docs/spec/genesis.md has every field.
@@ -16,6 +17,7 @@ from typing import Any, Final
 from chain import codec
 from chain.crypto import digest
 from chain.errors import KehuError, define
+from chain.protocol import FIRST
 from chain.validators import Validator, ValidatorSet
 
 VERSION: Final = 1
@@ -34,7 +36,8 @@ GENESIS_INVALID = define(
 
 @dataclass(frozen=True)
 class Genesis:
-    """`expiry_heights_max`: how far ahead a transaction may expire, and for how long ids are remembered.
+    """`protocol`: the version of the rules from genesis on (chain.protocol), 1 where the file names none.
+    `expiry_heights_max`: how far ahead a transaction may expire, and for how long ids are remembered.
     `clock_skew_ms_max`: how far a block's time may be from a replica's own clock when it votes."""
 
     raw: bytes
@@ -46,6 +49,7 @@ class Genesis:
     addresses: dict[str, str]
     expiry_heights_max: int
     clock_skew_ms_max: int
+    protocol: int
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Genesis:
@@ -73,6 +77,7 @@ class Genesis:
             addresses={item["id"]: item["address"] for item in departments},
             expiry_heights_max=_limit(limits, "expiry_heights_max", EXPIRY_HEIGHTS_DEFAULT),
             clock_skew_ms_max=_limit(limits, "clock_skew_ms_max", CLOCK_SKEW_MS_DEFAULT),
+            protocol=_positive("protocol", value.get("protocol", FIRST)),
         )
 
 
@@ -110,7 +115,10 @@ def is_hex_key(text: codec.Value) -> bool:
 
 
 def _limit(limits: dict[str, Any], name: str, default: int) -> int:
-    value = limits.get(name, default)
-    if not codec.is_uint(value) or value == 0:
-        raise KehuError(GENESIS_INVALID, field=f"limits.{name}")
-    return int(value)
+    return _positive(f"limits.{name}", limits.get(name, default))
+
+
+def _positive(field: str, value: codec.Value) -> int:
+    if type(value) is not int or value < 1 or not codec.is_uint(value):
+        raise KehuError(GENESIS_INVALID, field=field)
+    return value

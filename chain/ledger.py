@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain import merkle
+from chain import merkle, protocol
 from chain.batch import Batch
 from chain.block import BLOCK_MISMATCH, Block, Header, batches_root, certificate_digest
 from chain.blocks import BlockStore, ExecutedBlock
@@ -73,14 +73,18 @@ class Ledger:
 
     @classmethod
     def at_genesis(cls, genesis: Genesis, contracts: Contracts) -> tuple[Ledger, ExecutedBlock]:
-        """A ledger whose head is the genesis block (height 0), and that block to store."""
+        """A ledger whose head is the genesis block (height 0), and that block to store. Errors: protocol.too_new."""
+        protocol.require_supported(genesis.protocol, 0)
         view = View(lambda _key: None)
         schedule = {"sets": [[0, genesis.validators.to_value()]]}
         view.put("validators", "schedule", schedule)
+        if genesis.protocol > protocol.FIRST:
+            view.put(protocol.TABLE, protocol.SCHEDULE, protocol.schedule_of(genesis.protocol))
         contracts.write_genesis(view, genesis)
         state = State()
         after = state.preview(view.writes)
         header = Header(
+            version=genesis.protocol,
             chain_id=genesis.chain_id,
             height=0,
             parent_id=ZERO_DIGEST,
@@ -137,6 +141,27 @@ class Ledger:
             raise InvariantError("the state has no validator schedule")
         return decode_value(raw)
 
+    def protocol(self, height: int) -> int:
+        """The version of the rules at `height`, known as the validators are. Errors: none, even if this software does
+        not speak it."""
+        return protocol.version_at(self.protocol_schedule(), height)
+
+    def protocol_schedule(self) -> dict[str, Any] | None:
+        """The value of `protocol/schedule`."""
+        raw = self.state.get(state_key(protocol.TABLE, protocol.SCHEDULE))
+        return None if raw is None else decode_value(raw)
+
+    def require_supported(self) -> None:
+        """Raises unless this software speaks the version of the next height. Errors: protocol.*."""
+        height = self.height + 1
+        protocol.require_supported(self.protocol(height), height)
+
+    def facts(self, time_ms: int) -> BlockFacts:
+        """Of the next block, if its time were this."""
+        height = self.height + 1
+        limit = self.genesis.expiry_heights_max
+        return BlockFacts(self.protocol(height), self.genesis.chain_id, height, time_ms, limit)
+
     def build(self, primary: str, time_ms: int, batches: Sequence[Batch]) -> ExecutedBlock:
         """The next block over `batches`, executed. Its time is `time_ms`, or the parent's if that is later."""
         time_ms = max(time_ms, self.head.header.time_ms)
@@ -166,6 +191,7 @@ class Ledger:
         header, head, validators = block.header, self.head, self.validators(self.height + 1)
         _require_equal(header, "chain_id", self.genesis.chain_id)
         _require_equal(header, "height", head.height + 1)
+        _require_equal(header, "version", self.protocol(head.height + 1))
         _require_equal(header, "parent_id", head.block_id)
         _require_equal(header, "validators_digest", validators.digest)
         _require_equal(header, "parent_certificate_digest", certificate_digest(block.parent_certificate))
@@ -185,17 +211,19 @@ class Ledger:
             raise KehuError(BLOCK_TIME, height=header.height, actual=header.time_ms, earliest=earliest, latest=latest)
 
     def _execute(self, time_ms: int, batches: Sequence[Batch]) -> Execution:
-        height = self.height + 1
-        facts = BlockFacts(self.genesis.chain_id, height, time_ms, self.genesis.expiry_heights_max)
+        """The one place that executes; no block is built, voted on, appended or audited by rules that are not known."""
+        self.require_supported()
+        facts = self.facts(time_ms)
         execution = execute(View(self.state.get), self.contracts, facts, batches, self.recent)
         if execution.idle_batches:
-            raise KehuError(BLOCK_IDLE_BATCH, height=height, batch=execution.idle_batches[0])
+            raise KehuError(BLOCK_IDLE_BATCH, height=facts.height, batch=execution.idle_batches[0])
         return execution
 
     def _seal(self, primary: str, time_ms: int, batches: Sequence[Batch], execution: Execution) -> tuple[Header, Node]:
         """The one header that follows from the chain and an execution."""
         after = self.state.preview(execution.writes)
         header = Header(
+            version=self.protocol(self.height + 1),
             chain_id=self.genesis.chain_id,
             height=self.height + 1,
             parent_id=self.head.block_id,

@@ -1,4 +1,4 @@
-"""What becomes true at the height at which an accepted change of membership is active: before that block's calls.
+"""What becomes true at the height at which an accepted change is active: before that block's calls.
 
 The set of departments that decides the height follows from the schedule (chain.ledger); this is the rest: the
 department's row, its node's key, what the policy says about it.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from chain.state import View
 from contracts.base import count_of
-from contracts.changes import ADD, MOVE, REMOVE, REPLACE, ROTATE
+from contracts.changes import ADD, MOVE, PROTOCOL, REMOVE, REPLACE, ROTATE
 from contracts.policy import policy_row, write_policy
 from contracts.subjects import ACTIVE, retire_key
 
@@ -39,6 +39,8 @@ def activate_due(view: View, height: int) -> None:
 
 
 def _carry_out(view: View, change: Mapping[str, Any], height: int) -> None:
+    if change["kind"] == PROTOCOL:
+        return  # what counts from here on, every rule asks of the height itself
     kind, department = change["kind"], change["department"]
     row = view.get("departments", department) or {}
     if kind == MOVE:

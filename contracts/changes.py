@@ -5,6 +5,7 @@
   {kind: "replace", department, by, name, key, possession, address}
   {kind: "rotate", department, key, possession}
   {kind: "move", department, address}
+  {kind: "protocol", version}             the rules of the next version (chain.protocol); the departments stay
 
 `key` is the new node's key in hex, `possession` its signature (contracts.subjects.require_possession), `address` where
 its peers reach it. docs/spec/membership.md has every field.
@@ -16,7 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chain import codec
+from chain import codec, protocol
 from chain.errors import InvariantError, KehuError
 from chain.execution import CallContext
 from chain.genesis import is_hex_key
@@ -30,6 +31,7 @@ from contracts.subjects import is_department, require_possession
 from contracts.work_errors import (
     GOVERNANCE_CHANGE,
     GOVERNANCE_DEPARTMENT,
+    GOVERNANCE_PROTOCOL,
     GOVERNANCE_SOLE_VALUES,
     GOVERNANCE_TOO_FEW,
 )
@@ -39,6 +41,7 @@ REMOVE: Final = "remove"
 REPLACE: Final = "replace"
 ROTATE: Final = "rotate"
 MOVE: Final = "move"
+PROTOCOL: Final = "protocol"
 NAME_LENGTH_MAX: Final = 64
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ADDRESS: Final = re.compile(rf"(?:\[[0-9a-f:]{{2,45}}\]|{_LABEL}(?:\.{_LABEL}){{0,8}}):([1-9][0-9]{{0,4}})")
@@ -68,11 +71,12 @@ _FORMS: Final[dict[str, dict[str, codec.Check]]] = {
     REPLACE: {"department": is_department_id, "by": is_department_id, **_NODE},
     ROTATE: {"department": is_department_id, "key": is_hex_key, "possession": codec.is_signature},
     MOVE: {"department": is_department_id, "address": is_address},
+    PROTOCOL: {"version": codec.is_uint},
 }
 
 
 def require_change(context: CallContext, view: View, change: Mapping[str, Any]) -> None:
-    """Errors: governance.change, governance.department, keys.possession, key.invalid."""
+    """Errors: governance.change, governance.department, governance.protocol, keys.possession, key.invalid."""
     kind = change.get("kind")
     form = _FORMS.get(kind) if type(kind) is str else None
     if form is None or sorted(change) != sorted([*form, "kind"]):
@@ -80,6 +84,9 @@ def require_change(context: CallContext, view: View, change: Mapping[str, Any]) 
     for name, check in form.items():
         if not check(change[name]):
             raise KehuError(GOVERNANCE_CHANGE, field=name)
+    if kind == PROTOCOL:
+        _require_next(view, change["version"])
+        return
     _require_departments(view, change)
     if "key" in change:
         require_possession(context, change.get("by", change["department"]), change["key"], change["possession"])
@@ -96,6 +103,18 @@ def _require_departments(view: View, change: Mapping[str, Any]) -> None:
         raise KehuError(GOVERNANCE_DEPARTMENT, department=new, problem="the id was given out before")
 
 
+def _require_next(view: View, version: int) -> None:
+    """Versions count one after the other, so that what an earlier one brought is never left out."""
+    present = present_protocol(view)
+    if version != present + 1:
+        raise KehuError(GOVERNANCE_PROTOCOL, expected=present + 1, actual=version)
+
+
+def present_protocol(view: View) -> int:
+    """The newest version of the schedule. There is at most one that does not count yet."""
+    return protocol.last_version(view.get(protocol.TABLE, protocol.SCHEDULE))[1]
+
+
 def present_set(view: View) -> ValidatorSet:
     """The newest set of the schedule. There is at most one that is not active yet."""
     schedule = view.get("validators", "schedule")
@@ -105,8 +124,8 @@ def present_set(view: View) -> ValidatorSet:
 
 
 def changed_set(before: ValidatorSet, change: Mapping[str, Any]) -> ValidatorSet:
-    """The set after the change; the same one if only an address changes. Errors: governance.too_few."""
-    if change["kind"] == MOVE:
+    """The set after the change; the same one if only an address or the protocol changes. Errors: governance.too_few."""
+    if change["kind"] in (MOVE, PROTOCOL):
         return before
     gone = () if change["kind"] == ADD else (change["department"],)
     members = [member for member in before.members if member.department not in gone]
@@ -126,6 +145,7 @@ def effect_of(view: View, change: Mapping[str, Any]) -> dict[str, Any]:
     sole = sole_tables(policy, change["department"]) if change["kind"] in (REMOVE, REPLACE) else []
     if sole and policy["governance"]["removal"] == "refuse":
         raise KehuError(GOVERNANCE_SOLE_VALUES, department=change["department"], tables=", ".join(sole))
+    rules = {"protocol": [present_protocol(view), change["version"]]} if change["kind"] == PROTOCOL else {}
     return {
         "n": [before.n, after.n],
         "f": [before.f, after.f],
@@ -133,6 +153,7 @@ def effect_of(view: View, change: Mapping[str, Any]) -> dict[str, Any]:
         "validators": after.digest,
         "activation_heights": policy["governance"]["activation_heights"],
         "sole_tables": sole,
+        **rules,
     }
 
 
@@ -149,3 +170,10 @@ def sole_tables(policy: Mapping[str, Any], department: str) -> list[str]:
         for table in sorted(policy["tables"])
         if (table in mine or EVERY in mine) and not all(is_shared(table, field) for field in policy["tables"][table])
     ]
+
+
+def schedule_version(view: View, height: int, version: int) -> None:
+    """Enters the version that counts from `height` on."""
+    schedule = view.get(protocol.TABLE, protocol.SCHEDULE) or protocol.schedule_of(protocol.FIRST)
+    schedule["versions"].append([height, version])
+    view.put(protocol.TABLE, protocol.SCHEDULE, schedule)

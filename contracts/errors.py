@@ -130,6 +130,11 @@ GRANT_REVOKED = define("grant.revoked", "this grant has been revoked already", "
 GRANT_EXPIRED = define(
     "grant.expired", "the grant would have expired before it began", "choose an expiry after the present block's time"
 )
+GRANT_TOO_LONG = define(
+    "grant.too_long",
+    "the network limits for how long a grant may be given, and this one would last longer, or without end",
+    "give it again with an expiry within `duration_ms_max` from now (`kehu grant --expires`)",
+)
 GRANT_PURPOSE = define(
     "grant.purpose",
     "changes carry no purpose, so a grant to change for one purpose would never apply",

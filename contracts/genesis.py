@@ -55,7 +55,7 @@ def write_genesis(view: View, genesis: Genesis) -> None:
 
 
 def _genesis_context(genesis: Genesis) -> CallContext:
-    return CallContext(genesis.chain_id, 0, genesis.time_ms, ZERO_DIGEST, ZERO_DIGEST, "", 0)
+    return CallContext(genesis.protocol, genesis.chain_id, 0, genesis.time_ms, ZERO_DIGEST, ZERO_DIGEST, "", 0)
 
 
 def _write_departments(view: View, genesis: Genesis) -> None:

@@ -1,4 +1,6 @@
-"""Who agrees on changes of membership, and how: proposed by an administrator, approved department by department.
+"""Who agrees on changes of membership and of the protocol, and how.
+
+Proposed by an administrator, approved department by department.
 
 Whoever proposes or approves signs the effect too: departments, faults tolerated and quorum before and after, the
 digest of the new set, after how many heights it is active. If that is not what the change would do, nothing happens.
@@ -15,7 +17,7 @@ from chain.execution import CallContext
 from chain.state import View
 from contracts.activation import CURRENT, PROPOSALS, governance
 from contracts.base import KEY, POSSESSION, RECORD, Args, Argument, methods, stamp
-from contracts.changes import ROTATE, changed_set, effect_of, present_set, require_change
+from contracts.changes import PROTOCOL, ROTATE, changed_set, effect_of, present_set, require_change, schedule_version
 from contracts.policy import load_policy
 from contracts.subjects import (
     WORKING_ROLES,
@@ -80,8 +82,11 @@ def approve(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def _accept(context: CallContext, view: View, proposal: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Enters the new set into the schedule. What it gives is what a light client follows (docs/spec/membership.md)."""
+    """Enters the new set, or the new version, into its schedule. What it gives is what a light client follows
+    (docs/spec/membership.md)."""
     height = context.height + row["effect"]["activation_heights"]
+    if row["change"]["kind"] == PROTOCOL:
+        schedule_version(view, height, row["change"]["version"])
     before = present_set(view)
     after = changed_set(before, row["change"])
     if after.epoch != before.epoch:
@@ -188,7 +193,7 @@ METHODS: Final = methods(
         propose,
         {
             "proposal": RECORD,
-            "change": Argument("a change of membership (docs/spec/membership.md)", codec.is_map),
+            "change": Argument("a change (docs/spec/membership.md)", codec.is_map),
             "effect": _EFFECT,
         },
     ),

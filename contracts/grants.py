@@ -1,4 +1,4 @@
-"""The administration's calls about permissions: grant, revoke, assign, unassign, set the policy."""
+"""The administration's calls about permissions: grant, revoke, assign, unassign, limit grants, set the policy."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ from contracts.errors import (
     GRANT_REVOKED,
     GRANT_SCOPE_EMPTY,
     GRANT_TABLE,
+    GRANT_TOO_LONG,
     GRANT_UNKNOWN,
     PEOPLE_REVOKED,
 )
+from contracts.features import GRANT_LIMITS
 from contracts.policy import load_policy, policy_row, require_fields, require_policy, require_table, write_policy
 from contracts.reach import PROJECT_TABLES
 from contracts.records import RECORD_TABLES, load_record
@@ -54,11 +56,28 @@ def grant(context: CallContext, view: View, args: Args) -> codec.Value:
     _require_target(view, args)
     if args["expires_ms"] is not None and args["expires_ms"] <= context.time_ms:
         raise KehuError(GRANT_EXPIRED, time_ms=context.time_ms, expires_ms=args["expires_ms"])
+    _require_limit(context, view, args["expires_ms"])
     terms: dict[str, Any] = {name: args[name] for name in _GRANT if name != "grant"}
     given = {"by": sender.text, **stamp(context)}
     view.put("grants", args["grant"], {**terms, "status": ACTIVE, "granted": given, "revoked": None})
     add_grant(view, args["grant"], terms, context.time_ms)
     return {"grant": args["grant"]}
+
+
+def _require_limit(context: CallContext, view: View, expires_ms: int | None) -> None:
+    """Errors: grant.too_long."""
+    row = view.get(_LIMIT, "current") if context.protocol >= GRANT_LIMITS else None
+    limit = None if row is None else row["duration_ms_max"]
+    if limit is not None and (expires_ms is None or expires_ms > context.time_ms + limit):
+        raise KehuError(GRANT_TOO_LONG, time_ms=context.time_ms, duration_ms_max=limit, expires_ms=expires_ms)
+
+
+def limit_grants(context: CallContext, view: View, args: Args) -> codec.Value:
+    """From the next call on no grant is given for longer than this, or without end. Those that are there stay."""
+    sender = require_administrator(context, view)
+    limit = args["duration_ms_max"]
+    view.put(_LIMIT, "current", {"duration_ms_max": limit, "by": sender.text, **stamp(context)})
+    return {"duration_ms_max": limit}
 
 
 def _require_target(view: View, args: Args) -> None:
@@ -147,6 +166,10 @@ _GRANT: Final = {
     "purpose": Argument(f"{PURPOSE.expected} {_OR_EVERY}", lambda value: value == EVERY or is_purpose(value)),
     "expires_ms": nullable(Argument("UTC milliseconds", is_within(1, 1 << 62))),
 }
+_LIMIT: Final = "grant_limits"
+_MINUTE_MS: Final = 60_000
+_TEN_YEARS_MS: Final = 3_650 * 86_400_000
+_DURATION: Final = Argument("milliseconds, a minute to ten years", is_within(_MINUTE_MS, _TEN_YEARS_MS))
 _ASSIGNMENT: Final = {"table": TABLE, "record": RECORD, "subject": SUBJECT}
 
 METHODS: Final = methods(
@@ -154,5 +177,6 @@ METHODS: Final = methods(
     ("permissions.revoke", revoke, {"grant": RECORD}),
     ("permissions.assign", assign, _ASSIGNMENT),
     ("permissions.unassign", unassign, _ASSIGNMENT),
+    ("permissions.limit_grants", limit_grants, {"duration_ms_max": nullable(_DURATION)}),
     ("permissions.set_policy", set_policy, {"policy": Argument("a policy (a map)", codec.is_map)}),
 )

@@ -9,6 +9,7 @@ from chain import codec
 from chain.errors import KehuError
 from chain.execution import BlockFacts, CallContext, Contracts
 from chain.genesis import Genesis
+from chain.protocol import FIRST
 from chain.state import View
 from chain.transaction import Call
 from contracts import (
@@ -46,6 +47,7 @@ from contracts import (
 from contracts.activation import activate_due
 from contracts.base import Method, shown_name
 from contracts.errors import CALL_UNKNOWN
+from contracts.features import CALLS
 from contracts.genesis import write_genesis
 
 METHODS: Final[Mapping[str, Method]] = {
@@ -96,7 +98,7 @@ class ContractTable:
 
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         method = self._table.get(call.name)
-        if method is None:
+        if method is None or context.protocol < CALLS.get(call.name, FIRST):
             raise KehuError(CALL_UNKNOWN, call=shown_name(call.name))
         return method(context, view, call.args)
 

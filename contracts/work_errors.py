@@ -148,6 +148,11 @@ GOVERNANCE_DEPARTMENT = define(
     "the department is there already, was there before, is not there, or may not be taken away",
     "choose another id for a new department; the administration stays, its key and address may change",
 )
+GOVERNANCE_PROTOCOL = define(
+    "governance.protocol",
+    "versions of the protocol follow each other one by one, and this is not the one after the newest",
+    "propose the version that `expected` names; `kehu protocol show` says which one counts",
+)
 GOVERNANCE_TOO_FEW = define(
     "governance.too_few",
     "fewer departments would be left than agreement, or the policy's copies of values, need",

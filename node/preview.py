@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chain.crypto import ZERO_DIGEST
 from chain.errors import KehuError, define
-from chain.execution import CallContext
+from chain.execution import context_of
 from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
@@ -75,7 +75,7 @@ async def preview_calls(
     before, after = View(ledger.state.get), View(ledger.state.get)
     target = _target(before, index, calls)
     for number, call in enumerate(calls):
-        context = CallContext(ledger.genesis.chain_id, ledger.height + 1, now_ms, ZERO_DIGEST, key, department, number)
+        context = context_of(ledger.facts(now_ms), ZERO_DIGEST, key, department, number)
         ledger.contracts.call(context, after, call)
     people = _people(before, index, target.subjects)
     found: list[Difference] = []

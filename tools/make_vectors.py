@@ -31,7 +31,7 @@ from chain.receipt import Receipt, encode_receipts  # noqa: E402
 from chain.state import key_digest, state_key, value_digest  # noqa: E402
 from chain.validators import faults_tolerated, quorum_of  # noqa: E402
 from tools.membership_vectors import membership  # noqa: E402
-from tools.sample_chain import SampleChain, key_of, make_story  # noqa: E402
+from tools.sample_chain import SampleChain, key_of, make_story, make_upgrade  # noqa: E402
 
 VECTORS = ROOT / "tests" / "vectors"
 DIGEST_TAGS = ("genesis", "transaction", "batch-transactions", "batch", "certificate", "block", "validators", "field",
@@ -354,6 +354,7 @@ def build_vectors() -> dict[str, Any]:
     plain: dict[str, Callable[[], Any]] = {
         "encoding": encoding, "digests": digests, "signatures": signatures, "merkle": merkle_trees, "trie": tries,
         "membership": membership,
+        "protocol": protocol,
     }  # fmt: skip
     chained: dict[str, Callable[[SampleChain], Any]] = {
         "validators": validators, "genesis": genesis, "transactions": transactions, "batches": batches,
@@ -362,6 +363,16 @@ def build_vectors() -> dict[str, Any]:
     }  # fmt: skip
     made = {name: make() for name, make in plain.items()} | {name: make(story) for name, make in chained.items()}
     return {f"{name}.json": content for name, content in made.items()}
+
+
+def protocol() -> Any:
+    """A chain of six blocks by versions 1 and 2: version 2 counts from height 5 on."""
+    chain = make_upgrade()
+    schedule = chain.ledger.protocol_schedule()
+    heights = [{"height": height, "version": block.header.version, "header": block.header.to_bytes().hex(),
+                "id": block.id.hex()}
+               for height, block in ((height, chain.blocks.block(height)) for height in range(7))]  # fmt: skip
+    return {"schedule": _valued(schedule), "heights": heights, "export": chain.export().hex()}
 
 
 def written(content: Any) -> str:

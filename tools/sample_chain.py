@@ -21,6 +21,7 @@ from chain.execution import BlockFacts, CallContext
 from chain.export import export_chunks, stored_frames
 from chain.genesis import Genesis
 from chain.ledger import Ledger
+from chain.protocol import FIRST, SCHEDULE, TABLE, schedule_of
 from chain.state import View
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
@@ -37,7 +38,8 @@ def key_of(name: str) -> SigningKey:
 class Notes:
     """One table: `put` and `delete` write, `fail` writes and refuses, `fault` divides by zero, `big` returns
     `bytes` zeros, `odd` returns what has no encoding, `admit` lets the department `technical` in from a height on;
-    `accept` does it as governance does: its result is what a light client follows."""
+    `accept` does it as governance does: its result is what a light client follows;
+    `upgrade` has another version of the protocol count from a height on."""
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
@@ -53,6 +55,11 @@ class Notes:
         if call.name == "notes.accept":
             accepted = self._admit(view, args["height"], args["department"])
             return {"accepted_set": accepted.to_value(), "activation_height": args["height"]}
+        if call.name == "notes.upgrade":
+            schedule = view.get(TABLE, SCHEDULE) or schedule_of(FIRST)
+            schedule["versions"].append([args["height"], args["version"]])
+            view.put(TABLE, SCHEDULE, schedule)
+            return context.protocol
         if call.name == "notes.big":
             return bytes(args["bytes"])
         if call.name == "notes.odd":
@@ -140,6 +147,16 @@ class SampleChain:
     def export(self, from_height: int = 1) -> bytes:
         frames = stored_frames(self.blocks, from_height, self.ledger.height)
         return b"".join(export_chunks(self.genesis.raw, frames, from_height))
+
+
+def make_upgrade(versions: Sequence[int] = (1, 2)) -> SampleChain:
+    """Four blocks by the first version, the others by the next ones, two blocks each; the acceptance is in block 1."""
+    chain = SampleChain()
+    calls = [Call("notes.upgrade", {"height": 5 + 2 * n, "version": v}) for n, v in enumerate(versions[1:])]
+    chain.append(chain.batch(chain.transact(*calls)))
+    for number in range(3 + 2 * (len(versions) - 1)):
+        chain.append(chain.batch(chain.put(f"n{number}")))
+    return chain
 
 
 def make_story() -> SampleChain:

@@ -16,7 +16,7 @@ from chain import codec
 from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
 from chain.batch import Batch
 from chain.errors import CATALOGUE, KehuError
-from chain.execution import CONTRACT_FAULT, BlockFacts, execute
+from chain.execution import CONTRACT_FAULT, execute
 from chain.ledger import Ledger
 from chain.receipt import Receipt
 from chain.state import View
@@ -241,8 +241,7 @@ class Duties:
 
     def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:
         """The receipt it would get in the next block; `view` then has its writes, if it succeeds."""
-        genesis = self._ledger.genesis
-        facts = BlockFacts(genesis.chain_id, self._ledger.height + 1, self.now_ms(), genesis.expiry_heights_max)
+        facts = self._ledger.facts(self.now_ms())
         batch = Batch(b"", b"", admitted_by, b"", (transaction,))
         return execute(view, self._ledger.contracts, facts, [batch], ()).receipts[0]
 

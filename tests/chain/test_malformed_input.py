@@ -16,6 +16,7 @@ from chain.certificate import Certificate
 from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.light import ReceiptProof, StateProof, prove_receipt, prove_state
+from chain.protocol import NEWEST
 from chain.receipt import Receipt, decode_receipts
 from chain.transaction import CALLS_MAX, TRANSACTION_BYTES_MAX, Call, Transaction, sign_transaction
 from tools.sample_chain import key_of, make_genesis, make_story
@@ -153,9 +154,15 @@ def test_a_batch_in_the_name_of_a_stranger_or_with_anothers_signature_is_refused
 
 def test_an_unknown_header_version_is_refused() -> None:
     value = codec.decode(BLOCK.header.to_bytes(), 10_000)
-    with pytest.raises(KehuError) as caught:
-        Header.from_bytes(codec.encode([2, *value[1:]]))
-    assert caught.value.code == "block.version"
+    for version, rest, code in ((NEWEST + 1, value[1:], "protocol.too_new"), (99, ["another form"], "protocol.too_new"),
+                                (0, value[1:], "protocol.too_old")):  # fmt: skip
+        with pytest.raises(KehuError) as caught:
+            Header.from_bytes(codec.encode([version, *rest]))
+        assert caught.value.code == code
+    for version in (None, "1", -1):
+        with pytest.raises(KehuError) as caught:
+            Header.from_bytes(codec.encode([version, *value[1:]]))
+        assert caught.value.code == "codec.shape"
 
 
 GENESIS_VALUE = make_genesis().value

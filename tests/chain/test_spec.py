@@ -23,7 +23,7 @@ from chain.validators import faults_tolerated, quorum_of
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "docs" / "spec"
 PAPERS = ("encoding", "digests", "signatures", "genesis", "transactions", "batches-blocks", "certificates", "receipts",
-          "state", "export", "evidence", "membership", "snapshot")  # fmt: skip
+          "state", "export", "evidence", "membership", "snapshot", "protocol")  # fmt: skip
 TEXTS = {name: (SPEC / f"{name}.md").read_text(encoding="utf-8") for name in PAPERS}
 
 
@@ -96,7 +96,7 @@ def test_the_table_of_purposes_is_the_codes() -> None:
 
 def test_the_fields_of_fixed_structures_are_the_codes_in_their_order() -> None:
     header = [row[1] for row in rows("batches-blocks", "position in the header")]
-    assert header == ["version", *(field.name for field in fields(Header))]
+    assert header == [field.name for field in fields(Header)]
     body = [row[1] for row in rows("transactions", "position in the body")]
     of_class = [field.name for field in fields(Transaction)]
     assert body == ["version", *of_class[of_class.index("chain_id") :]]
@@ -113,7 +113,7 @@ def test_quorums_checks_and_codes_are_the_codes() -> None:
 def test_the_table_of_genesis_fields_is_what_a_genesis_must_have() -> None:
     from chain.genesis import _FIELDS
 
-    assert {row[0] for row in rows("genesis", "field")} == {"version", *_FIELDS}
+    assert {row[0] for row in rows("genesis", "field")} == {"version", "protocol", *_FIELDS}
 
 
 @pytest.mark.parametrize("paper", PAPERS)

@@ -193,7 +193,7 @@ def _as_customer(client: Client, person: str, **args: Any) -> tuple[View, Any]:
     row = {"department": "administration", "role": "customer", "status": "active", "keys": [key.hex()]}
     view.put("people", person, {**row, "version": 1, "fields": {}})
     context = CallContext(
-        office.chain_id, office.ledger.height + 1, office.time_ms, bytes(32), key, "administration", 0
+        1, office.chain_id, office.ledger.height + 1, office.time_ms, bytes(32), key, "administration", 0
     )
     return view, METHODS["feedback.send"](context, view, client.work_args("feedback.send", "f1", **args))
 

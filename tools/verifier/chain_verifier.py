@@ -28,6 +28,7 @@ from tools.verifier.primitives import (
 
 MAGIC = b"KEHU-EXPORT-1\n"
 FRAME_BYTES_MAX = 71_368_768
+VERSIONS = (1, 2)
 HEADER_KINDS = (int, 32, int, 32, int, str, 32, 32, 32, 32, 32)
 
 
@@ -58,6 +59,7 @@ class Validators:
 @dataclass(frozen=True)
 class Header:
     raw: bytes
+    version: int
     chain_id: bytes
     height: int
     parent_id: bytes
@@ -71,9 +73,10 @@ class Header:
 
     @classmethod
     def of(cls, raw: bytes) -> Header:
-        version, *rest = structure(raw, "header", 1_024, *HEADER_KINDS)
-        require(version == 1, "header: version")
-        return cls(raw, *rest)
+        value = decode(raw, 1_024)
+        is_known = type(value) is list and value[:1] in ([version] for version in VERSIONS)
+        require(is_known, "header: a version that this verifier does not know")
+        return cls(raw, *structure(raw, "header", 1_024, *HEADER_KINDS))
 
     @property
     def id(self) -> bytes:
@@ -231,6 +234,7 @@ def _verify_links(
     if parent is None:
         require(certificate is None and header.parent_certificate_digest == ZEROS, "block 1: parent certificate")
         return
+    require(header.version >= parent.version, "header: the version falls")
     require(header.parent_id == parent.id and header.time_ms >= parent.time_ms, "header: parent or time")
     require(certificate is not None, "block: no parent certificate")
     if certificate is not None:
