@@ -109,7 +109,8 @@ def run_audit(
     per core; 1 checks them in this process. should_stop: asked after every block. Ctrl-C stops in good order (a
     second one at once).
 
-    Errors: audit_source.* where the source can't be read, checkpoint.* where the checkpoint is of no use.
+    Errors: audit_source.* where the source can't be read, checkpoint.* where the checkpoint is of no use, protocol.*
+    where the chain goes on by rules that this software does not speak: nothing is said about it then.
     """
     if contracts is None:
         from contracts.registry import contract_table
@@ -185,7 +186,7 @@ class _Run:
                             return
                 reader.close()
             except KehuError as error:
-                if error.code.startswith(("audit_source.", "checkpoint.", "storage.")):
+                if error.code.startswith(("audit_source.", "checkpoint.", "storage.", "protocol.")):
                     raise
                 place = max(reader.place, self.auditor.height + 1) if self.auditor else reader.place
                 self.finding = AuditFinding.of(error, place, "export")
@@ -208,7 +209,7 @@ class _Run:
             else:
                 self.auditor = self.known.restore(Genesis.from_bytes(raw), self.contracts)
         except KehuError as error:
-            if error.code.startswith("checkpoint."):
+            if error.code.startswith(("checkpoint.", "protocol.")):
                 raise
             self.finding = AuditFinding.of(error, 0, "genesis")
 

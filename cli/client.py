@@ -204,6 +204,13 @@ class NodeClient:
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/membership")
         return told
 
+    async def protocol(self) -> dict[str, Any]:
+        """Which version of the rules counts, which comes, what each department's software speaks, as the node says."""
+        told = await self._transport.json("GET", "/v1/protocol")
+        if not isinstance(told, dict) or not isinstance(told.get("nodes"), list):
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/protocol")
+        return told
+
     async def know(self, epoch: int) -> None:
         """Follows the changes of membership, each proven, until the set of `epoch` is known."""
         if epoch <= self.known.epoch:

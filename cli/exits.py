@@ -74,6 +74,7 @@ _MACHINE: Final = (
     "genesis.",
     "checkpoint.",
     "audit_source.",
+    "protocol.",
     "simulator.",
 )
 

@@ -17,6 +17,7 @@ from typing import Final
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
+from chain.protocol import NEWEST
 from cli.addresses import Addresses, in_containers, on_one_machine
 from cli.profile import Profile, require_name
 from contracts.base import ADMINISTRATION
@@ -181,6 +182,7 @@ def _genesis_bytes(
         "gateways": gateways,
         "policy": default_policy(list(plan.departments)),
         "limits": {},
+        "protocol": NEWEST,
     }
     Genesis.from_value(value)
     return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"

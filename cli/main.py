@@ -36,6 +36,7 @@ from cli.commands import (
     project,
     project_map,  # noqa: F401
     proof,  # noqa: F401
+    protocol,
     relation,
     status,  # noqa: F401
     tx,
@@ -49,6 +50,7 @@ for name, commands in (
     ("network", network.app),
     ("node", node.app),
     ("member", member.app),
+    ("protocol", protocol.app),
     ("carrier", carrier.app),
     ("key", key.app),
     ("people", people.app),

@@ -37,6 +37,8 @@ MEANING = {
     "replace": "As remove; its rules and its place among the neighbours pass to the new department, people and "
     "assignments don't.",
     "rotate": "The old key signs nothing from the activation height on; the node restarts by itself with the new one.",
+    "protocol": "The rules of that version count from the activation height on. A node whose software does not speak "
+    "it stops there, with all its data, and goes on once it is upgraded (docs/upgrading.md).",
     "move": "The other nodes reach it at the new address from the activation height on.",
 }
 
@@ -64,6 +66,8 @@ class Proposed:
         pairs = [(name, " -> ".join(map(str, effect[name]))) for name in ("n", "f", "quorum")]
         screen.facts((("proposal", self.proposal), *((k, v) for k, v in change.items() if k != "possession")))
         screen.facts((*pairs, ("active after heights", effect["activation_heights"]), ("set", effect["validators"])))
+        if "protocol" in effect:
+            screen.facts((("protocol", " -> ".join(map(str, effect["protocol"]))),))
         if effect["sole_tables"]:
             screen.line(f"Values that nobody else may be entitled to hold, in: {', '.join(effect['sole_tables'])}")
         screen.line(MEANING[change["kind"]])
@@ -89,9 +93,10 @@ def read_request(file: Path, department: str) -> dict[str, Any]:
 async def look_ahead(client: NodeClient, proposal: str | None, change: dict[str, Any]) -> Proposed:
     """The effect of `change`, from proven state. Errors: governance.too_few, governance.sole_values, proof.*."""
     rows: dict[bytes, bytes] = {}
-    for table, key in (("validators", "schedule"), ("policy", "current")):
+    for table, key in (("validators", "schedule"), ("policy", "current"), ("protocol", "schedule")):
         value, _ = await client.state(table, key)
-        rows[state_key(table, key)] = codec.encode(value)
+        if value is not None:
+            rows[state_key(table, key)] = codec.encode(value)
     return Proposed(proposal or f"m-{secrets.token_hex(5)}", change, effect_of(View(rows.get), change))
 
 

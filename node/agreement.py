@@ -29,6 +29,7 @@ from consensus.effects import (
 from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
 from node.catch_up import CatchUp
 from node.mempool import Mempool, next_window
+from node.protocol import require_spoken
 from node.storage.durable import StorageFailure
 from node.storage.wal import require_voted
 from node.verification import BatchVerifier
@@ -182,6 +183,7 @@ class Agreement:
         self._mempool.settle(next_window(self._ledger), [batch.id for batch in executed.block.batches])
         for listener in self.listeners:
             await listener(executed)
+        require_spoken(self._ledger)
         return self.appended()
 
     def appended(self) -> Appended:

@@ -30,6 +30,7 @@ from consensus.effects import (
     ViewEntered,
 )
 from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired, WorkAvailable
+from node.protocol import Outdated
 from node.storage.durable import StorageFailure
 from node.storage.wal import VoteLog
 
@@ -147,7 +148,7 @@ class Driver:
             try:
                 event = await job()
             except BaseException as error:
-                if isinstance(error, KehuError) and not isinstance(error, StorageFailure):
+                if isinstance(error, KehuError) and not isinstance(error, (StorageFailure, Outdated)):
                     if not done.done():
                         done.set_exception(error)
                     return None

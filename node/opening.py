@@ -22,6 +22,7 @@ from contracts.registry import contract_table
 from node.config import Config, Home
 from node.joining import Member, choose_key, read_members
 from node.passphrase import read_passphrase
+from node.protocol import require_spoken
 from node.reading import read_home
 from node.snapshot.incoming import install
 from node.soundness.copying import remove_leftovers
@@ -92,6 +93,7 @@ def _open(home: Home) -> Opened:
         remove_leftovers(home.path)  # a check that still runs would have refused the line above
         with readable(home.chain):
             ledger, blocks = Ledger.open(genesis, contract_table(), store)
+        require_spoken(ledger)
         members = read_members(home)
         passphrase = read_passphrase(file=home.path / config.passphrase_file)
         node_key = choose_key(home, config.department, node_key, passphrase, ledger, members)

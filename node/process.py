@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from chain.errors import InvariantError, KehuError
+from chain.protocol import PROTOCOL_TOO_NEW
 from node.api.app import make_app
 from node.api.metrics import LIMITS as METRICS_LIMITS
 from node.api.metrics import make_metrics_app
@@ -29,6 +30,8 @@ EXIT_REFUSED: Final = 2
 """The folder, its keys or its configuration don't allow a start; the error says why."""
 EXIT_STORAGE: Final = 3
 """The disk failed; nothing that was acknowledged is lost. Free or repair the disk, then start again."""
+EXIT_OUTDATED: Final = 5
+"""The chain goes on by a version of the protocol that this software does not speak: install one that does."""
 EXIT_INVARIANT: Final = 4
 """Something that can't be has happened. Keep the folder and report it."""
 
@@ -64,7 +67,7 @@ def _run_process(home: Home) -> int | None:
         return EXIT_STORAGE
     except KehuError as error:
         log.critical("%s -- %s", error, error.spec.cure)
-        return EXIT_REFUSED
+        return EXIT_OUTDATED if error.spec is PROTOCOL_TOO_NEW else EXIT_REFUSED
     except InvariantError:
         log.exception("a broken invariant; the node stops so that nothing is lost or forked")
         return EXIT_INVARIANT

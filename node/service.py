@@ -49,6 +49,7 @@ from node.phone.due import DuePage
 from node.phone.office import PhoneOffice
 from node.pressure import Pressure
 from node.preview import Preview, preview_calls
+from node.protocol import describe as describe_protocol
 from node.returning import come_back
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
@@ -323,6 +324,9 @@ class Node:
     def why(self, *, is_operator: bool) -> dict[str, Any]:
         """Why the network does or does not progress, as this node sees it."""
         return self.collector.why(is_operator=is_operator)
+
+    def protocol(self) -> dict[str, Any]:
+        return describe_protocol(self.ledger, self.department, self.collector.spoken())
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         self._membership.require_member()

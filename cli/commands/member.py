@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from cli.command import Needs, command, group
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
 from cli.run import Run
+
+if TYPE_CHECKING:
+    from cli.membership import Proposed
 
 app = group("See who takes part in the agreement, and change it by agreement of the departments.")
 
@@ -22,7 +25,7 @@ Request = Annotated[
     Path, typer.Option("--request", metavar="FILE", help="What the department's own machine printed with --json.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show the effect; nothing is signed.")]
-_PROPOSED = ("proposal", "change", "effect", "code", "approvals_needed", "transaction", "height")
+PROPOSED = ("proposal", "change", "effect", "code", "approvals_needed", "transaction", "height")
 
 
 @command(
@@ -82,6 +85,11 @@ async def _propose(run: Run, proposal: str | None, change: dict[str, Any], *, is
     async with run.client() as client:
         proposed = await look_ahead(client, proposal, change)
         done = {} if is_dry_run else await propose(client, proposed)
+    return answer_of(proposed, done)
+
+
+def answer_of(proposed: Proposed, done: dict[str, Any]) -> Answer:
+    """What a change would do; `done`: what its proposal brought, or nothing where it was only looked at."""
     data = {**proposed.to_json(), **{name: done.get(name) for name in ("approvals_needed", "transaction", "height")}}
 
     def show(screen: Screen) -> None:
@@ -98,7 +106,7 @@ async def _propose(run: Run, proposal: str | None, change: dict[str, Any], *, is
     "propose-add",
     needs=Needs.KEY,
     example="kehu member propose-add legal --request legal.json --as admin",
-    json_keys=_PROPOSED,
+    json_keys=PROPOSED,
     exits=SIGNED,
 )
 async def propose_add(
@@ -116,7 +124,7 @@ async def propose_add(
     "replace",
     needs=Needs.KEY,
     example="kehu member replace sales --by sales_north --request north.json --as admin",
-    json_keys=_PROPOSED,
+    json_keys=PROPOSED,
     exits=SIGNED,
 )
 async def replace(
@@ -139,7 +147,7 @@ async def replace(
     "remove",
     needs=Needs.KEY,
     example="kehu member remove legal --dry-run --as admin",
-    json_keys=_PROPOSED,
+    json_keys=PROPOSED,
     exits=SIGNED,
 )
 async def remove(run: Run, department: Department, proposal: NewId = None, is_dry_run: DryRun = False) -> Answer:
@@ -152,7 +160,7 @@ async def remove(run: Run, department: Department, proposal: NewId = None, is_dr
     "rotate-key",
     needs=Needs.KEY,
     example="kehu member rotate-key sales --request sales-key.json --as admin",
-    json_keys=_PROPOSED,
+    json_keys=PROPOSED,
     exits=SIGNED,
 )
 async def rotate_key(
@@ -174,7 +182,7 @@ async def rotate_key(
     "move",
     needs=Needs.KEY,
     example="kehu member move sales --address 10.0.0.9:7001 --as admin",
-    json_keys=_PROPOSED,
+    json_keys=PROPOSED,
     exits=SIGNED,
 )
 async def move(

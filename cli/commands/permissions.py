@@ -148,9 +148,9 @@ def read_expiry(text: str, now_ms: int | None = None) -> int:
     from datetime import date, datetime, timedelta
 
     now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
-    if unit_ms and text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8:
-        return now + int(text[:-1]) * unit_ms
+    duration_ms = _read_duration(text)
+    if duration_ms is not None:
+        return now + duration_ms
     try:
         if len(text) == 10:
             day = date.fromisoformat(text) + timedelta(days=1)
@@ -160,6 +160,13 @@ def read_expiry(text: str, now_ms: int | None = None) -> int:
     except (ValueError, OverflowError):
         raise KehuError(EXPIRY_MALFORMED) from None
     return int(moment.timestamp() * 1000)
+
+
+def _read_duration(text: str) -> int | None:
+    """Milliseconds of 90d, 12h or 30m; None of anything else."""
+    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
+    is_number = text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8
+    return int(text[:-1]) * unit_ms if unit_ms and is_number else None
 
 
 @command(
@@ -180,6 +187,30 @@ async def revoke(
     With --dry-run nothing is ended: the node says who would lose what, in how many records.
     """
     return await (_try_out if is_dry_run else _change)(run, "permissions.revoke", {"grant": grant_id})
+
+
+@command(
+    app,
+    "limit-grants",
+    needs=Needs.KEY,
+    example="kehu limit-grants 90d --as admin",
+    json_keys=("duration_ms_max", "transaction", "height"),
+    exits=SIGNED,
+)
+async def limit_grants(
+    run: Run,
+    duration: Annotated[
+        str, typer.Argument(metavar="DURATION", help="The longest that a grant may last: 90d, 12h, 30m; or none.")
+    ],
+) -> Answer:
+    """Limit for how long a grant may be given. Grants that are there keep their terms. Needs protocol 2 or later.
+
+    From then on a grant without an expiry, or with a later one, is refused; `none` takes the limit away again.
+    """
+    limit = None if duration == "none" else _read_duration(duration)
+    if limit is None and duration != "none":
+        raise KehuError(EXPIRY_MALFORMED)
+    return await _call(run, "permissions.limit_grants", {"duration_ms_max": limit})
 
 
 @command(

@@ -101,6 +101,10 @@ class NodeFacade(Protocol):
         """Raises mempool.busy when what waits already takes longer than clients are made to wait."""
         ...
 
+    def protocol(self) -> Mapping[str, Any]:
+        """Which version of the rules counts, which is agreed on, and what each department's software speaks."""
+        ...
+
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> Sequence[Admission]:
         """One answer per envelope, in order. Safe to repeat: what is pending or committed is not admitted twice."""
         ...

@@ -275,6 +275,27 @@ class MembershipAnswer(Model):
     changes: list[dict[str, Any]]
 
 
+class NodeSpeaks(Model):
+    """`speaks`: the oldest and the newest version of the protocol that the department's software speaks, as its node
+    last told this one; null if it has told nothing yet."""
+
+    department: str
+    speaks: list[int] | None
+
+
+class ProtocolAnswer(Model):
+    """Which version of the rules counts at the next height; `next`: the one agreed on that does not count yet (version,
+    activation_height); what software speaks, this node's (`department`) first (docs/spec/protocol.md)."""
+
+    height: int
+    version: int
+    next: dict[str, int] | None
+    department: str
+    speaks: list[int]
+    quorum: int
+    nodes: list[NodeSpeaks]
+
+
 class GenesisAnswer(Model):
     """`chain_id` is the digest of the canonical bytes of `genesis`; compare it with the one you were told."""
 

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from node.api.context import answer, context_of
-from node.api.models import GenesisAnswer, HealthAnswer, MembershipAnswer, StatusAnswer, WhyAnswer
+from node.api.models import GenesisAnswer, HealthAnswer, MembershipAnswer, ProtocolAnswer, StatusAnswer, WhyAnswer
 from node.api.policy import Policy, Route
 from node.membership import describe
 
@@ -59,6 +59,10 @@ async def show_membership(request: web.Request) -> web.Response:
     return answer(MembershipAnswer.model_validate(describe(context_of(request).node.ledger)))
 
 
+async def show_protocol(request: web.Request) -> web.Response:
+    return answer(ProtocolAnswer.model_validate(context_of(request).node.protocol()))
+
+
 async def show_genesis(request: web.Request) -> web.Response:
     genesis = context_of(request).node.genesis
     return answer(GenesisAnswer(chain_id=genesis.chain_id.hex(), genesis=genesis.value))
@@ -77,6 +81,14 @@ ROUTES: Final = (
         show_membership,
         "Departments, faults tolerated, quorum, the change under way, and what made each set",
         MembershipAnswer,
+    ),
+    Route(
+        "GET",
+        "/v1/protocol",
+        Policy.PUBLIC,
+        show_protocol,
+        "Which version of the rules counts, which comes, and what each department's software speaks",
+        ProtocolAnswer,
     ),
     Route("GET", "/v1/genesis", Policy.PUBLIC, show_genesis, "What the network started from", GenesisAnswer),
 )

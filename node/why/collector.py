@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from chain import protocol
 from chain.ledger import Ledger
 from consensus.situation import Situation
 from node.agreement import Agreement
 from node.driver import Driver
 from node.mempool import Mempool
 from node.peers.network import PeerNetwork
+from node.protocol import coming_change
 from node.why.facts import Disk, Facts, Peer, Standing, Timer
 from node.why.findings import OPERATORS, diagnose
 from node.why.standing import StandingBook
@@ -23,6 +25,8 @@ INTERVAL_S: Final = 5.0
 """Between two rounds of asking the others."""
 CODES_MAX: Final = 64
 """Different codes of refused requests that are counted apart."""
+
+SPEAKS: Final = (protocol.OLDEST, protocol.NEWEST)
 
 Free = Callable[[Path], tuple[int, int]]
 
@@ -111,6 +115,9 @@ class Collector:
             vault_unconfirmed=int(vault.get("erasures_unconfirmed", 0)),
             refused=dict(self.refused),
             accusations=Counter(f"{each.department} {each.offence}" for each in self._agreement.accusations),
+            protocol=ledger.protocol(ledger.height + 1),
+            change=coming_change(ledger),
+            spoken=self.spoken(),
             clock_skew_ms_max=ledger.genesis.clock_skew_ms_max,
             patience_ms=self._patience_ms,
         )
@@ -149,7 +156,11 @@ class Collector:
         situation, states = self._situation(), [disk.state for disk in self._disks()]
         disk = next((state for state in ("full", "low") if state in states), "ok")
         place = (self._ledger.height, situation.view, situation.is_active, self._agreement.is_observer)
-        return Standing(*place, disk, 0, self._wall_ms())
+        return Standing(*place, disk, 0, self._wall_ms(), SPEAKS)
+
+    def spoken(self) -> dict[str, tuple[int, int]]:
+        """What each department's software speaks of the protocol (oldest, newest), as far as its node has said."""
+        return {**self.book.spoken, self._department: SPEAKS}
 
 
 def _public(facts: Facts) -> dict[str, Any]:
@@ -171,6 +182,9 @@ def _public(facts: Facts) -> dict[str, Any]:
         "is_catching_up": facts.is_catching_up,
         "waiting_since_ms": facts.waiting_since_ms,
         "timers": {timer.name: timer.due_ms for timer in facts.timers},
+        "protocol": facts.protocol,
+        "protocol_next": None if facts.change is None else [facts.change.version, facts.change.height],
+        "speaks": {department: list(versions) for department, versions in sorted(facts.spoken.items())},
         "missing": {
             peer.department: peer.missing_since_ms for peer in facts.peers if peer.missing_since_ms is not None
         },

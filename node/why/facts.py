@@ -40,6 +40,8 @@ class Standing:
     disk: str
     offset_ms: int
     asked_ms: int
+    speaks: tuple[int, int] = (1, 1)
+    """The oldest and the newest version of the protocol that its software speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,14 @@ class Peer:
     heard_ms: int | None = None
     last_error: str | None = None
     standing: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A version of the protocol that counts from a height on."""
+
+    version: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,12 @@ class Facts:
     refused: Mapping[str, int] = field(default_factory=dict)
     accusations: Mapping[str, int] = field(default_factory=dict)
     """"DEPARTMENT OFFENCE" -> how often, since the start."""
+    protocol: int = 1
+    """The version that counts at the next height."""
+    change: Change | None = None
+    """The one that is agreed on and does not count yet."""
+    spoken: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """What each department's software speaks (oldest, newest), as its node last said; this node's own too."""
     clock_skew_ms_max: int = 10_000
     patience_ms: int = 20_000
     """Work without a new block for longer than this is a standstill: two of the longest view timeouts."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from node.why.facts import Facts, Peer
+from node.why.versions import left_behind
 
 STILL: Final = "still"
 """The network, or this node's part in it, stands still."""
@@ -32,6 +33,9 @@ CODES: Final = {
     "peer.behind": "a department's node has fewer blocks",
     "peer.observes": "a department's node does not vote: its vote log was missing",
     "peer.disk": "a department's node says that its disk is full, or nearly",
+    "network.left_behind": "at the height of a change of the protocol fewer nodes can go on than a block needs",
+    "node.left_behind": "this node's software does not speak the version that counts from a stated height on",
+    "peer.left_behind": "a department's node does not speak the version that counts, or will from a stated height on",
     "clock.differs": "another node's clock differs from this one's by more than blocks allow, or half of that",
     "disk.full": "a disk of this node is as good as full",
     "disk.low": "a disk of this node is nearly full",
@@ -63,7 +67,7 @@ class Finding:
 def diagnose(facts: Facts) -> list[Finding]:
     """The headline first, then what stands still, what to act on, and notes, in the order of the rules below."""
     headline = _headline(facts)
-    rules = (_peers, _keys, _own_part, _disks, _clocks, _vault, _work)
+    rules = (_peers, _keys, _own_part, _versions, _disks, _clocks, _vault, _work)
     found = [finding for rule in rules for finding in rule(facts)]
     return [headline, *sorted(found, key=lambda finding: LEVELS.index(finding.level))]
 
@@ -205,6 +209,11 @@ def _own_part(facts: Facts) -> Iterator[Finding]:
     if facts.is_observer:
         when = f"from height {facts.votes_from_height}" if facts.votes_from_height else "once a quorum says where it is"
         yield Finding("node.observes", ACT, f"This node does not vote (no vote log); it will {when}")
+
+
+def _versions(facts: Facts) -> Iterator[Finding]:
+    for code, text, details in left_behind(facts):
+        yield Finding(code, ACT, text, details)
 
 
 def _disks(facts: Facts) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ Nothing is decided by it: the agreement has its own means. It is for people who 
 difference is that of Cristian's algorithm (1989): right to within half of the round trip.
 
     request   empty
-    answer    [1, Unix ms, height, view, is active, is observer, disk: "ok", "low" or "full"]
+    answer    [2, Unix ms, height, view, is active, is observer, disk: "ok", "low" or "full", oldest, newest version of
+              the protocol that its software speaks]
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from node.why.facts import Standing
 STANDING_KIND: Final = "standing"
 STANDING_BYTES_MAX: Final = 256
 TIMEOUT_S: Final = 2.0
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 Request = Callable[[str, str, bytes, float], Awaitable[bytes]]
 Own = Callable[[], Standing]
@@ -34,12 +35,14 @@ class StandingBook:
     ) -> None:
         self._request, self._linked, self._own, self._clock_ms = request, linked, own, clock_ms
         self.said: dict[str, Standing] = {}
+        self.spoken: dict[str, tuple[int, int]] = {}
+        """What each one's software speaks of the protocol; kept when it can't be reached any more."""
 
     async def serve(self, _department: str, _request: bytes) -> bytes:
         own = self._own()
         now_ms = self._clock_ms()
         place = [own.height, own.view, own.is_active, own.is_observer]
-        return codec.encode_flat([_VERSION, now_ms, *place, own.disk])
+        return codec.encode_flat([_VERSION, now_ms, *place, own.disk, *own.speaks])
 
     async def ask_all(self) -> None:
         await asyncio.gather(*(self._ask(department) for department in self._linked()))
@@ -48,19 +51,22 @@ class StandingBook:
         asked_ms = self._clock_ms()
         try:
             answer = await self._request(department, STANDING_KIND, b"", TIMEOUT_S)
-            self.said[department] = read_standing(answer, asked_ms, self._clock_ms())
+            self.said[department] = standing = read_standing(answer, asked_ms, self._clock_ms())
+            self.spoken[department] = standing.speaks
         except KehuError:
             self.said.pop(department, None)  # gone, of an older release, or not to be understood
 
 
 def read_standing(answer: bytes, asked_ms: int, answered_ms: int) -> Standing:
     """Errors: codec.*."""
-    version, said_ms, height, view, is_active, is_observer, disk = codec.fields(
+    version, said_ms, height, view, is_active, is_observer, disk, oldest, newest = codec.fields(
         codec.decode(answer, STANDING_BYTES_MAX), "standing", codec.is_uint, codec.is_uint, codec.is_uint,
         codec.is_uint, _is_bool, _is_bool, ("ok", "low", "full").__contains__,
+        codec.is_uint, codec.is_uint,
     )  # fmt: skip
     del version
-    return Standing(height, view, is_active, is_observer, disk, said_ms - (asked_ms + answered_ms) // 2, answered_ms)
+    offset_ms = said_ms - (asked_ms + answered_ms) // 2
+    return Standing(height, view, is_active, is_observer, disk, offset_ms, answered_ms, (oldest, newest))
 
 
 def _is_bool(value: codec.Value) -> bool:

@@ -17,11 +17,11 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The unit for sales, with a program that exists on this machine in place of /opt/kehu/bin/kehu."""
+    """The unit for sales, with a program that exists on this machine in place of /opt/kehu/bin/python."""
     text = UNIT.read_text(encoding="utf-8")
-    assert text.count("/opt/kehu/bin/kehu ") == 1
+    assert text.count("/opt/kehu/bin/python -P -m node ") == 1
     path = tmp_path / "kehu@sales.service"
-    path.write_text(text.replace("/opt/kehu/bin/kehu ", "/bin/true "), encoding="utf-8")
+    path.write_text(text.replace("/opt/kehu/bin/python -P -m node ", "/bin/true "), encoding="utf-8")
     return path
 
 
@@ -42,6 +42,7 @@ def test_a_node_in_the_unit_can_do_little(unit: Path) -> None:
 
 
 def test_unit_does_not_repeat_what_does_not_get_better() -> None:
-    from node.process import EXIT_INVARIANT, EXIT_REFUSED
+    from node.process import EXIT_INVARIANT, EXIT_OUTDATED, EXIT_REFUSED
 
-    assert f"RestartPreventExitStatus={EXIT_REFUSED} {EXIT_INVARIANT}" in UNIT.read_text(encoding="utf-8")
+    codes = f"{EXIT_REFUSED} {EXIT_INVARIANT} {EXIT_OUTDATED}"
+    assert f"RestartPreventExitStatus={codes}" in UNIT.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from chain.crypto import SigningKey
 from node.peers.network import PeerNetwork
 from node.peers.transport import Identity
 from node.peers.transport import Peer as Address
-from node.why.facts import Disk, Facts, Peer, Standing, Timer
+from node.why.facts import Change, Disk, Facts, Peer, Standing, Timer
 from node.why.findings import CODES, OPERATORS, diagnose, time_of
 from node.why.standing import read_standing
 from tests.node.cluster import Cluster, eventually, running
@@ -134,9 +134,9 @@ def test_the_document_lists_every_code_with_its_meaning_and_whom_it_is_told_to()
 
 
 def test_a_clock_is_compared_at_the_middle_of_the_round_trip() -> None:
-    answer = codec.encode_flat([1, 5_000, 17, 0, True, False, "low"])
+    answer = codec.encode_flat([2, 5_000, 17, 0, True, False, "low", 1, 2])
     found = read_standing(answer, 1_000, 1_200)
-    assert (found.offset_ms, found.height, found.disk) == (3_900, 17, "low")
+    assert (found.offset_ms, found.height, found.disk, found.speaks) == (3_900, 17, "low", (1, 2))
 
 
 async def all_linked(cluster: Cluster) -> None:
@@ -203,3 +203,19 @@ def _impostor(cluster: Cluster) -> PeerNetwork:
         member.department: Address(member.key, "127.0.0.1", cluster.peer_ports[member.department]) for member in members
     }
     return PeerNetwork(Identity("finance", SigningKey(bytes(32)), cluster.chain_id), lambda: table, lambda *_: None)
+
+
+def test_who_will_be_left_behind_is_named_before_the_height_and_after_it() -> None:
+    spoken = dict.fromkeys(MEMBERS, (1, 2))
+    coming = replace(WELL, change=Change(2, 25), spoken=spoken)
+    assert codes(coming) == ["network.progresses"]
+    one = replace(coming, spoken={**spoken, "finance": (1, 1)})
+    assert codes(one) == ["network.progresses", "peer.left_behind"]
+    assert diagnose(one)[1].text.startswith(
+        "The node of finance speaks up to version 1 of the protocol, and from height 25"
+    )
+    two = replace(coming, spoken={**spoken, "finance": (1, 1), "sales": (1, 1)})
+    assert sorted(codes(two)[1:]) == ["network.left_behind", "node.left_behind", "peer.left_behind"]
+    over = replace(WELL, protocol=2, spoken={**spoken, "finance": (1, 1)}, peers=peers(finance=gone("finance", 1)))
+    assert codes(over) == ["network.progresses", "peer.missing", "peer.left_behind"]
+    assert "goes on once upgraded" in diagnose(over)[2].text

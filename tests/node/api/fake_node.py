@@ -31,6 +31,7 @@ from node.mempool import MEMPOOL_FULL
 from node.phone.due import DuePage, find_due
 from node.pressure import MEMPOOL_BUSY
 from node.preview import Preview, preview_calls
+from node.protocol import describe
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
@@ -137,6 +138,9 @@ class FakeNode:
 
     def why(self, *, is_operator: bool) -> Mapping[str, Any]:
         return {"headline": "Network progresses", "findings": [], "facts": {"is_operator": is_operator}}
+
+    def protocol(self) -> Mapping[str, Any]:
+        return describe(self.ledger, self.department, {self.department: (1, 2)})
 
     def fail(self, error: Exception) -> None:
         self.failures.append(error)

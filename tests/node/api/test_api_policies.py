@@ -20,6 +20,7 @@ PUBLIC = {
     ("GET", "/v1/why"),
     ("GET", "/v1/genesis"),
     ("GET", "/v1/membership"),
+    ("GET", "/v1/protocol"),
     ("GET", "/v1/openapi.json"),
     ("GET", "/v1/blocks/{height}"),
     ("GET", "/v1/export"),

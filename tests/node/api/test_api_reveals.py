@@ -72,6 +72,7 @@ WALK: Final = {
     ("GET", "/v1/doctor"): "/v1/doctor",
     ("GET", "/v1/genesis"): "/v1/genesis",
     ("GET", "/v1/membership"): "/v1/membership",
+    ("GET", "/v1/protocol"): "/v1/protocol",
     ("GET", "/v1/openapi.json"): "/v1/openapi.json",
     ("GET", "/v1/blocks/{height}"): "/v1/blocks/1",
     ("GET", "/v1/export"): "/v1/export",

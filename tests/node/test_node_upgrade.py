@@ -1,0 +1,74 @@
+"""Real nodes at the height of a new version: who speaks it goes on, who doesn't stops before it, with all its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chain import protocol
+from chain.transaction import Call
+from contracts.changes import effect_of
+from node.opening import open_home
+from node.protocol import Outdated
+from tests.node.cluster import Cluster, eventually, running
+
+UPGRADE = {"kind": "protocol", "version": 2}
+
+
+async def agree(cluster: Cluster) -> int:
+    """Proposed and approved by three departments; the height from which it counts."""
+    signed = effect_of(cluster.any.view(), UPGRADE)
+    args = {"proposal": "p1", "change": UPGRADE, "effect": signed}
+    await cluster.commit(cluster.sign("boss", Call("governance.propose", args)), via="administration")
+    for person, department in (("boss", "administration"), ("li", "sales"), ("qian", "finance")):
+        call = Call("governance.approve", {"proposal": "p1", "effect": signed})
+        await cluster.commit(cluster.sign(person, call), via=department)
+    ledgers = [node.ledger for node in cluster.nodes.values()]
+    await eventually(lambda: all(protocol.last_version(ledger.protocol_schedule())[1] == 2 for ledger in ledgers))
+    return protocol.last_version(ledgers[0].protocol_schedule())[0]
+
+
+@pytest.mark.slow
+async def test_nodes_tell_each_other_what_they_speak_and_pass_the_height_by_themselves(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        node = cluster.nodes["sales"]
+        await eventually(lambda: all(row["speaks"] == [1, 2] for row in node.protocol()["nodes"]))
+        height = await agree(cluster)
+        assert node.height >= height or node.protocol()["next"] == {"version": 2, "activation_height": height}
+        await eventually(lambda: all(one.height >= height for one in cluster.nodes.values()))
+        assert node.blocks.block(height - 1).header.version == 1
+        assert node.blocks.block(height).header.version == 2
+        assert (node.protocol()["version"], node.protocol()["next"]) == (2, None)
+        limit = cluster.sign("boss", Call("permissions.limit_grants", {"duration_ms_max": 3_600_000}))
+        await cluster.commit(limit, via="administration")
+        await eventually(lambda: node.view().has("grant_limits", "current"))
+        assert node.view().get("grant_limits", "current")["duration_ms_max"] == 3_600_000  # type: ignore[index]
+
+
+@pytest.mark.slow
+async def test_a_node_that_speaks_less_stops_before_the_height_and_goes_on_once_it_speaks_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(tmp_path)
+    monkeypatch.setattr(protocol, "NEWEST", 1)
+    await cluster.start()
+    await cluster.ready()
+    height = await agree(cluster)
+    nodes = dict(cluster.nodes)
+    await eventually(lambda: len(cluster.failures) == len(nodes))
+    for failure in cluster.failures:
+        assert isinstance(failure, Outdated)
+        assert failure.details == {"height": height, "needs": 2, "speaks": 1}
+    assert {node.height for node in nodes.values()} == {height - 1}
+    with pytest.raises(Outdated):
+        await cluster.stop()
+    with pytest.raises(Outdated):
+        open_home(cluster.homes["sales"])
+    cluster.failures.clear()
+    monkeypatch.setattr(protocol, "NEWEST", 2)
+    await cluster.start()
+    await cluster.ready()
+    await cluster.commit(cluster.login("li"), via="sales")
+    assert cluster.nodes["sales"].blocks.block(height).header.version == 2
+    await cluster.stop()
