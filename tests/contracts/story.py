@@ -8,6 +8,7 @@ from chain.transaction import Call
 from contracts.policy import default_policy
 from tests.contracts.client import Client
 from tests.contracts.office import Office, hex_of
+from tests.contracts.story_governance import tell_governance
 from tests.contracts.story_work import tell_erasure, tell_own, tell_work
 
 FIELDS = ("name", "note", "address", "position", "organisation", "email")
@@ -51,6 +52,7 @@ def tell() -> tuple[list[tuple[bytes, bytes]], list[str]]:
     tell_work(client)
     tell_own(office)
     tell_erasure(office)
+    tell_governance(office)
     return office.roots, sorted(office.succeeded)
 
 

@@ -80,6 +80,7 @@ WALK: Final = {
     ("GET", "/v1/transactions/{id}/proof"): "/v1/transactions/{last}/proof",
     ("GET", "/v1/state/{table}/{key}"): "/v1/state/customers/c1?proof=1",
     ("GET", "/v1/vault"): "/v1/vault",
+    ("GET", "/v1/backup"): "/v1/backup?vault=yes",
     ("GET", "/v1/erasures/{table}/{record}"): "/v1/erasures/customers/c1",
     ("GET", "/v1/phone/due"): "/v1/phone/due",
     **{("GET", f"/v1/{table}"): f"/v1/{table}" for table in (
