@@ -1,4 +1,8 @@
-"""`make bench`: `python -m tools.bench [--quick] [--json FILE] [--seconds S] [--runs N] [--only PART ...]`."""
+"""`make bench`: `python -m tools.bench [--quick] [--json FILE] [--only PART ...] [--seconds S] [--runs N] ...`.
+
+Parts: hundred and one (per request, four nodes), latency, read, stopped, audit, overload, six, many (records), blocks.
+What a part needs of others is measured with it.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,24 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import TypeVar
 
-from tools.bench import scenario
+from tools.bench import growth, overload, scenario
+from tools.bench.grown import start_grown
 from tools.bench.load import Load
 from tools.bench.network import Network
 from tools.bench.report import table
 from tools.bench.scenario import FULL, QUICK, Effort, Figures
+from tools.bench.stock import Stock
 
-PARTS = ("one", "latency", "read", "stopped", "audit", "six")
+PARTS = ("hundred", "one", "latency", "read", "stopped", "audit", "overload", "six", "many", "blocks")
+_FOUR = frozenset(PARTS[:7])
+NUMBERS = ("seconds", "runs", "few", "many", "blocks")
+
+Found = TypeVar("Found")
 
 
 def main() -> None:
@@ -27,12 +39,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too; - prints only them")
     parser.add_argument("--seconds", type=float, help="length of one run")
     parser.add_argument("--runs", type=int)
-    parser.add_argument("--only", nargs="*", choices=PARTS, help="these, beside requests of 100 at four nodes")
+    parser.add_argument("--few", type=int, help="records in the state")
+    parser.add_argument("--many", type=int, help="records in the large state")
+    parser.add_argument("--blocks", type=int, help="blocks of the long chain")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     given = parser.parse_args()
-    effort = QUICK if given.quick else FULL
-    changed = {name: value for name in ("seconds", "runs") if (value := getattr(given, name)) is not None}
-    parts = PARTS if given.only is None else tuple(given.only)
-    figures = asyncio.run(_measure(dataclasses.replace(effort, **changed), parts))
+    changed = {name: value for name in NUMBERS if (value := getattr(given, name)) is not None}
+    effort = dataclasses.replace(QUICK if given.quick else FULL, **changed)
+    figures = asyncio.run(_measure(effort, tuple(given.only)))
     if given.json is not None and str(given.json) != "-":
         given.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
     print(json.dumps(figures, indent=2) if str(given.json) == "-" else table(figures))
@@ -44,18 +58,34 @@ async def _measure(effort: Effort, parts: tuple[str, ...]) -> Figures:
         "effort": dataclasses.asdict(effort),
         "mix": "1 customers.register (2 values) to 9 customers.update (2 values)",
     }
-    with tempfile.TemporaryDirectory(prefix="kehu-bench-") as folder:
-        figures["four"] = await _network(Path(folder), 4, effort, parts)
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="kehu-bench-") as name:
+        folder = Path(name)
+        if _FOUR & set(parts) or "many" in parts:
+            figures["four"] = await _network(folder, 4, effort, parts)
         if "six" in parts:
-            figures["six"] = await _network(Path(folder), 6, effort, tuple(part for part in parts if part == "one"))
+            figures["six"] = await _network(folder, 6, effort, ("hundred", "one"))
+        if "many" in parts:
+            found = await _told(f"{effort.many} records", growth.many_records(folder, effort.many, effort))
+            few = figures["four"]["hundred"]
+            found["ratio"] = _ratio(found["hundred"], few, "per_second")
+            found["ratio_of_processor_time"] = _ratio(few, found["hundred"], "node_us_per_transaction")
+            figures["many"] = found
+        if "blocks" in parts:
+            figures["blocks"] = await _told(f"{effort.blocks} blocks", growth.long_chain(folder, effort.blocks, effort))
+    figures["took_s"] = round(time.monotonic() - begin, 1)
     return figures
+
+
+def _ratio(one: Figures, other: Figures, name: str) -> float:
+    return float(round(one[name]["median"] / max(1e-9, other[name]["median"]), 3))
 
 
 async def _network(folder: Path, count: int, effort: Effort, parts: tuple[str, ...]) -> Figures:
     network = Network(folder / f"network-{count}", count)
     try:
-        await network.start()
-        async with Load(network) as load:
+        story, _ = await _told(f"a network of {count}", start_grown(network, "g", effort.few, effort.few, 500))
+        async with Load(network, Stock(story)) as load:
             return await _on(load, folder, effort, parts)
     finally:
         await network.stop()
@@ -64,16 +94,22 @@ async def _network(folder: Path, count: int, effort: Effort, parts: tuple[str, .
 
 async def _on(load: Load, folder: Path, effort: Effort, parts: tuple[str, ...]) -> Figures:
     network = load.network
-    lanes = await load.lanes("h", effort.lanes_many, 100, network.editors)
-    found: Figures = {"hundred": await _told("100 per request", scenario.rate(load, lanes, 100, effort))}
+    lanes = load.lanes("h", effort.lanes_many, 100, network.editors)
+    found: Figures = {"records": effort.few}
+    found["hundred"] = await _told("100 per request", scenario.rate(load, lanes, 100, effort))
     if {"one", "latency"} & set(parts):
-        singles = await load.lanes("s", effort.lanes_one, 1, network.editors)
+        singles = load.lanes("s", effort.lanes_one, 1, network.editors)
         found["one"] = await _told("one per request", scenario.rate(load, singles, 1, effort))
         if "latency" in parts:
             half = found["one"]["per_second"]["median"] / 2
             found["latency"] = await _told("latency", scenario.latencies(load, singles, effort, half))
     if "read" in parts:
         found["read_ms"] = await _told("reads", scenario.reads(network, lanes[0], effort))
+    if "overload" in parts:
+        over = load.lanes("o", effort.lanes_over, overload.PER_REQUEST, network.editors)
+        full = max(1.0, found["hundred"]["per_second"]["median"])
+        points = overload.curve(load, over, full, max(2.0, effort.seconds / 3), effort.shares)
+        found["overload"] = [dataclasses.asdict(point) for point in await _told("overload", points)]
     if "stopped" in parts:
         found["stopped"] = await _told("one node stopped", scenario.one_stopped(load, lanes, effort))
     if "audit" in parts:
@@ -82,7 +118,7 @@ async def _on(load: Load, folder: Path, effort: Effort, parts: tuple[str, ...]) 
     return found
 
 
-async def _told(what: str, measuring: Awaitable[Figures]) -> Figures:
+async def _told(what: str, measuring: Awaitable[Found]) -> Found:
     print(f"measuring: {what} ...", file=sys.stderr, flush=True)
     return await measuring
 

@@ -7,23 +7,32 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import aiohttp
 
 from tools.bench.network import Network
+from tools.bench.stock import Stock
 from tools.bench.workload import Lane, Made, body_of
 
 HEIGHT_EVERY_S = 2.0
-SETTLE_S = 1.0
+SETTLE_S = 0.5
+ANSWERS_S = 30.0
+ADDRESSES = tuple(f"127.0.0.{number}" for number in range(2, 10))
+"""Where requests come from: a node takes 64 connections of one address."""
+LATER = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit", "http.connections", "vault.staged_full"})
+"""Refusals that say: later. The transaction has left no trace."""
 
 
 @dataclass
 class Tally:
-    """`codes`: what became of transactions that did not succeed. `latencies_s`: of whole requests."""
+    """`codes`: what became of transactions that did not succeed. `latencies_s`: of requests that were taken, at least
+    in part; `refusals_s`: of the others."""
 
     committed: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
+    refusals_s: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,84 +49,103 @@ class Sustained:
 class Load:
     """The client's side of a network: a connection pool, and the height by which expiry is set."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._height = 0
+    def __init__(self, network: Network, stock: Stock | None = None) -> None:
+        self.network, self.stock = network, stock
+        self._turn = self._answered = 0
+        self.height = 0
 
     async def __aenter__(self) -> Load:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
-        )
-        self._height = await self.network.height()
+        self._sessions = [
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0)),
+                timeout=aiohttp.ClientTimeout(total=60),
+            )
+            for address in ADDRESSES
+        ]
+        self.height = await self.network.height()
         self._following = asyncio.create_task(self._follow())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         self._following.cancel()
-        await self._session.close()
+        for session in self._sessions:
+            await session.close()
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(HEIGHT_EVERY_S)
-            self._height = await self.network.height()
+            self.height = await self.network.height()
 
-    async def lanes(self, name: str, count: int, size: int, departments: Sequence[str]) -> list[Lane]:
-        """`count` lanes at each of the departments, with their customers registered."""
-        network = self.network
-        lanes = [
-            Lane(department, network.operators[department], network.chain_id, f"{name}{number}-{place}", size)
+    def lanes(self, name: str, count: int, size: int, departments: Sequence[str]) -> list[Lane]:
+        """`count` lanes at each of the departments, of `size` customers that are there and nobody else's."""
+        network, stock = self.network, self.stock
+        if stock is None:
+            raise LookupError("this load has no customers")
+        return [
+            Lane.over(
+                department,
+                network.operators[department],
+                network.chain_id,
+                stock.take(department, size),
+                f"{name}{number}-{place}",
+            )
             for place, department in enumerate(departments)
             for number in range(count)
         ]
-        tally = Tally()
-        for begin in range(0, len(lanes), 8):
-            await asyncio.gather(*(self._open(lane, tally) for lane in lanes[begin : begin + 8]))
-        if tally.codes:
-            raise RuntimeError(f"customers could not be registered: {dict(tally.codes)}")
-        return lanes
 
-    async def _open(self, lane: Lane, tally: Tally) -> None:
-        made = lane.first(self._height)
-        for begin in range(0, len(made), 100):
-            await self.send(lane.department, made[begin : begin + 100], tally)
-
-    async def send(self, department: str, made: list[Made], tally: Tally) -> None:
-        """One request, and what became of each transaction in it."""
-        url = self.network.profile.node_url(department) + "/v1/transactions"
+    async def send(self, lane: Lane, made: list[Made], tally: Tally) -> float:
+        """One request, and what became of each transaction in it; for how many seconds the node wants to be left."""
+        url = self.network.profile.node_url(lane.department) + "/v1/transactions"
         body, begin = body_of(made), time.monotonic()
+        self._turn += 1
+        session = self._sessions[self._turn % len(self._sessions)]
         try:
-            async with self._session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
                 said = await response.json(content_type=None)
+                pause_s = float(response.headers.get("Retry-After", 0))
         except (aiohttp.ClientError, TimeoutError) as error:
             tally.codes[type(error).__name__] += len(made)
-            return
-        tally.latencies_s.append(time.monotonic() - begin)
-        if "transactions" not in said:
-            tally.codes[said.get("code", "?")] += len(made)
-            return
-        for item in said["transactions"]:
+            return 0.0
+        passed = time.monotonic() - begin
+        items = said.get("transactions") or [{"status": "refused", "error": said}] * len(made)
+        for item, one in zip(items, made, strict=True):
             code = item["receipt"]["code"] if item["status"] == "committed" else item["status"]
             code = (item.get("error") or {}).get("code", code)
             if code == "ok":
                 tally.committed += 1
             else:
                 tally.codes[code] += 1
+            if code in LATER:
+                lane.undo(one)
+        (tally.refusals_s if response.status != HTTPStatus.OK else tally.latencies_s).append(passed)
+        return pause_s
 
     async def sustain(self, lanes: Sequence[Lane], per_request: int, seconds: float) -> Sustained:
         """All lanes at once, each sending its next request when the one before is committed; the window begins when
-        all are under way and ends with requests still running, which are not counted."""
-        tally = Tally()
+        each has had about one answered, and ends after as many more with requests still running, which are not
+        counted."""
+        tally, self._answered = Tally(), 0
         workers = [asyncio.create_task(self._work(lane, per_request, tally)) for lane in lanes]
         await asyncio.sleep(SETTLE_S)
+        await self._until_each(len(lanes), tally)
         before, codes, begin = tally.committed, Counter(tally.codes), time.monotonic()
         node_s, client_s = self.network.processor_s(), time.process_time()
         await asyncio.sleep(seconds)
+        await self._until_each(len(lanes), tally)
         committed, passed = tally.committed - before, time.monotonic() - begin
         node_s, client_s = self.network.processor_s() - node_s, time.process_time() - client_s
         failed = dict(tally.codes - codes)
         for lane in self._stopping(workers):
             await lane
         return Sustained(committed / passed, failed, node_s, client_s, committed)
+
+    async def _until_each(self, lanes: int, tally: Tally) -> None:
+        """So many requests answered since the last time, or long enough waited: short windows count whole requests."""
+        deadline = time.monotonic() + ANSWERS_S
+        wanted = self._answered + lanes
+        while len(tally.latencies_s) < wanted and time.monotonic() < deadline:  # noqa: ASYNC110 - no event per answer
+            await asyncio.sleep(0.01)
+        self._answered = len(tally.latencies_s)
 
     async def sustain_all(self, lanes: Sequence[Lane], per_request: int, seconds: float) -> Tally:
         """As `sustain`, and what was under way at the end counts too."""
@@ -134,13 +162,14 @@ class Load:
     async def _work(self, lane: Lane, per_request: int, tally: Tally) -> None:
         self._is_stopping = False
         while not self._is_stopping:
-            await self.send(lane.department, lane.next(per_request, self._height), tally)
+            pause_s = await self.send(lane, lane.next(per_request, self.height), tally)
+            await asyncio.sleep(pause_s)
 
     async def one_by_one(self, lane: Lane, count: int) -> Tally:
         """Nothing else under way."""
         tally = Tally()
         for _ in range(count):
-            await self.send(lane.department, lane.next(1, self._height), tally)
+            await self.send(lane, lane.next(1, self.height), tally)
         return tally
 
     async def at_rate(self, lanes: Sequence[Lane], per_second: float, seconds: float) -> Tally:
@@ -154,7 +183,7 @@ class Load:
         async def one(due: float) -> None:
             lane = await free.get()
             single = Tally()
-            await self.send(lane.department, lane.next(1, self._height), single)
+            await self.send(lane, lane.next(1, self.height), single)
             free.put_nowait(lane)
             tally.committed += single.committed
             tally.codes += single.codes

@@ -55,8 +55,8 @@ class Network:
         await self._ready()
         await self._enrol()
 
-    async def _ready(self) -> None:
-        for error in (await wait_ready(self.nodes(), READY_S)).values():
+    async def _ready(self, *names: str) -> None:
+        for error in (await wait_ready(self.nodes(*names), READY_S)).values():
             raise error
 
     async def _enrol(self) -> None:
@@ -92,7 +92,12 @@ class Network:
     async def restart(self, *names: str) -> None:
         for process in self.nodes(*names):
             process.start()
-        await self._ready()
+        await self._ready(*names)
+
+    def configure(self, name: str, text: str) -> None:
+        """Adds sections to a node's configuration, for its next start."""
+        file = self.profile.node_home(name) / "node.toml"
+        file.write_text(f"{file.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
 
     def remove(self) -> None:
         shutil.rmtree(self.profile.folder, ignore_errors=True)
@@ -104,7 +109,7 @@ class Network:
         return sum(_processor_s(pid) for pid in self._pids())
 
     def resident_bytes(self) -> list[int]:
-        """Per node."""
+        """Per node that runs."""
         return [_status_kb(pid, "VmRSS") * 1024 for pid in self._pids()]
 
     def disk_bytes(self) -> list[int]:

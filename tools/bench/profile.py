@@ -19,8 +19,10 @@ from typing import Any
 
 from cli.processes import Process
 from tools.bench.bound import verifies_per_second
+from tools.bench.grown import start_grown
 from tools.bench.load import Load
 from tools.bench.network import Network
+from tools.bench.stock import Stock
 
 READING_S = 10.0
 
@@ -57,9 +59,11 @@ async def measure(seconds: float, per_request: int, lanes: int) -> dict[str, Any
     with tempfile.TemporaryDirectory(prefix="kehu-profile-") as folder:
         network = ProfiledNetwork(Path(folder) / "network", 4)
         try:
-            await network.start()
-            async with Load(network) as load:
-                made = await load.lanes("p", lanes, per_request, network.editors)
+            story, _ = await start_grown(
+                network, "g", (customers := lanes * per_request * len(network.editors)), customers, 500
+            )
+            async with Load(network, Stock(story)) as load:
+                made = load.lanes("p", lanes, per_request, network.editors)
                 await load.sustain(made, per_request, 1.0)
                 before = await network.reading()
                 height = await network.height()

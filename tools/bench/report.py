@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tools.bench.overload import plot
+from tools.bench.reach import judged
+
 Row = tuple[str, str, str, str]
 
 
@@ -12,11 +15,60 @@ def table(figures: dict[str, Any]) -> str:
     for name, text in (("four", "four nodes"), ("six", "six nodes")):
         if name in figures:
             rows += _network_rows(text, figures[name])
-    widths = [max(len(row[place]) for row in rows) for place in range(4)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if "many" in figures:
+        rows += _many_rows(figures["many"])
+    if "blocks" in figures:
+        rows += _block_rows(figures["blocks"])
     effort = figures["effort"]
     head = f"{figures['cores']} cores; mix: {figures['mix']}; {effort['runs']} runs of {effort['seconds']:g} s"
-    return "\n".join([head, *lines])
+    parts = [head, _aligned(rows)]
+    if points := figures.get("four", {}).get("overload"):
+        parts += ["", plot(points)]
+        parts += [f"  at {point['share']:.0%} lost: {point['lost']}" for point in points if point["lost"]]
+        parts += [f"  at {point['share']:.0%} not sent: {point['unsent']}" for point in points if point["unsent"]]
+    if found := judged(figures):
+        targets: list[Row] = [("to reach", "figure", "reach / beyond", "")]
+        for one in found:
+            sign = "<= " if one.target.is_most else ">= "
+            limits = f"{sign}{one.target.reach:g} / {one.target.beyond:g}"
+            targets.append((one.target.text, f"{one.value:g}", limits, one.verdict))
+        parts += ["", _aligned(targets)]
+    return "\n".join([*parts, f"took {figures['took_s']:g} s"])
+
+
+def _aligned(rows: list[Row]) -> str:
+    widths = [max(len(row[place]) for row in rows) for place in range(4)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _many_rows(found: dict[str, Any]) -> list[Row]:
+    what = f"{found['records']} records"
+    rows = _rate_rows(f"{what}, 100 per request", found["hundred"])
+    rows += [
+        ("  of the rate with few", f"{found['ratio']:g}", "", ""),
+        ("  of the processor time with few, inverted", f"{found['ratio_of_processor_time']:g}", "", ""),
+        (f"{what}, unloaded p50 / p99, ms",
+         f"{found['unloaded_ms']['p50']:g} / {found['unloaded_ms']['p99']:g}", "", ""),
+        _row(f"{what}, memory per node, MB", found["memory_mb"]),
+        _row(f"{what}, disk bytes per record and node", found["disk_bytes_per_record"]),
+        (f"{what}, API / first vote after start, s",
+         f"{found['start']['api_s']:g} / {found['start']['first_vote_s']:g}", "", ""),
+    ]  # fmt: skip
+    return rows
+
+
+def _block_rows(found: dict[str, Any]) -> list[Row]:
+    what, caught = f"{found['blocks']} blocks", found["catch_up"]
+    rows = _rate_rows(f"{what}, 100 per request", found["hundred"])
+    rows += [
+        _row(f"{what}, API after start, s", found["api_s"]),
+        _row(f"{what}, first vote after start, s", found["first_vote_s"]),
+        ("catching up, blocks/s; tx/s",
+         f"{caught['blocks_per_second']:g}; {caught['transactions_per_second']:g}", f"{caught['blocks']} blocks", ""),
+    ]  # fmt: skip
+    return rows
 
 
 def _network_rows(text: str, found: dict[str, Any]) -> list[Row]:

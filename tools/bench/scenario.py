@@ -24,17 +24,25 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long and how often. `lanes_many`: lanes per department for requests of 100; `lanes_one`: of one."""
+    """How long and how often. `lanes_many`: lanes per department for requests of 100; `lanes_one`: of one;
+    `lanes_over`: of ten, for the overload. `few`, `many`: records in the state; `blocks`: of the long chain."""
 
     runs: int
     seconds: float
     samples: int
-    lanes_many: int = 4
-    lanes_one: int = 24
+    lanes_many: int
+    lanes_one: int
+    lanes_over: int
+    few: int
+    many: int
+    blocks: int
+    shares: tuple[float, ...]
 
 
-QUICK = Effort(runs=3, seconds=2.0, samples=25, lanes_many=2)
-FULL = Effort(runs=3, seconds=60.0, samples=500)
+QUICK = Effort(3, 1.0, 25, 2, 16, 60, 4_000, 8_000, 2_000, (0.5, 1.0, 3.0))
+FULL = Effort(
+    3, 60.0, 500, 4, 24, 400, 20_000, 1_000_000, 100_000, (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0)
+)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> Figures:

@@ -34,6 +34,19 @@ class Lane:
         self._turn = 0
         self._new = 0
 
+    @classmethod
+    def over(cls, department: str, key: SigningKey, chain_id: bytes, customers: dict[str, int], name: str) -> Lane:
+        """A lane of customers that are there, with their versions; those that it registers begin with `name`."""
+        lane = cls(department, key, chain_id, name, 0)
+        lane._versions = customers
+        return lane
+
+    def undo(self, made: Made) -> None:
+        """The node refused it: its customer stays at the version that it had."""
+        (call,) = made[0].calls
+        if call.name == "customers.update":
+            self._versions[call.args["customer"]] -= 1
+
     def first(self, height: int) -> list[Made]:
         """The registrations of the lane's own customers."""
         self._versions = dict.fromkeys(self._versions, 1)

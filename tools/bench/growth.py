@@ -1,0 +1,150 @@
+"""Long chains and large states: the rate on them, memory, how soon a node votes, how fast it catches up."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from chain.errors import KehuError
+from tools.bench import scenario
+from tools.bench.grown import Grown, start_grown
+from tools.bench.load import Load, Tally
+from tools.bench.network import Network
+from tools.bench.scenario import Effort, Figures
+from tools.bench.stock import Stock
+from tools.bench.workload import Lane
+
+NO_SNAPSHOT = "[snapshot]\nbehind_blocks = 1000000000"
+PAUSE_S = 0.05
+SOON_S = 600.0
+INDEXED_S = 900.0
+
+
+async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
+    """The rate, latency and memory with so many records in the state."""
+    network = Network(folder / "many", 4)
+    try:
+        story, grown = await start_grown(network, "g", records, records, 1_000)
+        async with Load(network, Stock(story)) as load:
+            lanes = load.lanes("h", effort.lanes_many, 100, network.editors)
+            hundred = await scenario.rate(load, lanes, 100, effort)
+            latency = scenario.percentiles_ms((await load.one_by_one(lanes[0], effort.samples)).latencies_s)
+            await _memory_level(network)
+            sizes = scenario.sizes(network, records)
+        start = await first_vote(network, lanes[0])
+    finally:
+        await network.stop()
+        network.remove()
+    memory = sizes["memory_mb"]["median"]
+    return {
+        "records": records,
+        "made": _made(grown),
+        "hundred": hundred,
+        "unloaded_ms": latency,
+        "memory_mb": sizes["memory_mb"],
+        "disk_bytes_per_record": sizes["disk_bytes_per_transaction"],
+        "memory_mb_per_100k_records": round(memory * 100_000 / records, 1) if records >= 100_000 else None,
+        "start": start,
+    }
+
+
+async def long_chain(folder: Path, blocks: int, effort: Effort) -> Figures:
+    """A chain of so many blocks of one transaction each, on 1,000 customers: the rate, the start, the catching up."""
+    network = Network(folder / "long", 4)
+    away = network.departments[-1]
+    network.configure(away, NO_SNAPSHOT)
+    try:
+        story, grown = await start_grown(network, "b", 1_600, blocks, 1, behind=(away,))
+        caught = await catch_up(network, away, grown, blocks)
+        async with Load(network, Stock(story, blocks)) as load:
+            lanes = load.lanes("h", 1, 100, network.editors)
+            hundred = await scenario.rate(load, lanes, 100, effort)
+        starts = [await first_vote(network, lanes[0]) for _ in range(effort.runs)]
+    finally:
+        await network.stop()
+        network.remove()
+    return {
+        "blocks": grown.height,
+        "made": _made(grown),
+        "hundred": hundred,
+        "catch_up": caught,
+        "first_vote_s": scenario.spread([one["first_vote_s"] for one in starts]),
+        "api_s": scenario.spread([one["api_s"] for one in starts]),
+    }
+
+
+async def _memory_level(network: Network) -> None:
+    """Until the nodes have looked through their vaults and indexed them: their memory grows no more."""
+    deadline, before = time.monotonic() + INDEXED_S, 0
+    while (now := sum(network.resident_bytes())) > before * 1.005 and time.monotonic() < deadline:
+        before = now
+        await asyncio.sleep(5.0)
+
+
+def _made(grown: Grown) -> dict[str, Any]:
+    return {"chain_s": grown.chain_s, "vaults_s": grown.vaults_s, "state_entries": grown.state_entries}
+
+
+async def first_vote(network: Network, lane: Lane) -> dict[str, float]:
+    """Stops two of four nodes and starts one again: the first commit after that has its vote, or there would be none.
+
+    `lane`: of another department than those two, of which nothing is under way.
+    """
+    await network.wait_level(network.departments)
+    async with network.client(network.departments[0]) as client:
+        primary = (await client.status())["primary"]
+    tested = network.departments[-1]
+    stopped = next(name for name in network.departments[1:-1] if name != primary)  # no view change is to be measured
+    await network.stop(stopped, tested)
+    begin = time.monotonic()
+    for process in network.nodes(tested):
+        process.start()
+    api_s = await _answers(network, tested) - begin
+    async with network.client(tested) as client:
+        while not (await client.status())["is_ready"]:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(PAUSE_S)
+    async with Load(network) as load:
+        tally = Tally()
+        await load.send(lane, lane.next(1, await network.height()), tally)
+    if tally.committed != 1:
+        raise RuntimeError(f"the first transaction after the start gave {dict(tally.codes)}")
+    passed = time.monotonic() - begin
+    await network.restart(stopped)
+    return {"api_s": round(api_s, 2), "first_vote_s": round(passed, 2)}
+
+
+async def _answers(network: Network, name: str) -> float:
+    """When the node's API answers."""
+    deadline = time.monotonic() + SOON_S
+    while time.monotonic() < deadline:
+        try:
+            async with network.client(name) as client:
+                await client.status()
+                return time.monotonic()
+        except KehuError:
+            await asyncio.sleep(PAUSE_S)
+    raise TimeoutError(f"{name} does not answer")
+
+
+async def catch_up(network: Network, name: str, grown: Grown, transactions: int) -> dict[str, float]:
+    """Starts a node that has none of the made blocks and takes no snapshot: how soon it has executed them all, counted
+    from the start of its process."""
+    wanted, blocks = grown.height, grown.height - grown.first + 1
+    begin = time.monotonic()
+    for process in network.nodes(name):
+        process.start()
+    await _answers(network, name)
+    async with network.client(name) as client:
+        while (await client.status())["height"] < wanted:
+            if time.monotonic() - begin > SOON_S:
+                raise TimeoutError(f"{name} does not catch up")
+            await asyncio.sleep(PAUSE_S)
+    passed = time.monotonic() - begin
+    return {
+        "blocks": blocks,
+        "seconds": round(passed, 2),
+        "blocks_per_second": round(blocks / passed, 1),
+        "transactions_per_second": round(transactions / passed, 1),
+    }
