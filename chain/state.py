@@ -60,7 +60,7 @@ class State:
     def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
         self.values = values if values is not None else {}
         self._pins: list[Pin] = []
-        self.trie = trie.build({key_digest(key): value_digest(value) for key, value in self.values.items()})
+        self.trie = trie.build_rows([key_digest(key) + value_digest(value) for key, value in self.values.items()])
 
     @property
     def root(self) -> bytes:
