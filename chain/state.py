@@ -7,8 +7,8 @@ is in memory because reads from LevelDB on the commit path halve the rate (docs/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 import msgpack
 
@@ -17,6 +17,9 @@ from chain.crypto import digest
 
 Writes: TypeAlias = dict[bytes, bytes | None]
 """State key -> canonical bytes of the new value, or None where the key goes."""
+
+
+_SMALL_KEYS_MAX: Final = 4_096
 
 
 def state_key(table: str, key: str) -> bytes:
@@ -54,11 +57,40 @@ class Pin:
         return [*self._values, *self.overwritten]
 
 
+class SmallTables:
+    """The keys of every table that has few: a table of gateways is not looked for among millions of customers'."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        self._keys: dict[bytes, dict[bytes, None] | None] = {}
+        for key in keys:
+            self.add(key)
+
+    def add(self, key: bytes) -> None:
+        table = key[: key.find(b"/")]
+        keys = self._keys.setdefault(table, {})
+        if keys is not None:
+            keys[key] = None
+            if len(keys) > _SMALL_KEYS_MAX:
+                self._keys[table] = None  # for good: a table seldom shrinks
+
+    def remove(self, key: bytes) -> None:
+        keys = self._keys.get(key[: key.find(b"/")])
+        if keys is not None:
+            keys.pop(key, None)
+
+    def keys_of(self, table: str) -> Iterable[bytes] | None:
+        """In no order; None if the table is, or was, large."""
+        return self._keys.get(table.encode(), ())
+
+
 class State:
     """All values after one block, and their trie."""
 
     def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
         self.values = values if values is not None else {}
+        self._small = SmallTables(self.values)
         self._pins: list[Pin] = []
         self.trie = trie.build_rows([key_digest(key) + value_digest(value) for key, value in self.values.items()])
 
@@ -92,14 +124,19 @@ class State:
         for key, value in writes.items():
             if value is None:
                 self.values.pop(key, None)
+                self._small.remove(key)
             else:
+                if key not in self.values:
+                    self._small.add(key)
                 self.values[key] = value
         self.trie = after
 
     def scan(self, table: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every (key, value) of a table in key order: for answers, not for contracts (it looks at all keys)."""
+        """Every (key, value) of a table in key order: for answers, not for contracts (in a large table it looks at all
+        keys of all tables)."""
         first, skip = state_key(table, prefix), len(table) + 1
-        for key in sorted(key for key in self.values if key.startswith(first)):
+        small = self._small.keys_of(table)
+        for key in sorted(key for key in (self.values if small is None else small) if key.startswith(first)):
             yield key[skip:].decode(), decode_value(self.values[key])
 
 
