@@ -14,7 +14,7 @@ STATES ?= 1000000
 ENGINE ?= docker
 BASE ?=
 
-.PHONY: help install demo test containers image check format lint types fast simulate explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain clean
+.PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ fast: install
 
 simulate: install ## SEEDS=1000 FROM=1 N=: the simulator over many seeds, on every core; N members if given
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(N),--n $(N))
+
+simulate-nodes: install ## SEEDS=100 FROM=0: whole nodes (chain, contracts, vault, sync) over a faked clock, network and disk
+	@$(BIN)/python -m tests.node_simulation --seeds $(if $(filter file,$(origin SEEDS)),100,$(SEEDS)) --from $(if $(filter file,$(origin FROM)),0,$(FROM))
 
 explore: install ## STATES=1000000: every order of events in a network of four, breadth first
 	@$(BIN)/python -m tests.exploration --states $(STATES)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from chain.blocks import BlockStore
 from chain.crypto import SigningKey
@@ -23,13 +24,14 @@ from node.config import Config, Home
 from node.joining import Member, choose_key, read_members
 from node.passphrase import read_passphrase
 from node.protocol import require_spoken
-from node.reading import read_home
+from node.reading import HomeFiles, read_home
 from node.snapshot.incoming import install
 from node.soundness.copying import remove_leftovers
 from node.soundness.setting_aside import heal
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
 from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog, require_voted
+from node.vault.keys import PurgingStore
 from node.vault.store import Vault
 
 VOTELOG_AHEAD = define(
@@ -40,6 +42,48 @@ VOTELOG_AHEAD = define(
 )
 OWN_VOTES_LOOKED_AT = 1_000
 """Heights below the head whose certificates are searched for votes that the log has forgotten."""
+
+
+class Disk(Protocol):
+    """Where a node's chain, vault and votes are kept. Each method opens one of them, or raises what is wrong with it;
+    whoever opened it closes it."""
+
+    def open_chain(self) -> PurgingStore: ...
+
+    def choose_key(self, files: HomeFiles, ledger: Ledger, members: dict[str, Member]) -> SigningKey:
+        """The key to start with: it may be another than at the last start. Errors: node.wrong_key, config.invalid."""
+        ...
+
+    def open_vault(self, chain_id: bytes, node_key: SigningKey) -> Vault: ...
+
+    def open_votes(self, chain_id: bytes, department: str) -> VoteLog:
+        """Errors: votelog.missing, and other votelog codes."""
+        ...
+
+    def create_votes(self, chain_id: bytes, department: str) -> VoteLog: ...
+
+
+class FolderDisk:
+    """The files in a node's folder."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def open_chain(self) -> PurgingStore:
+        return LevelStore(self._home.chain, create=True)
+
+    def choose_key(self, files: HomeFiles, ledger: Ledger, members: dict[str, Member]) -> SigningKey:
+        passphrase = read_passphrase(file=self._home.path / files.config.passphrase_file)
+        return choose_key(self._home, files.config.department, files.node_key, passphrase, ledger, members)
+
+    def open_vault(self, chain_id: bytes, node_key: SigningKey) -> Vault:
+        return Vault.open(self._home.path, chain_id, node_key)
+
+    def open_votes(self, chain_id: bytes, department: str) -> VoteLog:
+        return VoteLog(self._home.votes, chain_id, department)
+
+    def create_votes(self, chain_id: bytes, department: str) -> VoteLog:
+        return VoteLog.create(self._home.votes, chain_id, department)
 
 
 @dataclass
@@ -56,16 +100,17 @@ class Opened:
     gateway_key: SigningKey | None
     ledger: Ledger
     blocks: BlockStore
-    chain_store: LevelStore
+    chain_store: PurgingStore
     vault: Vault
     votes: VoteLog | None
     records: list[bytes] | None
     members: dict[str, Member]
     closing: ExitStack
+    disk: Disk
 
     def create_votes(self) -> VoteLog:
         """A new log, for a node that has observed long enough to vote again."""
-        log = VoteLog.create(self.home.votes, self.genesis.chain_id, self.config.department)
+        log = self.disk.create_votes(self.genesis.chain_id, self.config.department)
         self.closing.callback(log.close)
         return log
 
@@ -77,38 +122,38 @@ def open_home(home: Home) -> Opened:
     """
     while True:
         try:
-            return _open(home)
+            files = read_home(home)
+            install(home)
+            return open_disk(home, files, FolderDisk(home))
         except KehuError as error:
             if not heal(home.path, error):
                 raise
 
 
-def _open(home: Home) -> Opened:
+def open_disk(home: Home, files: HomeFiles, disk: Disk) -> Opened:
+    """Opens and checks what is on the disk, once."""
+    config, genesis = files.config, files.genesis
     with ExitStack() as closing:
-        files = read_home(home)
-        config, genesis, node_key, gateway_key = files.config, files.genesis, files.node_key, files.gateway_key
-        install(home)
-        store = LevelStore(home.chain, create=True)
+        store = disk.open_chain()
         closing.callback(store.close)
         remove_leftovers(home.path)  # a check that still runs would have refused the line above
         with readable(home.chain):
             ledger, blocks = Ledger.open(genesis, contract_table(), store)
         require_spoken(ledger)
         members = read_members(home)
-        passphrase = read_passphrase(file=home.path / config.passphrase_file)
-        node_key = choose_key(home, config.department, node_key, passphrase, ledger, members)
+        node_key = disk.choose_key(files, ledger, members)
         with readable(home.vault):
-            vault = Vault.open(home.path, genesis.chain_id, node_key)
+            vault = disk.open_vault(genesis.chain_id, node_key)
         closing.callback(vault.close)
-        votes = _open_votes(home, genesis, config.department)
+        votes = _open_votes(disk, genesis, config.department)
         if votes is not None:
             closing.callback(votes.close)
         records = None if votes is None else read_votes(votes.read_all())
         if records is not None:
             require_fitting(config.department, ledger.height, blocks, records)
         return Opened(
-            home, config, genesis, node_key, gateway_key, ledger, blocks, store, vault, votes, records, members,
-            closing.pop_all(),
+            home, config, genesis, node_key, files.gateway_key, ledger, blocks, store, vault, votes, records, members,
+            closing.pop_all(), disk,
         )  # fmt: skip
 
 
@@ -151,9 +196,9 @@ def read_votes(records: list[bytes]) -> list[bytes]:
     return records
 
 
-def _open_votes(home: Home, genesis: Genesis, department: str) -> VoteLog | None:
+def _open_votes(disk: Disk, genesis: Genesis, department: str) -> VoteLog | None:
     try:
-        return VoteLog(home.votes, genesis.chain_id, department)
+        return disk.open_votes(genesis.chain_id, department)
     except KehuError as error:
         if error.spec is VOTELOG_MISSING:
             return None

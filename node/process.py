@@ -21,9 +21,10 @@ from node.config import Config, Home, Listen, listening_on, split_address
 from node.logs import begin_logging, configure_logging
 from node.opening import open_home
 from node.reading import origins
-from node.service import Node, wall_ms
+from node.service import Node
 from node.soundness.setting_aside import heal
 from node.storage.durable import StorageFailure
+from node.surroundings import wall_ms
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 2

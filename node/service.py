@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -56,6 +54,7 @@ from node.search.index import RecordIndex
 from node.search.query import Query
 from node.snapshot.room import SnapshotRoom
 from node.soundness.scrub import Scrub
+from node.surroundings import Surroundings
 from node.upkeep import Upkeep
 from node.vault.duty import digests_of
 from node.vault.exchange import OBTAIN_S, VaultExchange
@@ -74,21 +73,13 @@ STOP_S: Final = 2.5
 log = logging.getLogger("kehu.node")
 
 
-def wall_ms() -> int:
-    """Unix time in ms."""
-    return time.time_ns() // 1_000_000
-
-
-def monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
 class Node:
     """Made inside a running event loop."""
 
-    def __init__(self, opened: Opened) -> None:
-        self._opened = opened
-        config, genesis = opened.config, opened.genesis
+    def __init__(self, opened: Opened, around: Surroundings | None = None) -> None:
+        """`around`: clocks, randomness and the way to others; by default the machine's own."""
+        self._opened, self._around, config, genesis = opened, around or Surroundings(), opened.config, opened.genesis
+        wall_ms, monotonic_ms = self._around.wall_ms, self._around.monotonic_ms
         self.department: str = config.department
         self.genesis: Genesis = genesis
         self.ledger: Ledger = opened.ledger
@@ -102,7 +93,7 @@ class Node:
             self.department, limits.mempool_transactions, limits.sender_transactions, read_transaction=known.read
         )
         identity = Identity(self.department, opened.node_key, chain_id)
-        self._links = Links(identity, self.ledger, config.peers, self._mempool, opened.members)
+        self._links = Links(identity, self.ledger, config.peers, self._mempool, opened.members, self._around)
         self.peers = self._links.network
         self._verifier = BatchVerifier(chain_id, RememberedSignatures())
         self._agreement = Agreement(
@@ -111,7 +102,14 @@ class Node:
         self._replica, self._driver = make_driver(opened, self._agreement, monotonic_ms)
         self._inbox = BatchInbox(self._mempool, self._verifier, self.ledger, self._driver.work_came)
         self._snapshots = SnapshotRoom(
-            opened.home, self.department, self.ledger, self.blocks, config.snapshot, self.peers, self.fail
+            opened.home,
+            self.department,
+            self.ledger,
+            self.blocks,
+            config.snapshot,
+            self.peers,
+            self.fail,
+            lambda: monotonic_ms() / 1000,
         )
         self._catch_up = CatchUp(
             lambda: self.ledger.height, self.peers.request, self._append_certified, self._snapshots.takes_over
@@ -126,7 +124,7 @@ class Node:
             self.ledger, self.blocks, self._mempool, self._batcher, digests_of,
             self._safeguard_all, known.read,
         )  # fmt: skip
-        self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, secrets.token_bytes)
+        self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, self._around.draw)
         self._pressure = Pressure(limits.wait_max_ms, self._mempool.__contains__, monotonic_ms)
         self._mempool.is_pressed = self._pressure.is_felt
         self._submit, self.require_room = self._pressure.guarded(self._admitter.submit), self._pressure.require_room
@@ -141,7 +139,7 @@ class Node:
         opened.vault.on_change, opened.vault.on_unsound = self._index.touch, self._exchange.refill.look_again
         self._scrub = Scrub(opened, wall_ms)
         self._search_desk = SearchDesk(self.ledger, self._index, self._commit_own, wall_ms)
-        self._book = PhoneBook(self.ledger, opened.vault, secrets.token_bytes(32), monotonic_ms)
+        self._book = PhoneBook(self.ledger, opened.vault, self._around.draw(32), monotonic_ms)
         self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
         self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
         self._evidence = EvidenceBook(opened.home.evidence, self.department, self.ledger, self._commit_own)
@@ -161,18 +159,11 @@ class Node:
     def _make_collector(self) -> Collector:
         home, consensus = self._opened.home, self._opened.config.consensus
         return Collector(
-            self.department,
-            self.ledger,
-            self._agreement,
-            self._driver,
-            self._mempool,
-            self.peers,
-            self._replica.situation,
-            self._exchange.status,
-            {"chain": home.chain, "vault": home.vault},
-            (wall_ms, monotonic_ms),
-            2 * consensus.view_timeout_max_ms,
-        )
+            self.department, self.ledger, self._agreement, self._driver, self._mempool, self.peers,
+            self._replica.situation, self._exchange.status, {"chain": home.chain, "vault": home.vault},
+            (self._around.wall_ms, self._around.monotonic_ms), 2 * consensus.view_timeout_max_ms,
+            self._around.free_bytes,
+        )  # fmt: skip
 
     # --- life
 
@@ -283,7 +274,7 @@ class Node:
         return self.ledger.height
 
     def now_ms(self) -> int:
-        return wall_ms()
+        return self._around.wall_ms()
 
     @property
     def is_ready(self) -> bool:
@@ -301,7 +292,7 @@ class Node:
         view = self._agreement.view
         return {
             "is_ready": self.is_ready,
-            "uptime_ms": wall_ms() - self._started_ms,
+            "uptime_ms": self.now_ms() - self._started_ms,
             "view": None if view is None else view.view,
             "primary": None if view is None else view.primary,
             "view_is_active": view is not None and view.is_active,
@@ -365,14 +356,21 @@ class Node:
         if found.receipt.is_ok:
             await self._exchange.obtain(allowed_values(transaction, found.receipt, key))
         return await asyncio.to_thread(
-            disclose, self._opened.vault, self.view(), transaction, found.receipt, block.header.time_ms, key, wall_ms()
+            disclose,
+            self._opened.vault,
+            self.view(),
+            transaction,
+            found.receipt,
+            block.header.time_ms,
+            key,
+            self.now_ms(),
         )
 
     async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Found:
         return await self._search_desk.answer(key, person, number, salt, query)
 
     async def preview(self, key: bytes, calls: Sequence[Call]) -> Preview:
-        return await preview_calls(self.ledger, self._index, key, self.department, calls, wall_ms())
+        return await preview_calls(self.ledger, self._index, key, self.department, calls, self.now_ms())
 
     async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
         return await self._exchange.report(after, limit)

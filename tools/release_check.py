@@ -46,6 +46,7 @@ CHECKS: Final = (
     Check("mutants", "run", 1, 1, ("make", "mutants")),
     Check("simulate", "seeds", 1_000_000, 10_000, ("make", "simulate", "SEEDS={amount}", "FROM={first}")),
     Check("chaos", "minutes", 60, 10, ("make", "chaos", "MINUTES={amount}", "SEED={first}")),
+    Check("simulate-nodes", "seeds", 20_000, 500, ("make", "simulate-nodes", "SEEDS={amount}", "FROM={first}")),
     Check("explore", "states", 10_000_000, 10_000_000, ("make", "explore", "STATES={amount}")),
 )
 
@@ -143,7 +144,7 @@ def report(lines: list[dict[str, Any]], *, is_json: bool) -> int:
         print(json.dumps(lines))
     else:
         for line in lines:
-            print(f"{line['check']:10}{line['passed']:>12} {line['unit']} passed{line['failed']:>10} failed"
+            print(f"{line['check']:16}{line['passed']:>12} {line['unit']} passed{line['failed']:>10} failed"
                   f"{line['waiting']:>12} wait{line['seconds']:>10.0f} s")  # fmt: skip
     return 1 if any(line["failed"] for line in lines) else 0
 

@@ -15,6 +15,7 @@ from node.mempool import Mempool
 from node.peers.frames import Kind
 from node.peers.network import PeerNetwork
 from node.peers.transport import Identity, Peer
+from node.surroundings import Surroundings
 
 GOSSIP_ON_CONNECT_MAX: Final = 100
 """Batches that a department gets when its link comes up; whatever else waits is gossiped again in time."""
@@ -36,6 +37,7 @@ class Links:
         overrides: Mapping[str, str],
         mempool: Mempool,
         introduced: Mapping[str, Member],
+        around: Surroundings,
     ) -> None:
         self._identity, self._introduced = identity, introduced
         self._ledger = ledger
@@ -44,7 +46,16 @@ class Links:
         self.on_consensus: Receive = _ignore
         self.on_batch: Receive = _ignore
         self.on_up: list[Callable[[str], None]] = []
-        self.network = PeerNetwork(identity, self._table, self._on_message, on_connected=self._on_connected)
+        self.network = PeerNetwork(
+            identity,
+            self._table,
+            self._on_message,
+            on_connected=self._on_connected,
+            jitter=around.jitter,
+            wall_clock_s=lambda: around.wall_ms() / 1000,
+            dial=around.dial,
+            make_listener=around.make_listener,
+        )
 
     def _table(self) -> dict[str, Peer]:
         ledger, view = self._ledger, View(self._ledger.state.get)

@@ -25,7 +25,7 @@ from node.peers.connection import Connection, OnMessage, PeerSettings
 from node.peers.exchange import PEER_DISCONNECTED, Handler
 from node.peers.frames import Kind
 from node.peers.listener import Listener
-from node.peers.transport import Identity, Link, PeerTable, dial, is_dialler
+from node.peers.transport import Dial, Identity, Link, PeerTable, dial, is_dialler
 
 log = logging.getLogger("kehu.peers")
 
@@ -79,12 +79,14 @@ class PeerNetwork:
         settings: PeerSettings | None = None,
         jitter: Callable[[], float] = random.random,
         wall_clock_s: Callable[[], float] = time.time,
+        dial: Dial = dial,
+        make_listener: Callable[..., Listener] = Listener,
     ) -> None:
-        """`jitter` gives numbers in [0, 1)."""
+        """`jitter` gives numbers in [0, 1). `dial` and `make_listener` make the links."""
         self._identity, self._peers, self._on_message = identity, peers, on_message
         self._on_connected, self._on_disconnected = on_connected, on_disconnected
         self._settings = settings or PeerSettings()
-        self._jitter, self._wall_clock_s = jitter, wall_clock_s
+        self._jitter, self._wall_clock_s, self._dial = jitter, wall_clock_s, dial
         self._handlers: dict[str, Handler] = {}
         self._connections: dict[str, Connection] = {}
         self._diallers: dict[str, asyncio.Task[None]] = {}
@@ -92,7 +94,7 @@ class PeerNetwork:
         self._counters: dict[str, _Counters] = {}
         self._is_closing = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.listener = Listener(
+        self.listener = make_listener(
             identity,
             peers,
             self._on_link,
@@ -171,7 +173,7 @@ class PeerNetwork:
         loop = asyncio.get_running_loop()
         while (peer := self._peers().get(department)) is not None:
             try:
-                link = await dial(self._identity, department, peer, self._settings.greeting_s)
+                link = await self._dial(self._identity, department, peer, self._settings.greeting_s)
             except KehuError as error:
                 failures += 1
                 counters = self._count(department)

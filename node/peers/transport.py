@@ -22,8 +22,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from chain import codec
@@ -137,14 +139,20 @@ class Link:
 
 
 class Identity:
-    """This node on the peer network: its department, key, chain and TLS contexts (made once)."""
+    """This node on the peer network: its department, key, chain and TLS contexts (made once, when first needed)."""
 
     def __init__(self, department: str, key: SigningKey, chain_id: bytes) -> None:
         self.department = department
         self.key = key
         self.chain_id = chain_id
-        self.server_tls = server_context(key)
-        self.client_tls = client_context()
+
+    @cached_property
+    def server_tls(self) -> ssl.SSLContext:
+        return server_context(self.key)
+
+    @cached_property
+    def client_tls(self) -> ssl.SSLContext:
+        return client_context()
 
     def hello(self, server_department: str, key: bytes, nonce: bytes, version: int = PROTOCOL_VERSION) -> bytes:
         covered = hello_payload(nonce, server_department, key, self.department, self.key.public, version)
@@ -155,6 +163,10 @@ class Identity:
 def hello_payload(nonce: bytes, server: str, of_server: bytes, dialler: str, of_dialler: bytes, version: int) -> bytes:
     """What the dialler signs, beside purpose and chain id: the nonce, both names with their keys, the version."""
     return codec.encode_flat([nonce, server, of_server, dialler, of_dialler, version])
+
+
+Dial = Callable[[Identity, str, Peer, float], Awaitable[Link]]
+"""(own identity, department, its place and key, deadline in seconds) -> link, or a `peer.*` error."""
 
 
 def is_dialler(own: str, other: str) -> bool:

@@ -4,7 +4,6 @@ before."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -31,10 +30,11 @@ class SnapshotRoom:
         settings: Snapshots,
         peers: PeerNetwork,
         fail: Callable[[BaseException], None],
+        clock_s: Callable[[], float],
     ) -> None:
         self.reopen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._department, self._ledger, self._blocks = department, ledger, blocks
-        self._offers = SnapshotOffers(ledger, blocks, settings.interval_blocks, time.monotonic)
+        self._offers = SnapshotOffers(ledger, blocks, settings.interval_blocks, clock_s)
         self._sync = SnapshotSync(home, department, ledger, settings, peers.request, self._on_whole, fail)
         self._back_fill = BackFill(blocks, self._others, peers.request)
         peers.handle(OFFERS_KIND, self._offers.answer_offers)

@@ -47,7 +47,11 @@ VAULT_KEYS_MISSING = define(
 
 
 class PurgingStore(Store, Protocol):
-    """A store that can also make bytes vanish."""
+    """A store that can also make bytes vanish, and be read through."""
+
+    def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
+        """Reads on from `start` for the checksums' sake: (where to go on, or None; bytes; pairs)."""
+        ...
 
     def purge(self, keys: Sequence[bytes]) -> None:
         """Deletes `keys` so that no file of the store has their values when it returns."""

@@ -82,7 +82,7 @@ class Vault:
         """Told of records of which a value did not open and was set aside, from whatever thread found it."""
         self.on_erase: Callable[[], object] = int
         """Called with each erasure, before anything else is destroyed: what lies outside of the stores must go too."""
-        self.stores: tuple[LevelStore, ...] = ()
+        self.stores: tuple[PurgingStore, ...] = (data, keys)
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
         self._was_unstaged = False
@@ -95,9 +95,7 @@ class Vault:
         stores = [data]
         try:
             stores.append(LevelStore(home / "vault-keys", create=True))
-            vault = cls(data, stores[1], chain_id, node_key.seed)
-            vault.stores = tuple(stores)
-            return vault
+            return cls(data, stores[1], chain_id, node_key.seed)
         except BaseException:
             for store in stores:
                 store.close()

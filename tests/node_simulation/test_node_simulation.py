@@ -1,0 +1,109 @@
+"""Simulated networks of real nodes: nothing lost, nothing forked, nothing shown or kept that must not be."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from chain.recent import RecentTransactions
+from node.driver import Driver
+from node.vault.keys import RecordKeys
+from node.vault.refill import Refill
+from node.vault.store import Vault
+from tests.node_simulation.__main__ import main
+from tests.node_simulation.campaign import HASH_SEEDS, run_campaign, traces_under
+from tests.node_simulation.checkers import Checker, ViolationError
+from tests.node_simulation.plan import DAMAGE_KINDS, FAULT_KINDS, Plan
+from tests.node_simulation.runs import require_seed, run_seed
+
+REGRESSIONS: dict[int, str] = {}
+"""Seeds that once failed, and what was wrong. None is ever removed."""
+
+
+def test_without_faults_everything_commits_and_settles_at_once() -> None:
+    outcome = require_seed(1, Plan(4, chaos_s=8.0))
+    assert outcome.counts["register"] > 0
+    assert outcome.counts["unknown_outcome"] == 0
+    assert outcome.convergence_s <= 1.0
+
+
+@pytest.mark.slow
+def test_a_small_network_keeps_every_property_under_power_cuts_and_broken_links() -> None:
+    outcome = require_seed(2, Plan(4, chaos_s=8.0, operations=8, resets=0.005, kills=1, power_cuts=3))
+    assert outcome.counts["power_cut"] > 0
+    assert outcome.counts["link_reset"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DAMAGE_KINDS)
+def test_f_members_that_are_faulty_in_one_way_do_no_harm_and_come_back(kind: str) -> None:
+    counts = sum(
+        (require_seed(seed, Plan(7, damaged=(kind, kind))).counts for seed in range(2)), require_seed(0).counts
+    )
+    assert counts[{"clock": "clock_step"}.get(kind, kind)] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", REGRESSIONS)
+def test_a_seed_that_failed_once_passes(seed: int) -> None:
+    require_seed(seed)
+
+
+@pytest.mark.slow
+def test_dozens_of_seeds_keep_every_property_and_inject_every_fault() -> None:
+    done = run_campaign(0, 60)
+    assert done.failures == []
+    assert done.disagreements == []
+    assert [kind for kind in FAULT_KINDS if not done.counts[kind]] == []
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_trace_under_other_hash_seeds() -> None:
+    seeds = range(3, 6)
+    here = [run_seed(seed).trace for seed in seeds]
+    for hash_seed in HASH_SEEDS:
+        assert traces_under(hash_seed, seeds) == here
+
+
+@pytest.mark.slow
+def test_one_seed_can_be_replayed_by_the_command_that_a_failure_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ViolationError("on purpose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checker, "check_all", fail)
+        patch.setattr(sys, "argv", ["node_simulation", "--seeds", "1", "--from", "7", "--processes", "1"])
+        assert main() == 1
+    assert "    python -m tests.node_simulation --seed 7\n" in capsys.readouterr().out
+    command = [sys.executable, "-m", "tests.node_simulation", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"trace {run_seed(7).trace}"
+
+
+async def _nothing(*_: object) -> None:
+    """Done by nobody."""
+
+
+BUGS = {
+    "votes are not synced": (Driver, "_flush", _nothing, "votelog.old|another block"),
+    "record keys stay after an erasure": (RecordKeys, "destroy", lambda *_: None, "bytes of erased"),
+    "what was fetched is not kept": (Refill, "_keep", _nothing, "lacks"),
+    "a lost entitlement destroys nothing": (Vault, "drop", lambda *_: None, "'surplus'|still has"),
+    "executed transactions are forgotten": (RecentTransactions, "__contains__", lambda *_: False, "executed .* at"),
+}
+CAREFUL = Plan(4, chaos_s=8.0, operations=12, resets=0.005, kills=3, power_cuts=6, damaged=("wiped",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_checkers_find_a_node_that_does_wrong(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this the silence of the checkers would show nothing."""
+    owner, name, wrong, pattern = BUGS[bug]
+    monkeypatch.setattr(owner, name, wrong)
+    failures = (run_seed(seed, CAREFUL).failure for seed in range(12))
+    assert any(re.search(pattern, failure) for failure in failures)
