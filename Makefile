@@ -11,10 +11,11 @@ MINUTES ?= 10
 SEED ?=
 DEPARTMENTS ?= 4
 STATES ?= 1000000
+EXECUTIONS ?= 100000
 ENGINE ?= docker
 BASE ?=
 
-.PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain clean
+.PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +77,8 @@ chaos: install ## MINUTES=10 SEED= DEPARTMENTS=4: real nodes on their own disks 
 
 chaos-clean: install ## what a chaos run left behind that was killed: namespaces, mounts, loop devices, processes
 	@$(BIN)/python -m tests.chaos --clean
+fuzz: install ## EXECUTIONS=100000 FROM=1: hostile bytes for everything that reads bytes, on every core
+	@$(BIN)/python -m tests.fuzz --executions $(EXECUTIONS) --from $(FROM)
 
 release-check: install ## the long versions, hours: a million seeds, ten million states ...; goes on where it was stopped
 	@$(BIN)/python -m tools.release_check

@@ -131,8 +131,8 @@ def read_checkpoint(data: bytes) -> Checkpoint:
             header_bytes=header,
             certificate=None if certificate is None else Certificate.from_bytes(certificate),
             counts=AuditCounts.from_value(counts),
-            values=dict(_gather(parts)),
-            recent=list(_gather(parts)),
+            values=dict(_gather(parts, codec.is_bytes)),
+            recent=list(_gather(parts, codec.is_uint)),
         )
     except (StopIteration, TypeError, KeyError, ValueError) as error:
         raise KehuError(CHECKPOINT_DAMAGED, field="form", actual=type(error).__name__) from None
@@ -147,9 +147,13 @@ def _split(body: bytes) -> Iterator[codec.Value]:
         at += 4 + length
 
 
-def _gather(parts: Iterator[codec.Value]) -> Iterator[tuple[bytes, Any]]:
+def _gather(parts: Iterator[codec.Value], is_right: codec.Check) -> Iterator[tuple[bytes, Any]]:
+    """The [bytes, value] pairs of one section; `is_right` is asked of each value."""
     for part in parts:
         if part is None:
             return
-        yield from part
+        (pairs,) = codec.fields([part], "checkpoint part", codec.is_list)
+        for pair in pairs:
+            name, value = codec.fields(pair, "checkpoint pair", codec.is_bytes, is_right)
+            yield name, value
     raise KehuError(CHECKPOINT_DAMAGED, field="form", actual="ends early")

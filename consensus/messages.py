@@ -210,7 +210,7 @@ class NewView:
         u = codec.is_uint
         block = codec.optional(codec.is_digest)
         _, epoch, height, view, block_id, changes, department, signature = codec.fields(
-            value, cls.kind, _any, u, u, u, block, _is_members, codec.is_text, codec.is_signature
+            value, cls.kind, _is_kind(cls.kind), u, u, u, block, _is_members, codec.is_text, codec.is_signature
         )
         parsed = tuple(ViewChange.from_value(change) for change in changes)
         return cls(epoch, height, view, block_id, parsed, department, signature)

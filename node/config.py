@@ -54,6 +54,9 @@ CONFIG_INVALID = define(
     "correct the named fields; docs/node.md lists them all",
 )
 
+CONFIG_BYTES_MAX: Final = 1 << 16
+"""Of node.toml; nested keys take time by the square of their depth to parse."""
+
 _ADDRESS: Final = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-_]+):\d{1,5}$"
 Address = Field(pattern=_ADDRESS)
 
@@ -172,9 +175,12 @@ class Home:
 
     def read_config(self) -> Config:
         text = read_file(self.config_file)
+        if len(text) > CONFIG_BYTES_MAX:
+            problem = f"more than {CONFIG_BYTES_MAX} characters"
+            raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=problem)
         try:
             return Config.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=str(error)) from None
         except ValidationError as error:
             raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=_problems(error)) from None
@@ -187,15 +193,16 @@ def read_genesis(path: Path) -> Genesis:
     """The genesis in a JSON file; numbers are whole and keys unique, or the chain id would be another."""
     try:
         value = json.loads(read_file(path), object_pairs_hook=_unique)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KehuError(CONFIG_INVALID, file=path.name, problem=str(error)) from None
     return Genesis.from_value(value)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
+    made = dict(pairs)
+    if len(made) != len(pairs):
         raise ValueError("a key stands twice in one object")
-    return dict(pairs)
+    return made
 
 
 def read_file(path: Path) -> str:

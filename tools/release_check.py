@@ -48,6 +48,7 @@ CHECKS: Final = (
     Check("chaos", "minutes", 60, 10, ("make", "chaos", "MINUTES={amount}", "SEED={first}")),
     Check("simulate-nodes", "seeds", 20_000, 500, ("make", "simulate-nodes", "SEEDS={amount}", "FROM={first}")),
     Check("explore", "states", 10_000_000, 10_000_000, ("make", "explore", "STATES={amount}")),
+    Check("fuzz", "inputs", 50_000_000, 2_000_000, ("make", "fuzz", "EXECUTIONS={amount}", "FROM={first}")),
 )
 
 

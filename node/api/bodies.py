@@ -22,6 +22,10 @@ from node.api.signing import content_digest
 
 Body = TypeVar("Body", bound=BaseModel)
 FIELDS_SHOWN_MAX: Final = 10
+OBJECTS_MAX: Final = 50_000
+"""JSON objects in one body; the largest submission has a few thousand."""
+MEMBERS_MAX: Final = 1_000
+"""Members of one object. Unknown ones are refused one by one, which takes its time."""
 
 HTTP_JSON = define(
     "http.json",
@@ -70,7 +74,7 @@ def parse_json(body: bytes, model: type[Body]) -> Body:
     """The body as `model`; errors name fields of the model, never what was sent. Errors: http.json, http.fields."""
     try:
         value = json.loads(
-            body.decode(), object_pairs_hook=_unique, parse_float=_refuse_number, parse_constant=_refuse_number
+            body.decode(), object_pairs_hook=_Objects(), parse_float=_refuse_number, parse_constant=_refuse_number
         )
     except (ValueError, RecursionError) as error:
         raise KehuError(HTTP_JSON, problem=type(error).__name__) from None
@@ -80,10 +84,20 @@ def parse_json(body: bytes, model: type[Body]) -> Body:
         raise KehuError(HTTP_FIELDS, fields=", ".join(_places(error, model))) from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError("a name stands twice")
-    return dict(pairs)
+class _Objects:
+    """Makes the objects of one body, with unique names, and not too many."""
+
+    def __init__(self) -> None:
+        self._left = OBJECTS_MAX
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._left -= 1
+        if self._left < 0 or len(pairs) > MEMBERS_MAX:
+            raise ValueError("too many objects or members")
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError("a name stands twice")
+        return made
 
 
 def _refuse_number(_text: str) -> NoReturn:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -205,6 +206,15 @@ async def serve(app: web.Application, host: str, port: int, shutdown_s: float = 
 
 async def listen(app: web.Application, host: str, port: int, limits: ApiLimits, shutdown_s: float = 2.0) -> ApiServer:
     """Any application behind gate and deadlines. Returns once the socket listens. Errors: OSError of the socket."""
+    runner, make_handler = await prepare(app, limits, shutdown_s)
+    listening = await asyncio.get_running_loop().create_server(make_handler, host, port, reuse_address=True)
+    return ApiServer(listening.sockets[0].getsockname()[1], runner, listening)
+
+
+async def prepare(
+    app: web.Application, limits: ApiLimits, shutdown_s: float = 2.0
+) -> tuple[web.AppRunner, Callable[[], GuardedHandler]]:
+    """The application set up, and what makes a handler for each connection; all of them share one gate."""
     runner = web.AppRunner(app, access_log_class=AccessLog, shutdown_timeout=shutdown_s)
     await runner.setup()
     server = runner.server
@@ -229,5 +239,4 @@ async def listen(app: web.Application, host: str, port: int, limits: ApiLimits, 
             max_headers=limits.headers_max,
         )
 
-    listening = await loop.create_server(make_handler, host, port, reuse_address=True)
-    return ApiServer(listening.sockets[0].getsockname()[1], runner, listening)
+    return runner, make_handler

@@ -1,0 +1,83 @@
+"""Some of every kind of hostile input; `make fuzz` runs as many as one likes."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from chain.errors import CODEC_SHAPE, KehuError
+from tests.fuzz import campaign
+from tests.fuzz.bombs import MIB, bombs
+from tests.fuzz.campaign import CHUNK, judge, least_seconds, no_hang, run_campaign, run_chunk, targets
+from tests.fuzz.target import Target, reader
+
+CORPUS = Path(__file__).parent / "corpus"
+HEAP_FACTOR_MAX = 24
+"""Heap that an input may take while it is looked at, as a multiple of its size. (A JSON text of small objects is the
+worst: 20 bytes of them are an object of 64.)"""
+WORTH_A_LOOK_S = 0.004
+"""What is refused quicker than this has not been unpacked."""
+QUICK = 60
+
+
+@pytest.mark.parametrize("name", sorted(targets()))
+def test_every_reader_parses_or_refuses_with_a_code(name: str) -> None:
+    done = run_chunk((7, QUICK, name))
+    assert done.findings == []
+    assert done.tally.executions == QUICK
+
+
+@pytest.mark.parametrize(
+    "case", json.loads((CORPUS / "found.json").read_text(encoding="utf-8")), ids=lambda it: it["why"]
+)
+def test_what_once_broke_something_is_refused(case: dict[str, str]) -> None:
+    with targets()[case["target"]].open() as take:
+        outcome, problem = judge(take, bytes.fromhex(case["input"]))
+    assert (outcome, problem) == (case["outcome"], "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(targets()))
+def test_a_mebibyte_of_anything_costs_little_time_and_memory(name: str) -> None:
+    """S12, S13: colliding keys, depth, counts. Processor time of the quickest of three goes; heap at its highest."""
+    target, costly = targets()[name], []
+    with target.open() as take, no_hang():
+        judge(take, b"")
+        for kind, bomb in bombs().items():
+            for place, carry in enumerate(target.carry):
+                data = carry(bomb)
+                spent_s = least_seconds(take, data, 1)
+                if spent_s < WORTH_A_LOOK_S:
+                    continue
+                spent_s = min(spent_s, least_seconds(take, data)) if spent_s > target.cpu_s_max else spent_s
+                tracemalloc.start()
+                outcome, problem = judge(take, data)
+                peak = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+                if problem or spent_s > target.cpu_s_max or peak > HEAP_FACTOR_MAX * MIB:
+                    costly.append((kind, place, outcome, problem, round(spent_s * 1000), peak >> 20))
+    assert costly == []
+
+
+@pytest.mark.slow
+def test_the_same_executions_have_the_same_inputs_and_outcomes() -> None:
+    runs = [run_campaign(0, 40 * CHUNK, processes=processes) for processes in (1, 2)]
+    assert runs[0].findings == runs[1].findings == []
+    assert runs[0].digest == runs[1].digest
+
+
+def test_a_finding_names_the_command_that_replays_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(data: bytes) -> None:
+        if data == b"bad":
+            raise KeyError("x")
+        raise KehuError(CODEC_SHAPE)
+
+    target = Target("made up", lambda rng: rng.choice((b"good", b"bad")), reader(read))
+    monkeypatch.setattr(campaign, "targets", lambda: {"made up": target})
+    done = campaign.run_chunk((3, CHUNK, "made up"))
+    assert len(done.findings) == 1
+    assert "KeyError" in done.findings[0]
+    assert f"--target 'made up' --input {b'bad'.hex()}" in done.findings[0]
