@@ -77,6 +77,7 @@ chaos: install ## MINUTES=10 SEED= DEPARTMENTS=4: real nodes on their own disks 
 
 chaos-clean: install ## what a chaos run left behind that was killed: namespaces, mounts, loop devices, processes
 	@$(BIN)/python -m tests.chaos --clean
+
 fuzz: install ## EXECUTIONS=100000 FROM=1: hostile bytes for everything that reads bytes, on every core
 	@$(BIN)/python -m tests.fuzz --executions $(EXECUTIONS) --from $(FROM)
 
