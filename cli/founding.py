@@ -88,7 +88,7 @@ def read_departments(given: list[str]) -> dict[str, str]:
 def found_network(plan: Plan, passphrase: str) -> Profile:
     """Makes the whole folder. Errors: network.*, usage.*, storage.io, key.file_invalid."""
     require_name(plan.administrator, "administrator")
-    _claim(plan.folder)
+    claim(plan.folder)
     arrange = in_containers if plan.is_containers else on_one_machine
     addresses = arrange(list(plan.departments), plan.host, plan.base_port)
     urls = {id_: place.url for id_, place in addresses.places.items()}
@@ -124,7 +124,8 @@ def _make_administrator(profile: Profile, name: str, passphrase: str) -> Signing
     return key
 
 
-def _claim(folder: Path) -> None:
+def claim(folder: Path) -> None:
+    """Makes a folder, or takes one that is empty. Errors: network.folder_not_empty, storage.io."""
     with storage_failures(folder, "make folder"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chain.crypto import SigningKey
 from chain.genesis import Genesis
-from cli.founding import possession_of
-from node.config import Home
+from cli.founding import claim, possession_of
+from cli.introduction import Introduction
+from node.config import Home, split_address
 from node.joining import FORMAT
 from node.keys import create_key_file, read_public
 from node.passphrase import read_passphrase
@@ -21,38 +23,67 @@ from node.storage.wal import VoteLog
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a new department's node stands."""
+    """Where a new department's node stands: `peer` and `api` as others reach it, and where it listens, if elsewhere.
+    `passphrase_file`: a secret that is there already; without one, a passphrase is drawn into the folder's secrets/."""
 
     department: str
     name: str
     peer: str
     api: str
+    listen_peer: str | None = None
+    listen_api: str | None = None
+    metrics: str | None = None
+    passphrase_file: Path | None = None
 
 
-def make_node_folder(folder: Path, genesis_file: Path, genesis: Genesis, place: Place, told: dict[str, Any]) -> Any:
-    """The folder with keys, configuration, genesis and introduction; what the change of membership needs. Nothing is
-    written over. Errors: key.file_exists, storage.io."""
-    home = Home(folder)
-    with storage_failures(folder, "make folder"):
-        (home.path / "secrets").mkdir(mode=0o700, parents=True, exist_ok=True)
-    passphrase = secrets.token_urlsafe(24)
-    _write(home.path / "secrets" / "passphrase", passphrase.encode() + b"\n", 0o600)
+def make_node_folder(folder: Path, place: Place, introduction: Introduction) -> dict[str, Any]:
+    """The folder with keys, configuration, genesis and introduction; gives what the change of membership needs.
+
+    Errors: config.invalid, network.folder_not_empty, passphrase.*, storage.io.
+    """
+    for address in (place.peer, place.api, place.listen_peer, place.listen_api, place.metrics):
+        if address is not None:
+            split_address(address)
+    passphrase = None if place.passphrase_file is None else read_passphrase(file=place.passphrase_file)
+    home, genesis = Home(folder), introduction.genesis
+    claim(home.path)
+    if passphrase is None:
+        with storage_failures(folder, "make folder"):
+            (home.path / "secrets").mkdir(mode=0o700)
+        passphrase = secrets.token_urlsafe(24)
+        _write(home.path / "secrets" / "passphrase", passphrase.encode() + b"\n", 0o600)
     key = SigningKey(secrets.token_bytes(32))
     create_key_file(home.node_key, "node", place.department, passphrase, key.seed)
-    _write(home.genesis_file, genesis_file.read_bytes(), 0o644)
-    settings = f'department = "{place.department}"\n\n[listen]\npeer = "{place.peer}"\napi = "{place.api}"\n'
-    _write(home.config_file, settings.encode(), 0o644)
-    introduce(home, told)
+    _write(home.genesis_file, introduction.genesis_bytes, 0o644)
+    _write(home.config_file, _settings(place), 0o644)
+    introduce(home, introduction.members, introduction.nodes)
     VoteLog.create(home.votes, genesis.chain_id, place.department).close()
+    home.read_config()
     return {**_request(place.department, key, genesis), "name": place.name, "address": place.peer}
 
 
-def introduce(home: Home, told: dict[str, Any]) -> None:
+def _settings(place: Place) -> bytes:
+    lines = [f"department = {json.dumps(place.department)}"]
+    if place.passphrase_file is not None:
+        lines.append(f"passphrase_file = {json.dumps(str(place.passphrase_file.resolve()), ensure_ascii=False)}")
+    lines += ["", "[listen]", f'peer = "{place.listen_peer or place.peer}"', f'api = "{place.listen_api or place.api}"']
+    if place.metrics is not None:
+        lines.append(f'metrics = "{place.metrics}"')
+    return "\n".join([*lines, ""]).encode()
+
+
+def introduce(home: Home, members: list[dict[str, Any]], nodes: Mapping[str, str]) -> None:
     """Writes members.json anew."""
-    members = (told["next"] or told)["members"]
-    content = json.dumps({"format": FORMAT, "members": members}, ensure_ascii=False, indent=2).encode() + b"\n"
+    value = {"format": FORMAT, "members": members, "nodes": dict(nodes)}
+    content = json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
     with storage_failures(home.members, "write file"):
         write_file(home.members, content, replace=True, mode=0o644)
+
+
+def newest_members(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of an answer to GET /v1/membership: the set that is, or is about to be, active."""
+    members: list[dict[str, Any]] = (told["next"] or told)["members"]
+    return members
 
 
 def make_next_key(folder: Path, genesis: Genesis) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from contracts.work_errors import GOVERNANCE_UNKNOWN
 
 MEMBER_REQUEST = define(
     "usage.member_request",
-    "the request is not what `kehu node join --json` or `kehu node next-key --json` prints",
+    "the request is not what `kehu node init --json` or `kehu node next-key --json` prints",
     "give --request FILE with that output, of the department that the command names",
 )
 MEMBER_CODE = define(

@@ -36,7 +36,8 @@ log = logging.getLogger("kehu.membership")
 
 
 class Membership:
-    """`refresh` reads the links' table again; `commit_own` sends calls under the node's key."""
+    """`refresh` reads the links' table again; `commit_own` sends calls under the node's key; a snapshot is worth it for
+    who is `far_blocks` behind."""
 
     def __init__(
         self,
@@ -48,9 +49,11 @@ class Membership:
         request: Request,
         refresh: Callable[[], None],
         commit_own: Callable[[Sequence[Call]], Awaitable[object]],
+        far_blocks: int,
     ) -> None:
         self._home, self._department, self._key, self._ledger = home, department, key, ledger
         self._connected, self._request, self._refresh, self._commit_own = connected, request, refresh, commit_own
+        self._far_blocks = far_blocks
         self._known = self._standing()
         self.reopen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -99,16 +102,20 @@ class Membership:
                 await self._advance()
 
     async def _follow(self, catch_up: CatchUp) -> None:
-        """Members don't hear strangers, so who is none asks by itself."""
+        """Members don't hear strangers, so who is none asks by itself: whether one is far ahead (which a snapshot may
+        make good), else whether it has the next block."""
         for department in () if catch_up.is_running else self._connected():
-            question = codec.encode_flat([self._ledger.height + 1, _ONE])
-            try:
-                newer = decode_response(await self._request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S))
-            except (KehuError, OSError, TimeoutError):
-                continue
-            if newer:
-                catch_up.start(self._ledger.height + 1, (department,))
-                return
+            for ahead in (self._far_blocks, 1):
+                if await self._has_block(department, self._ledger.height + ahead):
+                    catch_up.start(self._ledger.height + ahead, (department,))
+                    return
+
+    async def _has_block(self, department: str, height: int) -> bool:
+        question = codec.encode_flat([height, _ONE])
+        try:
+            return bool(decode_response(await self._request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S)))
+        except (KehuError, OSError, TimeoutError):
+            return False
 
     def _is_change_due(self) -> bool:
         return governance(View(self._ledger.state.get))["pending"] is not None

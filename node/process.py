@@ -7,7 +7,7 @@ import gc
 import json
 import logging
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +49,8 @@ log = logging.getLogger("kehu.process")
 def run_node(home: Path) -> int:
     """Runs until SIGTERM or SIGINT, or until something that a node must not survive; the exit code."""
     begin_logging()
+    with suppress(KehuError):  # said with everything else that is wrong, once the folder is opened
+        _configure_logging(Home(home).read_config())
     while (code := _run_process(Home(home))) is None:
         log.warning("starting again without what was set aside")
     return code
@@ -102,9 +104,12 @@ async def _run_once(home: Home, stop: asyncio.Event) -> bool:
     return node.must_reopen and not stop.is_set()
 
 
-def _tell_configuration(config: Config) -> None:
+def _configure_logging(config: Config) -> None:
     log_ = config.log
     configure_logging(config.department, log_.format, log_.level, has_access_log=log_.access)
+
+
+def _tell_configuration(config: Config) -> None:
     for key, value, origin in origins(config):
         log.info("configuration: %s = %s (%s)", key, json.dumps(value, ensure_ascii=False), origin)
 

@@ -38,8 +38,8 @@ class HomeFiles:
 class _Report:
     """Collects the errors of steps that don't depend on each other."""
 
-    def __init__(self) -> None:
-        self._errors: list[KehuError] = []
+    def __init__(self, errors: list[KehuError]) -> None:
+        self._errors = errors
 
     def attempt(self, step: Callable[[], Made]) -> Made | None:
         try:
@@ -48,31 +48,47 @@ class _Report:
             self._errors.append(error)
             return None
 
-    def close(self) -> None:
-        """Raises what was found: one error as it is, several as `config.several`."""
-        if len(self._errors) == 1:
-            raise self._errors[0]
-        if self._errors:
-            raise KehuError(CONFIG_SEVERAL, problems=[str(error) for error in self._errors])
+
+@dataclass(frozen=True, slots=True)
+class FilesRead:
+    """What could be read of `HomeFiles`, the passphrase, and what was wrong."""
+
+    config: Config | None
+    genesis: Genesis | None
+    passphrase: str | None
+    node_key: SigningKey | None
+    gateway_key: SigningKey | None
+    errors: list[KehuError]
 
 
 def read_home(home: Home) -> HomeFiles:
     """Errors: config, key and passphrase codes; `config.several` with all of them if there is more than one."""
-    report = _Report()
+    read = try_home(home)
+    if len(read.errors) == 1:
+        raise read.errors[0]
+    if read.errors:
+        raise KehuError(CONFIG_SEVERAL, problems=[str(error) for error in read.errors])
+    if read.config is None or read.genesis is None or read.node_key is None:
+        raise KehuError(CONFIG_INVALID, file=str(home.path), problem="a file gave nothing and no error")
+    return HomeFiles(read.config, read.genesis, read.node_key, read.gateway_key)
+
+
+def try_home(home: Home) -> FilesRead:
+    """All that can be read, and every error. Raises none."""
+    errors: list[KehuError] = []
+    report = _Report(errors)
     config, genesis = report.attempt(home.read_config), report.attempt(home.read_genesis)
-    node_key = gateway_key = None
+    passphrase = node_key = gateway_key = None
     if config is not None:
         if genesis is not None:
             report.attempt(lambda: _check_addresses(config, genesis))
         passphrase = report.attempt(lambda: read_passphrase(file=home.path / config.passphrase_file))
         if passphrase is not None:
-            node_key = report.attempt(lambda: load_key(home.node_key, passphrase))
+            opened_by = passphrase
+            node_key = report.attempt(lambda: load_key(home.node_key, opened_by))
             if home.gateway_key.exists():
-                gateway_key = report.attempt(lambda: load_key(home.gateway_key, passphrase))
-    report.close()
-    if config is None or genesis is None or node_key is None:
-        raise KehuError(CONFIG_INVALID, file=str(home.path), problem="a file gave nothing and no error")
-    return HomeFiles(config, genesis, node_key, gateway_key)
+                gateway_key = report.attempt(lambda: load_key(home.gateway_key, opened_by))
+    return FilesRead(config, genesis, passphrase, node_key, gateway_key, errors)
 
 
 def _check_addresses(config: Config, genesis: Genesis) -> None:

@@ -63,3 +63,26 @@ def test_every_key_of_the_configuration_is_described_and_no_other() -> None:
     }
     expected = {key if key != "peers" else "peers.DEPARTMENT" for key in keys_of(Config)}
     assert described == expected
+
+
+def words_in_code(name: str) -> set[str]:
+    """What stands in backticks in a document."""
+    return set(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text(encoding="utf-8")))
+
+
+def test_every_code_and_metric_of_the_runbook_is_in_its_reference() -> None:
+    runbook = words_in_code("operating.md")
+    known = words_in_code("errors.md") | words_in_code("doctor.md") | words_in_code("node.md")
+    codes = {word for word in runbook if re.fullmatch(r"[a-z]+\.[a-z_]+", word) and not word.endswith((".key", ".log"))}
+    assert len(codes) > 25
+    assert codes - known - {"node.toml", "genesis.json", "node.md"} == set()
+    metrics = {word for word in runbook if re.fullmatch(r"kehu_[a-z_]+", word)}
+    assert metrics - words_in_code("metrics.md") == set()
+
+
+def test_the_runbook_has_a_row_for_every_alarm() -> None:
+    alarms = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").partition("| alarm | when |")[2]
+    rows = re.findall(r"^\| ([a-z][^|]+) \| [^|]+ \|$", alarms, re.MULTILINE)
+    text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").partition("## Alarms")[2]
+    assert len(rows) == 6
+    assert [row for row in rows if f"| {row} |" not in text] == []

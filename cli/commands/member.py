@@ -112,7 +112,7 @@ def answer_of(proposed: Proposed, done: dict[str, Any]) -> Answer:
 async def propose_add(
     run: Run, department: Department, request: Request, proposal: NewId = None, is_dry_run: DryRun = False
 ) -> Answer:
-    """Propose a department more. The request is what `kehu node join --json` printed. For administrators."""
+    """Propose a department more. The request is what `kehu node init --json` printed. For administrators."""
     from cli.membership import read_request
 
     change = {"kind": "add", "department": department, **read_request(request, department)}

@@ -210,3 +210,31 @@ async def status(run: Run) -> Answer:
 
 def _short(value: object) -> object:
     return value[:16] if isinstance(value, str) and len(value) == 64 else value
+
+
+@command(
+    app,
+    "introduce",
+    needs=Needs.NODE,
+    example="kehu network introduce crm.json --node sales",
+    json_keys=("file", "network", "fingerprint", "members"),
+    exits=(Exit.UNKNOWN, Exit.MACHINE),
+)
+async def introduce(
+    run: Run, file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")]
+) -> Answer:
+    """Write what a department needs that is to join: genesis, the members, where the nodes are. Nothing is secret.
+
+    Tell it the fingerprint by another way than the file, as on the telephone: `kehu node init` asks for it.
+    """
+    from cli.introduction import Introduction
+    from cli.joining import newest_members
+
+    async with run.reader() as client:
+        members = newest_members(await client.membership())
+    profile = run.profile
+    introduction = Introduction(profile.genesis, members, profile.nodes)
+    introduction.write(file)
+    names = [row["department"] for row in members]
+    data = {"file": str(file), "network": profile.name, "fingerprint": introduction.fingerprint, "members": names}
+    return Answer(data, lambda screen: screen.facts(data.items()))

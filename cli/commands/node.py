@@ -9,7 +9,7 @@ import typer
 
 from cli.command import Needs, command, group
 from cli.exits import Exit
-from cli.output import Answer
+from cli.output import Answer, Screen
 from cli.run import Run
 
 app = group("Run a department's node.")
@@ -35,37 +35,57 @@ def run_home(_run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", hel
 
 @command(
     app,
-    "join",
-    needs=Needs.NODE,
-    example="kehu node join nodes/legal legal --name 法务 --peer 10.0.0.7:7001 --api 10.0.0.7:8001",
-    json_keys=("home", "department", "name", "key", "possession", "address"),
-    exits=(Exit.USAGE, Exit.UNKNOWN, Exit.KEY, Exit.MACHINE),
+    "init",
+    needs=Needs.NETWORK,
+    example="kehu node init /var/lib/kehu/legal legal --name 法务 --peer 10.0.0.7:7001 --api 10.0.0.7:8001 "
+    "--introduction crm.json --fingerprint 5c0f-… --json > legal.json",
+    json_keys=("home", "department", "name", "key", "possession", "address", "fingerprint"),
+    exits=(Exit.USAGE, Exit.KEY, Exit.MACHINE),
 )
-async def join(
+def init(
     run: Run,
-    home: Annotated[Path, typer.Argument(metavar="HOME", help="A new folder.")],
+    home: Annotated[Path, typer.Argument(metavar="HOME", help="A new or empty folder.")],
     department: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="The new department's id.")],
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="The department's name.")],
     peer: Annotated[str, typer.Option("--peer", metavar="HOST:PORT", help="Where its peers reach it.")],
     api: Annotated[str, typer.Option("--api", metavar="HOST:PORT", help="Where its people reach it.")],
+    introduction: Annotated[
+        Path, typer.Option("--introduction", metavar="FILE", help="What `kehu network introduce` wrote.")
+    ],
+    fingerprint: Annotated[
+        str, typer.Option("--fingerprint", metavar="CODE", help="The network's, as its people tell it.")
+    ],
+    listen_peer: Annotated[
+        str | None, typer.Option("--listen-peer", metavar="HOST:PORT", help="Where it listens, if not at --peer.")
+    ] = None,
+    listen_api: Annotated[
+        str | None, typer.Option("--listen-api", metavar="HOST:PORT", help="Where it listens, if not at --api.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", metavar="HOST:PORT", help="Where Prometheus reads /metrics.")
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", metavar="FILE", help="A secret that seals the key (default: one is drawn)."),
+    ] = None,
 ) -> Answer:
     """Make the folder of a new department's node, and what `kehu member propose-add` needs of it.
 
-    Once the change is accepted, `kehu node run HOME` follows the chain from genesis or a snapshot, and votes from the
-    activation height on. The department is entered in network.json.
+    The key is sealed by the passphrase, and node.toml names its file. With --network, the department is entered in
+    that network folder, which is made if there is none. Needs no node; nothing secret is shown.
     """
+    from cli.introduction import Introduction
     from cli.joining import Place, make_node_folder
     from cli.profile import require_name
 
     require_name(department, "department")
-    profile = run.profile
-    async with run.reader() as client:
-        told = await client.membership()
-    place = Place(department, name, peer, api)
-    made = make_node_folder(home, profile.folder / "genesis.json", profile.genesis, place, told)
-    profile.nodes[department] = f"http://{api}"
-    profile.write()
-    data = {"home": str(home), **made}
+    told = Introduction.read(introduction)
+    told.require(fingerprint)
+    place = Place(department, name, peer, api, listen_peer, listen_api, metrics, passphrase_file)
+    made = make_node_folder(home, place, told)
+    if run.network is not None:
+        told.enter(run.network, department, f"http://{api}")
+    data = {"home": str(home), **made, "fingerprint": told.fingerprint}
     return Answer(data, lambda screen: screen.facts(data.items()))
 
 
@@ -81,12 +101,12 @@ async def introduce_home(
     run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")]
 ) -> Answer:
     """Tell a node that was away for long where the members are now, and their keys; it is believed for links only."""
-    from cli.joining import introduce
+    from cli.joining import introduce, newest_members
     from node.config import Home
 
     async with run.reader() as client:
         told = await client.membership()
-    introduce(Home(home), told)
+    introduce(Home(home), newest_members(told), run.profile.nodes)
     data = {"home": str(home), "members": [row["department"] for row in told["members"]]}
     return Answer(data, lambda screen: screen.facts(data.items()))
 
@@ -108,3 +128,91 @@ def next_key(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help
 
     data = {"home": str(home), **make_next_key(home, run.profile.genesis)}
     return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+@command(
+    app,
+    "change-passphrase",
+    needs=Needs.NOTHING,
+    example="kehu node change-passphrase /var/lib/kehu",
+    json_keys=("home", "keys", "passphrase_file", "written"),
+    exits=(Exit.USAGE, Exit.KEY, Exit.MACHINE),
+)
+def change_passphrase(
+    _run: Run,
+    home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")],
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--passphrase-file", metavar="FILE", help="The present one (default: as node.toml says)."),
+    ] = None,
+    new_file: Annotated[
+        Path | None, typer.Option("--new-passphrase-file", metavar="FILE", help="The new one (default: one is drawn).")
+    ] = None,
+) -> Answer:
+    """Seal a node's keys under another passphrase; the keys stay the same, and the node may run meanwhile.
+
+    The passphrase file that node.toml names is written anew if it lies in the folder; a mounted secret is yours to
+    replace, and needs --new-passphrase-file. If it is interrupted, give the same command again. Backups that were made
+    before open with the old passphrase.
+    """
+    from secrets import token_urlsafe
+
+    from chain.errors import KehuError
+    from node.config import Home
+    from node.passphrase import PASSPHRASE_MISSING, read_passphrase
+    from node.resealing import keep_passphrase, reseal_home
+
+    folder = Home(home)
+    named = folder.path / folder.read_config().passphrase_file
+    if new_file is None and not named.resolve().is_relative_to(folder.path):
+        raise KehuError(PASSPHRASE_MISSING, needed="--new-passphrase-file", file=str(named))
+    old = read_passphrase(file=passphrase_file or named)
+    new = token_urlsafe(24) if new_file is None else read_passphrase(file=new_file)
+    keys = reseal_home(folder, old, new)
+    is_written = keep_passphrase(folder, named, new)
+    data = {"home": str(home), "keys": keys, "passphrase_file": str(named), "written": is_written}
+    note = "and it is in" if is_written else "put it, before the next start, into"
+    return Answer(data, lambda screen: screen.line(f"{', '.join(keys)}: a new passphrase; {note} {named}"))
+
+
+@command(
+    app,
+    "doctor",
+    needs=Needs.NETWORK,
+    example="kehu node doctor /var/lib/kehu",
+    json_keys=("home", "department", "chain_id", "fingerprint", "running", "members_from", "findings"),
+    exits=(Exit.MACHINE, Exit.PARTIAL),
+)
+async def doctor(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")]) -> Answer:
+    """Say what keeps a node from starting or taking part: files, keys, ports, peers, clock, genesis, disk, limits.
+
+    Before a node is started, and while it runs; nothing is changed. The other nodes' APIs, if network.json or
+    members.json names them, tell the time and who takes part now. Exit code 0 if it is fit, 9 if something is to be
+    done, 8 if it can't start or can't take part.
+    """
+    from cli.introduction import fingerprint_of
+    from node.config import Home
+    from node.fitness.examination import examine
+
+    urls = run.profile.nodes if run.network is not None else {}
+    found = await examine(Home(home), urls)
+    levels = {finding.level for finding in found.findings}
+    data = {
+        "home": str(home),
+        "department": found.department,
+        "chain_id": found.chain_id,
+        "fingerprint": None if found.chain_id is None else fingerprint_of(found.chain_id),
+        "running": found.is_running,
+        "members_from": found.source,
+        "findings": [finding.to_value() for finding in found.findings],
+    }
+
+    def show(screen: Screen) -> None:
+        screen.facts((name.replace("_", " "), data[name]) for name in ("home", "department", "fingerprint", "running"))
+        marks = {"still": "!!", "act": "! ", "note": "  "}
+        for finding in found.findings:
+            screen.line(f"{marks[finding.level]} {finding.text} ({finding.code})")
+            if finding.level != "note":
+                screen.line(f"     {finding.cure}")
+
+    return Answer(data, show, Exit.MACHINE if "still" in levels else Exit.PARTIAL if "act" in levels else Exit.OK)

@@ -59,7 +59,10 @@ def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path
         peer, api = free_ports(2)
         place = ("--name", "法务", "--peer", f"127.0.0.1:{peer}", "--api", f"127.0.0.1:{api}")
         home = cluster.home(NEW)
-        request = save(cluster, "legal.json", kehu("node", "join", str(home), NEW, *place, "--node", "sales"))
+        introduction = str(cluster.kehu.passphrases.parent / "introduction.json")
+        told = kehu("network", "introduce", introduction, "--node", "sales")
+        place += ("--introduction", introduction, "--fingerprint", told["fingerprint"])
+        request = save(cluster, "legal.json", kehu("node", "init", str(home), NEW, *place))
         agree(cluster, "propose-add", NEW, "--request", request, without="technical")
         kehu("network", "up", NEW)
         assert kehu("member", "list")["quorum"] == 4
