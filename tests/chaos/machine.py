@@ -30,10 +30,6 @@ PACKAGES: Final = {
     "strace": "strace",
 }
 """Tool -> the Debian package it comes in."""
-CLOCK_LIBRARIES: Final = tuple(
-    Path("/usr/lib") / place / "faketime/libfaketimeMT.so.1" for place in ("x86_64-linux-gnu", "aarch64-linux-gnu", "")
-)
-CLOCK_PACKAGE: Final = "libfaketime"
 COMMAND_TIMEOUT_S: Final = 30.0
 
 
@@ -49,14 +45,9 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-def clock_library() -> Path | None:
-    return next((path for path in CLOCK_LIBRARIES if path.exists()), None)
-
-
 def missing_tools() -> list[str]:
     """What has to be installed first."""
-    missing = [f"{tool} (package {package})" for tool, package in PACKAGES.items() if shutil.which(tool) is None]
-    return missing if clock_library() else [*missing, f"libfaketimeMT.so.1 (package {CLOCK_PACKAGE})"]
+    return [f"{tool} (package {package})" for tool, package in PACKAGES.items() if shutil.which(tool) is None]
 
 
 def why_not() -> str | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.disks import Disk
-from tests.chaos.machine import clock_library
 from tests.chaos.netns import inside
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -51,7 +50,9 @@ class NodeProcess:
 
     def start(self) -> None:
         self.set_clock(0)
-        words = inside(self.department, sys.executable, "-P", "-m", "node", str(self.home))
+        words = inside(
+            self.department, sys.executable, "-P", "-m", "tests.chaos.clocked", str(self.clock), str(self.home)
+        )
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -60,19 +61,8 @@ class NodeProcess:
         self.is_wanted, self.starts = True, self.starts + 1
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("KEHU_", "FAKETIME"))}
-        kept["PYTHONPATH"] = str(ROOT)
-        library = clock_library()
-        if library is None:
-            return kept
-        return {
-            **kept,
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "NO_FAKE_STAT": "1",
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
+        return {**kept, "PYTHONPATH": str(ROOT)}
 
     def set_clock(self, offset_s: float) -> None:
         """What the wall clock of the node is ahead by; the monotonic one goes on."""

@@ -16,7 +16,7 @@ class OneWayCut(Nemesis):
             hit = rest if self.chance.random() < 0.6 else rest[:-1]
             act = net.deafen if self.chance.random() < 0.5 else net.mute
             await self.together([partial(act, name, hit)])
-            self.notes.append(f"{act.__name__}ed towards {len(hit)}")
+            self.notes.append(f"{'deaf' if act == net.deafen else 'mute'} towards {len(hit)}")
             self.injected += 1
 
     async def heal(self) -> None:
