@@ -181,8 +181,3 @@ def test_withheld_proposals_cost_a_member_little_b43() -> None:
     assert world.counts["withholder"] > 50
     assert max(lags) <= 5
     assert lags[-1] == 0
-
-
-@pytest.mark.slow
-def test_thousands_of_seeds() -> None:
-    assert run_campaign(FAST_SEEDS, 4_000, processes=2).failures == []
