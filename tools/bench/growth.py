@@ -94,7 +94,7 @@ async def first_vote(network: Network, lane: Lane) -> dict[str, float]:
     """
     await network.wait_level(network.departments)
     async with network.client(network.departments[0]) as client:
-        primary = (await client.status())["primary"]
+        primary = (await client.status())["node"]["primary"]
     tested = network.departments[-1]
     stopped = next(name for name in network.departments[1:-1] if name != primary)  # no view change is to be measured
     await network.stop(stopped, tested)
@@ -103,7 +103,7 @@ async def first_vote(network: Network, lane: Lane) -> dict[str, float]:
         process.start()
     api_s = await _answers(network, tested) - begin
     async with network.client(tested) as client:
-        while not (await client.status())["is_ready"]:  # noqa: ASYNC110 - in another process
+        while not (await client.status())["node"]["is_ready"]:  # noqa: ASYNC110 - in another process
             await asyncio.sleep(PAUSE_S)
     async with Load(network) as load:
         tally = Tally()
