@@ -61,7 +61,7 @@ async def long_chain(folder: Path, blocks: int, effort: Effort) -> Figures:
         async with Load(network, Stock(story, blocks)) as load:
             lanes = load.lanes("h", 1, 100, network.editors)
             hundred = await scenario.rate(load, lanes, 100, effort)
-        starts = [await first_vote(network, lanes[0]) for _ in range(effort.runs)]
+        starts = [await first_vote(network, lanes[0]) for _ in range(effort.starts)]
     finally:
         await network.stop()
         network.remove()
@@ -72,6 +72,7 @@ async def long_chain(folder: Path, blocks: int, effort: Effort) -> Figures:
         "catch_up": caught,
         "first_vote_s": scenario.spread([one["first_vote_s"] for one in starts]),
         "api_s": scenario.spread([one["api_s"] for one in starts]),
+        "start_processor_s": scenario.spread([one["processor_s"] for one in starts]),
     }
 
 
@@ -110,9 +111,9 @@ async def first_vote(network: Network, lane: Lane) -> dict[str, float]:
         await load.send(lane, lane.next(1, await network.height()), tally)
     if tally.committed != 1:
         raise RuntimeError(f"the first transaction after the start gave {dict(tally.codes)}")
-    passed = time.monotonic() - begin
+    passed, processor_s = time.monotonic() - begin, network.processor_s(tested)
     await network.restart(stopped)
-    return {"api_s": round(api_s, 2), "first_vote_s": round(passed, 2)}
+    return {"api_s": round(api_s, 2), "first_vote_s": round(passed, 2), "processor_s": round(processor_s, 2)}
 
 
 async def _answers(network: Network, name: str) -> float:
@@ -147,4 +148,5 @@ async def catch_up(network: Network, name: str, grown: Grown, transactions: int)
         "seconds": round(passed, 2),
         "blocks_per_second": round(blocks / passed, 1),
         "transactions_per_second": round(transactions / passed, 1),
+        "processor_us_per_block": round(1e6 * network.processor_s(name) / blocks, 1),
     }

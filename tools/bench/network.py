@@ -104,9 +104,9 @@ class Network:
 
     # What the nodes take of the machine
 
-    def processor_s(self) -> float:
-        """Processor time of all nodes that run, since they started."""
-        return sum(_processor_s(pid) for pid in self._pids())
+    def processor_s(self, *names: str) -> float:
+        """Processor time of these nodes, or all that run, since they started."""
+        return sum(_processor_s(pid) for pid in self._pids(*names))
 
     def resident_bytes(self) -> list[int]:
         """Per node that runs."""
@@ -117,8 +117,8 @@ class Network:
         homes = (self.profile.node_home(name) for name in self.departments)
         return [sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) for home in homes]
 
-    def _pids(self) -> list[int]:
-        return [pid for process in self.nodes() if (pid := process.pid()) is not None]
+    def _pids(self, *names: str) -> list[int]:
+        return [pid for process in self.nodes(*names) if (pid := process.pid()) is not None]
 
     async def height(self) -> int:
         async with self.client(self.departments[0]) as client:

@@ -43,7 +43,7 @@ async def curve(load: Load, lanes: Sequence[Lane], full_per_second: float, secon
 
 
 async def _point(load: Load, lanes: Sequence[Lane], share: float, per_second: float, seconds: float) -> Point:
-    tally, unsent = Tally(), 0
+    tally, unsent, since, before = Tally(), 0, time.monotonic(), 0
     free: asyncio.Queue[Lane] = asyncio.Queue()
     for lane in lanes:
         free.put_nowait(lane)
@@ -53,16 +53,19 @@ async def _point(load: Load, lanes: Sequence[Lane], share: float, per_second: fl
         free.put_nowait(lane)
 
     begin, tasks = time.monotonic(), []
-    for number in range(max(1, int(per_second * seconds / PER_REQUEST))):
+    requests = max(4, int(per_second * seconds / PER_REQUEST))
+    for number in range(requests):
         await asyncio.sleep(max(0.0, begin + number * PER_REQUEST / per_second - time.monotonic()))
+        if number == requests // 4:  # the first quarter fills what is empty
+            since, before = time.monotonic(), tally.committed
         if free.empty():
             unsent += PER_REQUEST
         else:
             tasks.append(asyncio.create_task(one(free.get_nowait())))
-    passed = time.monotonic() - begin
-    committed = tally.committed  # in the window only
+    now = time.monotonic()
+    rate = (tally.committed - before) / (now - since)
     await asyncio.wait_for(asyncio.gather(*tasks), DRAIN_S)
-    return _point_of(share, per_second, committed / passed, passed, tally, unsent)
+    return _point_of(share, per_second, rate, now - begin, tally, unsent)
 
 
 def _point_of(share: float, per_second: float, rate: float, passed: float, tally: Tally, unsent: int) -> Point:

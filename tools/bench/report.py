@@ -65,8 +65,10 @@ def _block_rows(found: dict[str, Any]) -> list[Row]:
     rows += [
         _row(f"{what}, API after start, s", found["api_s"]),
         _row(f"{what}, first vote after start, s", found["first_vote_s"]),
+        _row("  processor time until then, s", found["start_processor_s"]),
         ("catching up, blocks/s; tx/s",
          f"{caught['blocks_per_second']:g}; {caught['transactions_per_second']:g}", f"{caught['blocks']} blocks", ""),
+        ("  processor time per block, us", f"{caught['processor_us_per_block']:g}", "", ""),
     ]  # fmt: skip
     return rows
 
