@@ -134,7 +134,7 @@ def read_checkpoint(data: bytes) -> Checkpoint:
             values=dict(_gather(parts, codec.is_bytes)),
             recent=list(_gather(parts, codec.is_uint)),
         )
-    except (StopIteration, TypeError, KeyError, ValueError) as error:
+    except (StopIteration, AttributeError, TypeError, KeyError, ValueError) as error:
         raise KehuError(CHECKPOINT_DAMAGED, field="form", actual=type(error).__name__) from None
 
 

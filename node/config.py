@@ -12,6 +12,8 @@
     url = "http://127.0.0.1:9000"
     token_file = "secrets/carrier-token"
     region = "CN"
+    [api]                          # optional: bounds of the API (node/api/limits.py)
+    connections_max = 512
     [phone]                        # optional: check by schedule the numbers that this department holds
     sweep = true
     interval_s = 3600
@@ -35,6 +37,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
+from node.api.limits import ApiLimits
 from node.carrier.config import Carrier, PhoneDuties
 from node.logs import Format
 
@@ -116,6 +119,7 @@ class Config(_Strict):
     phone: PhoneDuties = PhoneDuties()
     consensus: Consensus = Consensus()
     limits: Limits = Limits()
+    api: ApiLimits = ApiLimits()
     log: Log = Log()
     snapshot: Snapshots = Snapshots()
     scrub: Scrub = Scrub()

@@ -128,6 +128,12 @@ class _Situation(Collector):
         for peer in status["peers"]:
             peers.add_metric([peer["department"]], float(peer["is_connected"]))
         yield peers
+        over = CounterMetricFamily(
+            "kehu_peer_over_budget", "Frames of that department beyond its share, dropped", labels=["department"]
+        )
+        for peer in status["peers"]:
+            over.add_metric([peer["department"]], float(peer["over_budget"]))
+        yield over
         yield GaugeMetricFamily(
             "kehu_peers_connected",
             "Departments this node is linked to",

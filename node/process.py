@@ -17,7 +17,7 @@ from node.api.app import make_app
 from node.api.metrics import LIMITS as METRICS_LIMITS
 from node.api.metrics import make_metrics_app
 from node.api.server import listen, serve
-from node.config import Config, Home, Listen, listening_on, split_address
+from node.config import Config, Home, listening_on, split_address
 from node.logs import begin_logging, configure_logging
 from node.opening import open_home
 from node.reading import origins
@@ -98,7 +98,7 @@ async def _run_once(home: Home, stop: asyncio.Event) -> bool:
     with opened.closing:
         node = Node(opened)
         try:
-            await _serve(node, opened.config.listen, stop)
+            await _serve(node, opened.config, stop)
         finally:
             await node.stop()
     return node.must_reopen and not stop.is_set()
@@ -114,7 +114,8 @@ def _tell_configuration(config: Config) -> None:
         log.info("configuration: %s = %s (%s)", key, json.dumps(value, ensure_ascii=False), origin)
 
 
-async def _serve(node: Node, addresses: Listen, stop: asyncio.Event) -> None:
+async def _serve(node: Node, config: Config, stop: asyncio.Event) -> None:
+    addresses = config.listen
     await node.start()
     async with AsyncExitStack() as serving:
         if addresses.metrics is not None:
@@ -123,7 +124,7 @@ async def _serve(node: Node, addresses: Listen, stop: asyncio.Event) -> None:
                 metrics = await listen(app, *split_address(addresses.metrics), METRICS_LIMITS)
             serving.push_async_callback(metrics.close, API_STOP_S)
         with listening_on(addresses.api):
-            app = make_app(node, wall_ms, observe=node.metrics.http_answered)
+            app = make_app(node, wall_ms, config.api, observe=node.metrics.http_answered)
             api = await serve(app, *split_address(addresses.api))
         serving.push_async_callback(api.close, API_STOP_S)
         log.info("API listens on http://%s", addresses.api)

@@ -6,7 +6,7 @@ Whoever sets a node up has often more than one thing wrong. What can be checked 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
+from node.api.limits import ApiLimits
 from node.config import CONFIG_INVALID, Config, Home, split_address
 from node.keys import load_key
 from node.passphrase import read_passphrase
@@ -107,6 +108,10 @@ def origins(config: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any, str
         value, key = getattr(config, name), f"{prefix}{name}"
         if isinstance(value, BaseModel):
             yield from origins(value, f"{key}.")
+        elif isinstance(value, ApiLimits):
+            for item in fields(value):
+                given = getattr(value, item.name)
+                yield f"{key}.{item.name}", given, "default" if given == item.default else "node.toml"
         elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             for index, item in enumerate(value):
                 yield from origins(item, f"{key}.{index}.")

@@ -307,9 +307,7 @@ class Node:
             "phone": self._phones.status(),
             **self._scrub.status(),
             "accusations": len(self._agreement.accusations),
-            "peers": [
-                {"department": peer.department, "is_connected": peer.is_connected} for peer in self.peers.health()
-            ],
+            "peers": [peer.status() for peer in self.peers.health()],
         }
 
     def why(self, *, is_operator: bool) -> dict[str, Any]:

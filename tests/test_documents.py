@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from cli.main import app
+from node.api.limits import ApiLimits
 from node.config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +51,9 @@ def test_every_document_that_is_named_exists(path: Path) -> None:
 def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
+        if field.annotation is ApiLimits:
+            keys += [f"{prefix}{name}.{item.name}" for item in fields(ApiLimits)]
+            continue
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
         inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
         is_table = bool(inner) and not str(field.annotation).startswith("list")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
+Count = Annotated[int, Field(ge=1, le=1 << 30)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class ApiLimits:
     """Seconds, bytes and counts; the defaults suit a department's node with a few hundred people.
 
@@ -14,23 +20,23 @@ class ApiLimits:
     answer to be taken by the client.
     """
 
-    header_s: float = 10
-    body_s: float = 15
-    request_s: float = 60
-    stream_s: float = 30
-    body_bytes_max: int = 4 << 20
-    header_line_bytes_max: int = 8 << 10
-    headers_max: int = 64
-    connections_max: int = 512
-    connections_per_address_max: int = 64
-    transactions_max: int = 1_000
-    exports_max: int = 8
-    exports_per_address_max: int = 2
-    events_max: int = 64
-    events_per_person_max: int = 4
-    event_queue_max: int = 256
-    event_heartbeat_s: float = 15
-    retry_after_s: int = 1
-    wait_ms_max: int = 30_000
-    page_max: int = 200
-    customer_requests_per_minute: int = 60
+    header_s: Seconds = 10
+    body_s: Seconds = 15
+    request_s: Seconds = 60
+    stream_s: Seconds = 30
+    body_bytes_max: Count = 4 << 20
+    header_line_bytes_max: Count = 8 << 10
+    headers_max: Count = 64
+    connections_max: Count = 512
+    connections_per_address_max: Count = 64
+    transactions_max: Count = 1_000
+    exports_max: Count = 8
+    exports_per_address_max: Count = 2
+    events_max: Count = 64
+    events_per_person_max: Count = 4
+    event_queue_max: Count = 256
+    event_heartbeat_s: Seconds = 15
+    retry_after_s: Count = 1
+    wait_ms_max: Count = 30_000
+    page_max: Count = 200
+    customer_requests_per_minute: Count = 60

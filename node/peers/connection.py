@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chain.errors import KehuError, define
+from node.peers.budget import ALLOWANCES, REST_S, Allowance, Budget
 from node.peers.exchange import Exchange, Handler
 from node.peers.frames import Kind
 from node.peers.outbox import LANE_LIMITS, LaneLimit, Outbox
@@ -50,6 +51,7 @@ class PeerSettings:
     asked_max: int = 16
     served_max: int = 16
     lanes: Mapping[Kind, LaneLimit] = field(default_factory=lambda: LANE_LIMITS)
+    allowances: Mapping[Kind, Allowance] = field(default_factory=lambda: ALLOWANCES)
 
 
 class Connection:
@@ -62,6 +64,7 @@ class Connection:
         on_message: OnMessage,
         handlers: Mapping[str, Handler],
         dropped: Counter[str],
+        over_budget: Counter[str],
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self.link = link
@@ -76,6 +79,7 @@ class Connection:
             on_fatal=on_fatal,
         )
         self._settings, self._on_message = settings, on_message
+        self._budget = Budget(asyncio.get_running_loop().time, over_budget, settings.allowances)
         self.ended = asyncio.Event()
         """Set by the owner when it has forgotten this connection."""
         self._stop = asyncio.Event()
@@ -108,6 +112,9 @@ class Connection:
                 raise self._misbehaved(error) from error
             if kind is Kind.GOODBYE:
                 return
+            if not self._budget.take(kind, len(payload)):
+                await asyncio.sleep(REST_S)
+                continue
             self._deliver(kind, payload)
             frames += 1
             if frames % _FRAMES_PER_TURN == 0:

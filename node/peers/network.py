@@ -51,6 +51,13 @@ class PeerHealth:
     last_error: str | None
     missing_since_s: float | None
     """Since when there has been no link (Unix time); None while there is one."""
+    over_budget: dict[str, int]
+    """Frames of this peer that were dropped because it sent more than its share, by kind."""
+
+    def status(self) -> dict[str, Any]:
+        """What everybody may know."""
+        over_budget = sum(self.over_budget.values())
+        return {"department": self.department, "is_connected": self.is_connected, "over_budget": over_budget}
 
 
 @dataclass(slots=True)
@@ -63,6 +70,7 @@ class _Counters:
     last_error: str | None = None
     missing_since_s: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
+    over_budget: Counter[str] = field(default_factory=Counter)
 
 
 class PeerNetwork:
@@ -197,8 +205,9 @@ class PeerNetwork:
     async def _hold(self, link: Link) -> None:
         """Works a link until it ends."""
         department = link.department
+        counters = self._count(department)
         connection = Connection(
-            link, self._settings, self._on_message, self._handlers, self._count(department).dropped, self._fail
+            link, self._settings, self._on_message, self._handlers, counters.dropped, counters.over_budget, self._fail
         )
         while (earlier := self._connections.get(department)) is not None:
             await earlier.stop()
@@ -245,6 +254,7 @@ class PeerNetwork:
             dropped=dict(counters.dropped),
             last_error=counters.last_error or self.listener.refused_departments.get(department),
             missing_since_s=None if connection else counters.missing_since_s,
+            over_budget=dict(counters.over_budget),
         )
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -29,7 +29,10 @@ STATUS: dict[str, Any] = {
     "pressure": {"waiting": 300, "expected_wait_ms": 2_500},
     "state_entries": 100,
     "vault": {"live_values": 10, "staged_values": 1, "missing": 2, "surplus": 0, "erasures_unconfirmed": 0},
-    "peers": [{"department": "finance", "is_connected": True}, {"department": "sales", "is_connected": False}],
+    "peers": [
+        {"department": "finance", "is_connected": True, "over_budget": 3},
+        {"department": "sales", "is_connected": False, "over_budget": 0},
+    ],
     "accusations": 4,
 }
 
@@ -57,6 +60,7 @@ def test_the_situation_is_that_of_the_moment_of_the_scrape() -> None:
     status["height"] = 8
     found = samples(metrics.render())
     assert (found[("kehu_chain_height",)], found[("kehu_uptime_seconds",)]) == (8, 1.5)
+    assert found[("kehu_peer_over_budget_total", "finance")] == 3
     assert (found[("kehu_peer_connected", "finance")], found[("kehu_peer_connected", "sales")]) == (1, 0)
     assert found[("kehu_vault_missing_values",)] == 2
 

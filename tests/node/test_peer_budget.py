@@ -1,0 +1,53 @@
+"""One peer's share of bytes and work: what is beyond it is dropped and counted, and costs nobody else anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from node.peers.budget import ALLOWANCES, Allowance, Budget
+from node.peers.frames import PAYLOAD_BYTES_MAX, Kind
+from tests.node.peer_kit import FAST, running, until
+
+SMALL = {**ALLOWANCES, Kind.GOSSIP: Allowance(bytes=1_000, work=10, burst=2, bytes_per_work=100, work_max=50)}
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_bytes_and_work_come_at_once_up_to_the_burst_and_then_at_the_rate() -> None:
+    clock, over = Clock(), Counter[str]()
+    budget = Budget(clock, over, SMALL)
+    assert [budget.take(Kind.GOSSIP, 900) for _ in range(3)] == [True, True, False]  # 10 pieces of work each, of 20
+    clock.now_s = 1.0
+    assert [budget.take(Kind.GOSSIP, 900), budget.take(Kind.GOSSIP, 0)] == [True, False]
+    clock.now_s = 1_000.0
+    assert [budget.take(Kind.GOSSIP, 0) for _ in range(21)] == [True] * 20 + [False]
+    assert over == {"gossip": 3}
+    assert budget.take(Kind.CONSENSUS, 1 << 20)
+
+
+def test_every_kind_of_a_link_has_an_allowance_and_its_largest_frame_fits() -> None:
+    clock, over = Clock(), Counter[str]()
+    budget = Budget(clock, over)
+    for kind in (Kind.PING, Kind.CONSENSUS, Kind.GOSSIP, Kind.REQUEST, Kind.RESPONSE):
+        assert budget.take(kind, PAYLOAD_BYTES_MAX[kind])
+    assert not over
+
+
+async def test_a_peer_that_floods_is_slowed_and_counted_and_others_are_heard() -> None:
+    async with running("a", "b", "c", settings=replace(FAST, allowances=SMALL)) as nodes:
+        for _ in range(60):
+            nodes["b"].network.send("a", Kind.GOSSIP, bytes(900))
+        health = lambda: {one.department: one.over_budget for one in nodes["a"].network.health()}  # noqa: E731
+        nodes["b"].network.send("a", Kind.CONSENSUS, b"vote of b")
+        nodes["c"].network.send("a", Kind.GOSSIP, b"batch of c")
+        await until(lambda: ("c", Kind.GOSSIP, b"batch of c") in nodes["a"].messages)
+        await until(lambda: ("b", Kind.CONSENSUS, b"vote of b") in nodes["a"].messages)
+        await until(lambda: health()["b"].get("gossip", 0) >= 20)
+        assert health()["c"] == {}
+        assert "b" in nodes["a"].network.connected
