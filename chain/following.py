@@ -38,6 +38,11 @@ class KnownSets:
             self.follow(ReceiptProof.from_bytes(proof))
 
     @property
+    def newest(self) -> tuple[int, ValidatorSet]:
+        """(activation height, set)."""
+        return self._sets[-1]
+
+    @property
     def epoch(self) -> int:
         """Of the newest set known."""
         return self._sets[-1][1].epoch

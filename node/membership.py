@@ -13,17 +13,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from chain import codec
-from chain.blocks import ExecutedBlock
+from chain.blocks import BlockStore, ExecutedBlock
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
 from contracts.activation import PROPOSALS, governance
-from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, Request, decode_response
+from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, decode_response
 from node.config import Home
+from node.farewell import Farewells, read_farewell
 from node.keys import read_public
+from node.peers.network import PeerNetwork
 
 PAUSE_S: Final = 0.5
+LONELY_ROUNDS: Final = 10
+"""After so many pauses without a quorum a node asks whether it was removed, and again as often."""
 _ONE: Final = 1
 
 NODE_NOT_MEMBER = define(
@@ -36,8 +40,8 @@ log = logging.getLogger("kehu.membership")
 
 
 class Membership:
-    """`refresh` reads the links' table again; `commit_own` sends calls under the node's key; a snapshot is worth it for
-    who is `far_blocks` behind."""
+    """`commit_own` sends calls under the node's key; `fail` ends the node; a snapshot is worth it for who is
+    `far_blocks` behind."""
 
     def __init__(
         self,
@@ -45,15 +49,16 @@ class Membership:
         department: str,
         key: bytes,
         ledger: Ledger,
-        connected: Callable[[], Sequence[str]],
-        request: Request,
-        refresh: Callable[[], None],
+        blocks: BlockStore,
+        peers: PeerNetwork,
         commit_own: Callable[[Sequence[Call]], Awaitable[object]],
         far_blocks: int,
+        fail: Callable[[BaseException], None],
     ) -> None:
         self._home, self._department, self._key, self._ledger = home, department, key, ledger
-        self._connected, self._request, self._refresh, self._commit_own = connected, request, refresh, commit_own
-        self._far_blocks = far_blocks
+        self._peers, self._commit_own, self._far_blocks, self._fail = peers, commit_own, far_blocks, fail
+        self._lonely_rounds = 0
+        peers.identity.farewell, peers.identity.on_farewell = Farewells(ledger, blocks).tell, self._on_farewell
         self._known = self._standing()
         self.reopen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -78,7 +83,7 @@ class Membership:
         if standing == self._known and not is_moved:
             return
         was_member, self._known = self._known[0] != standing[0], standing
-        self._refresh()
+        self._peers.refresh()
         members = self._ledger.validators(self._ledger.height + 1)
         log.info("from height %d on: %s", self._ledger.height + 1, ", ".join(members.departments))
         if was_member and not self.is_member:
@@ -100,11 +105,26 @@ class Membership:
                 await self._follow(catch_up)
             elif self._is_change_due():
                 await self._advance()
+            await self._ask_after_itself()
+
+    async def _ask_after_itself(self) -> None:
+        """A member without a quorum for a while may have been removed: the others no longer dial, so it does."""
+        members = self._ledger.validators(self._ledger.height + 1)
+        is_lonely = self.is_member and len(self._peers.connected) + 1 < members.quorum
+        self._lonely_rounds = self._lonely_rounds + 1 if is_lonely else 0
+        if self._lonely_rounds >= LONELY_ROUNDS:
+            self._lonely_rounds = 0
+            await self._peers.knock()
+
+    def _on_farewell(self, proofs: Sequence[bytes]) -> None:
+        removed = read_farewell(self._ledger.genesis, self._department, proofs)
+        if removed is not None and self.is_member:
+            self._fail(removed)
 
     async def _follow(self, catch_up: CatchUp) -> None:
         """Members don't hear strangers, so who is none asks by itself: whether one is far ahead (which a snapshot may
         make good), else whether it has the next block."""
-        for department in () if catch_up.is_running else self._connected():
+        for department in () if catch_up.is_running else self._peers.connected:
             for ahead in (self._far_blocks, 1):
                 if await self._has_block(department, self._ledger.height + ahead):
                     catch_up.start(self._ledger.height + ahead, (department,))
@@ -113,7 +133,9 @@ class Membership:
     async def _has_block(self, department: str, height: int) -> bool:
         question = codec.encode_flat([height, _ONE])
         try:
-            return bool(decode_response(await self._request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S)))
+            return bool(
+                decode_response(await self._peers.request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S))
+            )
         except (KehuError, OSError, TimeoutError):
             return False
 

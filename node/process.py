@@ -18,6 +18,7 @@ from node.api.metrics import LIMITS as METRICS_LIMITS
 from node.api.metrics import make_metrics_app
 from node.api.server import listen, serve
 from node.config import Config, Home, listening_on, split_address
+from node.farewell import MEMBERSHIP_REMOVED
 from node.logs import begin_logging, configure_logging
 from node.opening import open_home
 from node.reading import origins
@@ -31,10 +32,13 @@ EXIT_REFUSED: Final = 2
 """The folder, its keys or its configuration don't allow a start; the error says why."""
 EXIT_STORAGE: Final = 3
 """The disk failed; nothing that was acknowledged is lost. Free or repair the disk, then start again."""
-EXIT_OUTDATED: Final = 5
-"""The chain goes on by a version of the protocol that this software does not speak: install one that does."""
 EXIT_INVARIANT: Final = 4
 """Something that can't be has happened. Keep the folder and report it."""
+EXIT_OUTDATED: Final = 5
+"""The chain goes on by a version of the protocol that this software does not speak: install one that does."""
+EXIT_REMOVED: Final = 6
+"""The departments have removed this node's department and proved it. Starting again changes nothing."""
+_EXIT_OF: Final = {PROTOCOL_TOO_NEW.code: EXIT_OUTDATED, MEMBERSHIP_REMOVED.code: EXIT_REMOVED}
 
 API_STOP_S: Final = 1.5
 """How long running requests may take when the node stops; `service.STOP_S` comes on top, and all of it is below 5 s."""
@@ -70,7 +74,7 @@ def _run_process(home: Home) -> int | None:
         return EXIT_STORAGE
     except KehuError as error:
         log.critical("%s -- %s", error, error.spec.cure)
-        return EXIT_OUTDATED if error.spec is PROTOCOL_TOO_NEW else EXIT_REFUSED
+        return _EXIT_OF.get(error.code, EXIT_REFUSED)
     except InvariantError:
         log.exception("a broken invariant; the node stops so that nothing is lost or forked")
         return EXIT_INVARIANT

@@ -146,8 +146,8 @@ class Node:
         self._agreement.on_accuse = self._evidence.note
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._membership = Membership(
-            opened.home, self.department, opened.node_key.public, self.ledger, lambda: self.peers.connected,
-            self.peers.request, self.peers.refresh, self._commit_own, config.snapshot.behind_blocks,
+            opened.home, self.department, opened.node_key.public, self.ledger, self.blocks, self.peers,
+            self._commit_own, config.snapshot.behind_blocks, self.fail,
         )  # fmt: skip
         self._agreement.listeners += [self._membership.on_block, self._snapshots.on_block, self._appended.put]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive

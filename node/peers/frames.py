@@ -1,7 +1,8 @@
 """Frames on a peer link: length u32 big-endian, kind u8, payload of `length` bytes. No compression.
 
 Every kind has a cap, checked before anything is allocated; a payload is read in pieces, so memory grows only with
-what has really arrived. Before a peer is authenticated only the three greetings are legal, all together under 1 KiB.
+what has really arrived. Before a peer is authenticated only the greetings are legal, all together under 1 KiB; the
+longer FAREWELL is for former members.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Kind(IntEnum):
     REFUSAL = 4
     PING = 5
     GOODBYE = 6
+    FAREWELL = 7
     CONSENSUS = 16
     GOSSIP = 17
     REQUEST = 18
@@ -46,12 +48,13 @@ PAYLOAD_BYTES_MAX: Final[dict[Kind, int]] = {
     Kind.REFUSAL: 64,
     Kind.PING: 0,
     Kind.GOODBYE: 0,
+    Kind.FAREWELL: 1 << 20,
     Kind.CONSENSUS: 16 << 20,
     Kind.GOSSIP: 8 << 20,
     Kind.REQUEST: 8 << 20,
     Kind.RESPONSE: 16 << 20,
 }
-GREETINGS: Final = frozenset({Kind.CHALLENGE, Kind.HELLO, Kind.WELCOME, Kind.REFUSAL})
+GREETINGS: Final = frozenset({Kind.CHALLENGE, Kind.HELLO, Kind.WELCOME, Kind.REFUSAL, Kind.FAREWELL})
 LINKED: Final = frozenset(Kind) - GREETINGS
 
 

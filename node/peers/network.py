@@ -12,6 +12,7 @@ the process: of a message callback, a handler, or of this code), `close`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -91,7 +92,7 @@ class PeerNetwork:
         make_listener: Callable[..., Listener] = Listener,
     ) -> None:
         """`jitter` gives numbers in [0, 1). `dial` and `make_listener` make the links."""
-        self._identity, self._peers, self._on_message = identity, peers, on_message
+        self.identity, self._peers, self._on_message = identity, peers, on_message
         self._on_connected, self._on_disconnected = on_connected, on_disconnected
         self._settings = settings or PeerSettings()
         self._jitter, self._wall_clock_s, self._dial = jitter, wall_clock_s, dial
@@ -123,7 +124,7 @@ class PeerNetwork:
     def refresh(self) -> None:
         """Reads the peer table again: dials who is new, drops who has gone or changed its key."""
         table = self._peers()
-        own = self._identity.department
+        own = self.identity.department
         for department, connection in list(self._connections.items()):
             if department not in table or table[department].key != connection.link.key:
                 self._spawn(connection.stop())
@@ -161,7 +162,7 @@ class PeerNetwork:
 
     def health(self) -> tuple[PeerHealth, ...]:
         """One entry per department of the table but this one, by name."""
-        others = sorted(name for name in self._peers() if name != self._identity.department)
+        others = sorted(name for name in self._peers() if name != self.identity.department)
         return tuple(self._health_of(name) for name in others)
 
     async def close(self) -> None:
@@ -181,7 +182,7 @@ class PeerNetwork:
         loop = asyncio.get_running_loop()
         while (peer := self._peers().get(department)) is not None:
             try:
-                link = await self._dial(self._identity, department, peer, self._settings.greeting_s)
+                link = await self._dial(self.identity, department, peer, self._settings.greeting_s)
             except KehuError as error:
                 failures += 1
                 counters = self._count(department)
@@ -193,6 +194,16 @@ class PeerNetwork:
                 await self._hold(link)
                 failures = 0 if loop.time() - began >= self._settings.settled_s else failures + 1
             await asyncio.sleep(self._backoff_s(failures))
+
+    async def knock(self) -> None:
+        """Dials those who should have dialled and are not linked: a former member hears so that it is one
+        (`Identity.on_farewell`); a member is told that it dials the wrong way."""
+        for department, peer in sorted(self._peers().items()):
+            if department in self._connections or is_dialler(self.identity.department, department):
+                continue
+            with contextlib.suppress(KehuError):
+                link = await self._dial(self.identity, department, peer, self._settings.greeting_s)
+                await link.close(goodbye=True)
 
     def _backoff_s(self, failures: int) -> float:
         """Doubles up to the cap; between half and all of that, so that nodes do not keep in step."""

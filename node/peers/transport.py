@@ -7,7 +7,8 @@ The way in, for both sides within one deadline and under 1 KiB:
 2. CHALLENGE, server to dialler: [nonce(32)], fresh for every connection.
 3. HELLO, dialler to server: [version, chain id, department, key, signature]. The signature has the purpose
    "peer-hello" and covers [nonce, server's department, server's key, own department, own key, version].
-4. WELCOME [version], or REFUSAL [code].
+4. WELCOME [version], or REFUSAL [code]. A former member that proved its former key then gets FAREWELL [proof, ...]:
+   the receipts of the changes of membership, by which it finds that it was removed (node/farewell.py).
 
 Why the signature needs no channel binding: somebody in the middle would have to get an honest dialler to sign the
 nonce that the server gave to *them*. But a dialler signs only nonces that reached it inside a TLS channel whose other
@@ -23,7 +24,8 @@ import asyncio
 import hmac
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -100,6 +102,16 @@ class Peer:
     port: int
 
 
+Farewell = Callable[[str, bytes], Awaitable[Sequence[bytes]]]
+"""(department, key) -> what to tell a former member known by this key; nothing for everybody else."""
+OnFarewell = Callable[[Sequence[bytes]], None]
+FAREWELL_PROOFS_MAX: Final = 1_024
+
+
+async def no_farewell(_department: str, _key: bytes) -> Sequence[bytes]:
+    return ()
+
+
 PeerTable = Callable[[], Mapping[str, Peer]]
 """The current departments; asked again for every connection. May include this node's own."""
 
@@ -145,6 +157,10 @@ class Identity:
         self.department = department
         self.key = key
         self.chain_id = chain_id
+        self.farewell: Farewell = no_farewell
+        """What this node tells former members."""
+        self.on_farewell: OnFarewell = lambda _: None
+        """Hears what another node tells this one as a former member."""
 
     @cached_property
     def server_tls(self) -> ssl.SSLContext:
@@ -211,7 +227,14 @@ async def _greet_server(
         raise KehuError(PEER_WRONG_KEY, department=department, expected=peer.key, actual=shown)
     [nonce] = await _expect(reader, Kind.CHALLENGE, codec.is_digest)
     _write(writer, Kind.HELLO, identity.hello(department, peer.key, nonce))
-    [version] = await _expect(reader, Kind.WELCOME, codec.is_uint)
+    try:
+        [version] = await _expect(reader, Kind.WELCOME, codec.is_uint)
+    except KehuError as error:
+        if error.spec is PEER_REFUSED_US and error.details["reason"] == PEER_UNKNOWN.code:
+            with suppress(KehuError, OSError, EOFError):  # nothing more is said to those who never were members
+                proofs = codec.list_of(codec.is_bytes, FAREWELL_PROOFS_MAX)
+                identity.on_farewell((await _expect(reader, Kind.FAREWELL, proofs))[0])
+        raise
     if version < PROTOCOL_VERSION_MIN:
         raise KehuError(PEER_VERSION, department=department, actual=version, expected=PROTOCOL_VERSION_MIN)
 
@@ -235,10 +258,22 @@ async def authenticate_dialler(
     except KehuError as error:
         code = error.code if error.code in REFUSAL_CODES else PEER_GREETING.code
         _write(writer, Kind.REFUSAL, codec.encode_flat([code]))
+        if error.spec is PEER_UNKNOWN:
+            await _take_leave(identity, nonce, hello, writer)
         raise
     _write(writer, Kind.WELCOME, codec.encode_flat([PROTOCOL_VERSION]))
     writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
     return Link(department, key, reader, writer)
+
+
+async def _take_leave(identity: Identity, nonce: bytes, hello: list[codec.Value], writer: asyncio.StreamWriter) -> None:
+    """Tells a former member what became of it, if it proves its former key; strangers are told nothing."""
+    version, _, department, key, signature = hello
+    covered = hello_payload(nonce, identity.department, identity.key.public, department, key, version)
+    if is_valid_key(key) and verify(key, HELLO_PURPOSE, identity.chain_id, covered, signature):
+        proofs = await identity.farewell(department, key)
+        if proofs:
+            _write(writer, Kind.FAREWELL, codec.encode_flat([list(proofs)]))
 
 
 def _check_hello(
@@ -266,7 +301,7 @@ def _check_hello(
 async def _expect(reader: asyncio.StreamReader, wanted: Kind, *checks: codec.Check) -> list[codec.Value]:
     """The fields of the greeting `wanted`; a refusal in its place becomes an error with the other side's code."""
     kind, payload = await read_frame(reader, frozenset({wanted, Kind.REFUSAL}))
-    value = codec.decode(payload, PAYLOAD_BYTES_MAX[kind], elements_max=16)
+    value = codec.decode(payload, PAYLOAD_BYTES_MAX[kind], elements_max=16 + FAREWELL_PROOFS_MAX)
     if kind is Kind.REFUSAL and wanted is not Kind.REFUSAL:
         [code] = codec.fields(value, "refusal", codec.is_text)
         raise KehuError(PEER_REFUSED_US, reason=code if code in REFUSAL_CODES else "unknown")

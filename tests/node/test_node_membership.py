@@ -49,10 +49,10 @@ async def accept(cluster: Cluster, change: dict[str, Any], *people: str) -> int:
 DESKS = {"li": "sales", "qian": "finance", "wu": "after_sales", "sun": NEW}
 
 
-def add_home(cluster: Cluster, folder: Path) -> int:
+def add_home(cluster: Cluster, folder: Path, more: str = "") -> int:
     """The folder of a department that genesis does not know, with an introduction; its peer port."""
     peer, api = free_ports(2)
-    home = make_home(folder / NEW, NEW, cluster.genesis.value, peer, api)
+    home = make_home(folder / NEW, NEW, cluster.genesis.value, peer, api, more)
     told = describe(cluster.any.ledger)
     home.members.write_text(json.dumps({"format": 1, "members": told["members"]}))
     cluster.homes[NEW] = home
@@ -132,6 +132,58 @@ async def test_departments_come_go_and_change_keys_while_one_is_down(tmp_path: P
         await cluster.agree(height + 1)
         assert audit(cluster) > height
         assert [row["epoch"] for row in describe(cluster.any.ledger)["changes"]] == [1, 2, 3]
+    finally:
+        await cluster.stop()
+
+
+async def test_a_department_removed_while_away_is_told_so_with_proof_and_stops(tmp_path: Path) -> None:
+    """Its name comes last, so nobody dials it any more and it never dials: it has to ask by itself."""
+    cluster = Cluster(tmp_path)
+    try:
+        await cluster.start()
+        await cluster.ready()
+        peer = add_home(cluster, tmp_path)
+        change = {"kind": "add", "department": NEW, "name": "技术", "address": f"127.0.0.1:{peer}"}
+        height = await accept(cluster, {**change, **node_key(cluster, NEW, f"node {NEW}")}, "li", "qian")
+        await cluster.start(NEW)
+        await eventually(lambda: cluster.nodes[NEW].height >= height)
+        await eventually(lambda: cluster.nodes[NEW].is_ready)
+        await cluster.stop(NEW)
+        height = await accept(cluster, {"kind": "remove", "department": NEW}, "li", "qian", "wu")
+        await eventually(lambda: cluster.nodes["administration"].height >= height)
+        await cluster.start(NEW)
+        await eventually(lambda: cluster.failures)
+        (end,) = cluster.failures
+        assert isinstance(end, KehuError)
+        assert (end.code, end.details["height"]) == ("membership.removed", height)
+        assert cluster.nodes[NEW].height < height
+        with pytest.raises(KehuError, match=r"membership\.removed"):
+            await cluster.stop(NEW)
+        await cluster.commit(cluster.login("li"), via="sales")
+    finally:
+        await cluster.stop()
+
+
+async def test_a_newcomer_far_behind_takes_a_snapshot_and_votes(tmp_path: Path) -> None:
+    settings = "[snapshot]\nbehind_blocks = 20\ninterval_blocks = 50\n"
+    cluster = Cluster(tmp_path, settings, expiry_heights_max=210)
+    try:
+        await cluster.start()
+        await cluster.ready()
+        while cluster.any.height < 320:
+            await cluster.commit(cluster.login("li"), via="sales")
+        peer = add_home(cluster, tmp_path, settings)
+        change = {"kind": "add", "department": NEW, "name": "技术", "address": f"127.0.0.1:{peer}"}
+        height = await accept(cluster, {**change, **node_key(cluster, NEW, f"node {NEW}")}, "li", "qian")
+        await cluster.start(NEW)
+        await eventually(lambda: cluster.nodes[NEW].height >= 300)
+        assert cluster.nodes[NEW].blocks.first()[1] >= 300
+        await eventually(lambda: cluster.nodes[NEW].height >= height)
+        await cluster.ready()
+        await cluster.stop("after_sales")
+        await cluster.commit(cluster.login("li"), via="sales")  # four of five, the newcomer among them
+        await cluster.agree(height)
+        assert cluster.nodes[NEW].ledger.validators(height).quorum == 4
     finally:
         await cluster.stop()
 

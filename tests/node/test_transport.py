@@ -8,7 +8,7 @@ import secrets
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,10 +35,19 @@ class Server:
 
     def __init__(self, deadline_s: float = 5.0, pending_max: int = 64) -> None:
         self.links: list[Link] = []
+        identity = identity_of("sales")
+        identity.farewell = self._farewell
         self.listener = Listener(
-            identity_of("sales"), lambda: TABLE, self.links.append, deadline_s=deadline_s, pending_max=pending_max
+            identity,
+            lambda: TABLE,
+            self.links.append,
+            deadline_s=deadline_s,
+            pending_max=pending_max,
         )
         self.port = 0
+
+    async def _farewell(self, department: str, key: bytes) -> Sequence[bytes]:
+        return [b"proof"] if (department, key) == ("legal", key_of("legal").public) else []
 
     @property
     def peer(self) -> Peer:
@@ -330,3 +339,29 @@ async def test_idle_connections_can_not_keep_a_department_out(server: Server) ->
     for _, writer in idle:
         writer.transport.abort()
     await link.close(goodbye=False)
+
+
+def told_by(identity: Identity, told: list[Sequence[bytes]]) -> Identity:
+    identity.on_farewell = told.append
+    return identity
+
+
+async def test_a_former_member_is_refused_and_told_why_with_proofs(server: Server) -> None:
+    told: list[Sequence[bytes]] = []
+    with pytest.raises(KehuError) as caught:
+        await dial(told_by(identity_of("legal"), told), "sales", server.peer, 5.0)
+    assert (caught.value.code, caught.value.details["reason"]) == ("peer.refused_us", "peer.unknown_department")
+    assert told == [[b"proof"]]
+    assert not server.links
+
+
+async def test_strangers_and_those_who_only_claim_to_have_been_members_are_told_nothing(server: Server) -> None:
+    told: list[Sequence[bytes]] = []
+    for identity in (identity_of("nobody"), Identity("legal", key_of("nobody"), CHAIN)):
+        with pytest.raises(KehuError):
+            await dial(told_by(identity, told), "sales", server.peer, 5.0)
+    assert await refusal_of_hello(server, identity_of("legal"), signature=bytes(64)) == (
+        "peer.unknown_department",
+        "peer.unknown_department",
+    )
+    assert told == []

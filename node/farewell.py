@@ -1,0 +1,83 @@
+"""A department that was removed while it was away learns it: former members are told, and believe only what is proven.
+
+Whoever proves the key by which the chain knew its department gets the receipts of all changes of membership up to now
+(docs/spec/membership.md, "Following changes without replay"). It follows them from genesis on, and if the newest set
+does not have its department, its node stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from chain.blocks import BlockStore
+from chain.errors import KehuError, define
+from chain.following import KnownSets
+from chain.genesis import Genesis
+from chain.ledger import Ledger
+from chain.light import prove_receipt
+from chain.state import View
+
+BYTES_MAX: Final = 1_000_000
+"""Of all proofs together: some hundreds of changes. The first ones are told; who needs more asks again, further on."""
+
+MEMBERSHIP_REMOVED = define(
+    "membership.removed",
+    "the departments have removed this node's department while it was away, and proved it",
+    "nothing, if that was agreed: archive the folder or destroy it as your rules say. Else ask the administration",
+)
+
+log = logging.getLogger("kehu.membership")
+
+
+class Farewells:
+    """What to tell former members."""
+
+    def __init__(self, ledger: Ledger, blocks: BlockStore) -> None:
+        self._ledger, self._blocks = ledger, blocks
+        self._made: tuple[int, Sequence[bytes]] = (0, ())
+
+    async def tell(self, department: str, key: bytes) -> Sequence[bytes]:
+        """The receipt proofs of the changes, if that key was once the node's of that department."""
+        row = View(self._ledger.state.get).get("keys", key.hex())
+        if row is None or (row["kind"], row["department"]) != ("node", department):
+            return ()
+        epoch = self._ledger.validators(self._ledger.height + 1).epoch
+        if self._made[0] != epoch:
+            self._made = epoch, await asyncio.to_thread(self._prove, epoch)
+        return self._made[1]
+
+    def _prove(self, epoch: int) -> Sequence[bytes]:
+        view, found, total = View(self._ledger.state.get), [], 0
+        for number in range(1, epoch + 1):
+            row = view.get("memberships", str(number))
+            proof = None if row is None else prove_transaction(self._blocks, row["transaction"])
+            if proof is None or (total := total + len(proof) + 5) > BYTES_MAX:
+                break  # of blocks that are not here (a snapshot), or too many
+            found.append(proof)
+        return tuple(found)
+
+
+def prove_transaction(blocks: BlockStore, transaction_id: bytes) -> bytes | None:
+    """The receipt proof of an executed transaction; None if its block is not here."""
+    location = blocks.find(transaction_id)
+    certificate = None if location is None else blocks.certificate(location.height)
+    if location is None or certificate is None:
+        return None
+    header, receipts = blocks.block(location.height).header, blocks.receipt_bytes(location.height)
+    return prove_receipt(header, certificate, receipts, location.index).to_bytes()
+
+
+def read_farewell(genesis: Genesis, department: str, proofs: Sequence[bytes]) -> KehuError | None:
+    """That the department was removed, if these proofs show it; nothing else that they may say is believed."""
+    try:
+        known = KnownSets(genesis, proofs)
+    except KehuError as error:
+        log.warning("a node said farewell and proved nothing: %s", error)
+        return None
+    activation, newest = known.newest
+    if not proofs or newest.key_of(department) is not None:
+        return None
+    return KehuError(MEMBERSHIP_REMOVED, department=department, height=activation, epoch=newest.epoch)

@@ -1,0 +1,54 @@
+"""Who is told that a department was removed, and what is believed of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chain import codec
+from chain.state import state_key
+from node.farewell import Farewells, read_farewell
+from tools.membership_vectors import ACCEPTED_AT, receipt_proof
+from tools.sample_chain import key_of, make_changes
+
+CHAIN, ACCEPTED = make_changes()
+PROOFS = [receipt_proof(CHAIN, height) for height in ACCEPTED_AT]
+
+
+def farewells(**rows: Any) -> Farewells:
+    """Of a node at the chain's head, with these rows of `keys` and `memberships` in its state."""
+    table = {
+        state_key("memberships", str(number)): {"transaction": transaction.id}
+        for number, transaction in enumerate(ACCEPTED, 1)
+    } | {state_key("keys", key_of(name).public.hex()): row for name, row in rows.items()}
+    values = {key: codec.encode(row) for key, row in table.items()}
+    ledger: Any = SimpleNamespace(state=values, height=CHAIN.ledger.height, validators=CHAIN.ledger.validators)
+    return Farewells(ledger, CHAIN.blocks)
+
+
+async def test_a_former_member_gets_every_change_and_nobody_else_gets_any() -> None:
+    told = farewells(
+        legal={"kind": "node", "department": "legal", "status": "revoked"},
+        li={"kind": "person", "department": "legal", "status": "active"},
+    )
+    assert list(await told.tell("legal", key_of("legal").public)) == PROOFS
+    for department, name in (("legal", "li"), ("sales", "legal"), ("legal", "stranger")):
+        assert list(await told.tell(department, key_of(name).public)) == []
+
+
+def test_a_department_is_removed_if_the_newest_proven_set_does_not_have_it() -> None:
+    removed = read_farewell(CHAIN.genesis, "legal", PROOFS)
+    assert removed is not None
+    assert (removed.code, removed.details["epoch"], removed.details["height"]) == ("membership.removed", 2, 5)
+
+
+@pytest.mark.parametrize("proofs", [[], [b""], PROOFS[::-1], [PROOFS[1]], [PROOFS[0], PROOFS[1][:-1]]])
+def test_what_proves_nothing_removes_nobody(proofs: list[bytes]) -> None:
+    assert read_farewell(CHAIN.genesis, "legal", proofs) is None
+
+
+def test_a_department_of_the_newest_set_is_not_removed() -> None:
+    assert read_farewell(CHAIN.genesis, "process", PROOFS) is None
+    assert read_farewell(CHAIN.genesis, "sales", PROOFS) is None
