@@ -58,7 +58,7 @@ class People:
 
     async def _operate(self) -> None:
         kinds = (self.register, self.rename, self.read, self.grant, self.assign, self.revoke, self.erase, self.log_in)
-        weights = (6, 3, 5, 2, 2, 1, 1, 1)
+        weights = (6, 3, 5, 3, 3, 3, 1, 1)
         operation = self.rng.choices(kinds, weights)[0] if self.customers else self.register
         try:
             await operation()
@@ -111,7 +111,7 @@ class People:
 
     async def grant(self) -> None:
         grant = f"g{self._number()}"
-        scope = self.rng.choice(("all", f"record:{self._customer()}"))
+        scope = self.rng.choice(("all", *(f"record:{self._customer()}" for _ in range(3))))
         subject = self.rng.choice(("department:after_sales", "person:wu"))
         args = {"grant": grant, "subject": subject, "actions": ["read"], "table": "customers", "scope": scope,
                 "fields": ["*"], "purpose": "*", "expires_ms": None}  # fmt: skip
@@ -120,13 +120,14 @@ class People:
 
     async def revoke(self) -> None:
         if self.grants:
-            await self._settle("boss", Call("permissions.revoke", {"grant": self.rng.choice(self.grants)}))
+            grant = self.grants.pop(self.rng.randrange(len(self.grants)))
+            await self._settle("boss", Call("permissions.revoke", {"grant": grant}))
 
     async def assign(self) -> None:
         subject = self.rng.choice(("person:wu", "department:after_sales", "person:qian"))
         args = {"table": "customers", "record": self._customer(), "subject": subject}
-        name = self.rng.choice(("permissions.assign", "permissions.assign", "permissions.unassign"))
-        await self._settle("boss", Call(name, args))
+        if await self._settle("boss", Call("permissions.assign", args)) and self.rng.random() < 0.5:
+            await self._settle("boss", Call("permissions.unassign", args))
 
     async def erase(self) -> None:
         args = {"table": "customers", "record": self._customer(), "reason": "withdrawn"}
