@@ -40,7 +40,7 @@ class Network:
         self.chain_id = digest("genesis", b"scale")
         self.genesis_id = digest("block", b"scale")
         self.validators = ValidatorSet(0, tuple(Validator(name, keys[name].public) for name in names))
-        self.check = CheapVerifier(keys)
+        self.check = CheapVerifier(keys.values())
         self.agenda = Agenda()
         self.requests: dict[int, Request] = {}
         self.ordered: set[int] = set()
