@@ -108,6 +108,9 @@ class Faults:
         kind = None if self.is_over else self.to_damage.pop(node.name, None)
         if kind == "wiped":
             node.disk.is_log_lost, node.disk.votes = True, []
+        elif kind == "emptied":
+            node.disk = self.backups.get(node.name, node.disk).copy()  # type: ignore[attr-defined]
+            node.disk.is_log_lost, node.disk.votes = True, []
         elif kind == "rolled_back":
             del node.disk.votes[len(node.disk.votes) - self.rng.randint(0, len(node.disk.votes)) :]
         elif kind == "restored":

@@ -13,6 +13,8 @@ NETWORK_FAULTS = ("loss", "delay", "duplicate", "reorder", "partition", "one_way
 NODE_FAULTS = ("pause", "crash", "lost_unsynced", "torn_tail", "clock_skew", "clock_step", "storm")
 MEMBER_FAULTS = ("wiped", "rolled_back", "restored")
 """A vote log that is gone; one of some moments ago; a whole disk of some time ago. The member counts among the f."""
+LOG_LOST = ("wiped", "emptied")
+"""The log is gone; with "emptied", which no seed draws, the chain too but for what a copy of some time ago has."""
 ACTOR_KINDS = (
     "silent",
     "equivocator",

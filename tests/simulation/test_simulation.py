@@ -43,6 +43,16 @@ def test_a_seed_that_failed_once_passes(seed: int) -> None:
     run_seed(seed)
 
 
+def test_a_seed_does_the_same_whatever_ran_before_it_in_the_process() -> None:
+    """Campaigns run many seeds in one process, the command that replays one runs it alone. Members come and go."""
+    seeds = (300_421, 1, 3)
+    one_by_one = {seed: run_seed(seed).digest() for seed in seeds}
+    assert {seed: run_seed(seed).digest() for seed in reversed(seeds)} == one_by_one
+    alone = [sys.executable, "-m", "tests.simulation", "--seed", str(seeds[0])]
+    told = subprocess.run(alone, capture_output=True, text=True, check=True).stdout
+    assert told.split()[-1] == one_by_one[seeds[0]]
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_without_faults_there_is_no_view_change_and_no_accusation_b44(n: int) -> None:
     world = World(n, Plan.fault_free(n, 60))

@@ -20,7 +20,7 @@ from tests.simulation.cheap_crypto import CheapSigner, CheapVerifier, keys_of, v
 from tests.simulation.checkers import Checker, ViolationError
 from tests.simulation.faults import Faults
 from tests.simulation.node import SimNode
-from tests.simulation.plan import Plan
+from tests.simulation.plan import LOG_LOST, Plan
 
 VIEW_TIMEOUT_MS = 1_000
 CONVERGENCE_MS = 20_000
@@ -73,7 +73,9 @@ class World:
         self.names = tuple(self.nodes_of)
         every_key = [key for _, key in self.changes.keys]
         self.check: Verifier = verify if has_real_crypto else CheapVerifier(every_key)
-        checked = tuple(node.name for node in self.correct if node.name not in self.excused)
+        # One whose log is gone must not contradict what it said once (R7), so that is held against it too.
+        wiped = {name for name, kind in self.faults.to_damage.items() if kind in LOG_LOST}
+        checked = tuple(node.name for node in self.correct if node.name not in self.excused - wiped)
         correct = tuple(node.name for node in self.correct)
         self.checker = Checker(self.chain_id, self.check, correct, checked)
         self.counts["storm"] += self.plan.is_storm
