@@ -86,18 +86,23 @@ class Introduction:
     def genesis_bytes(self) -> bytes:
         return _json(self.genesis.value)
 
-    def enter(self, folder: Path, department: str, url: str) -> None:
-        """Makes a network folder of it, or adds the department to the one that is there. Errors: network.other."""
-        if (folder / "network.json").exists():
-            profile = Profile.open(folder)
-            if profile.genesis.chain_id != self.genesis.chain_id:
-                raise KehuError(INTRODUCTION_FOLDER, folder=str(folder))
-            profile.nodes.update({department: url})
-        else:
-            with storage_failures(folder, "make folder"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_file(folder / "genesis.json", self.genesis_bytes, replace=False, mode=0o644)
-            profile = Profile(folder, self.genesis.network, {**self.nodes, department: url}, None)
+    def profile_in(self, folder: Path) -> Profile:
+        """The network folder that is there, or is to be made. Errors: network.other."""
+        if not (folder / "network.json").exists():
+            return Profile(folder, self.genesis.network, dict(self.nodes), None)
+        profile = Profile.open(folder)
+        if profile.genesis.chain_id != self.genesis.chain_id:
+            raise KehuError(INTRODUCTION_FOLDER, folder=str(folder))
+        return profile
+
+    def enter(self, profile: Profile, department: str, url: str) -> None:
+        """Writes the network folder, with one department more. Errors: storage.io."""
+        genesis = profile.folder / "genesis.json"
+        with storage_failures(profile.folder, "write folder"):
+            profile.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not genesis.exists():
+                write_file(genesis, self.genesis_bytes, replace=False, mode=0o644)
+        profile.nodes[department] = url
         profile.write()
 
 

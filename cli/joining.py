@@ -13,7 +13,7 @@ from chain.crypto import SigningKey
 from chain.genesis import Genesis
 from cli.founding import claim, possession_of
 from cli.introduction import Introduction
-from node.config import Home, split_address
+from node.config import Home, parse_config, split_address
 from node.joining import FORMAT
 from node.keys import create_key_file, read_public
 from node.passphrase import read_passphrase
@@ -41,9 +41,9 @@ def make_node_folder(folder: Path, place: Place, introduction: Introduction) -> 
 
     Errors: config.invalid, network.folder_not_empty, passphrase.*, storage.io.
     """
-    for address in (place.peer, place.api, place.listen_peer, place.listen_api, place.metrics):
-        if address is not None:
-            split_address(address)
+    settings = _settings(place)
+    parse_config(settings)
+    split_address(place.peer)
     passphrase = None if place.passphrase_file is None else read_passphrase(file=place.passphrase_file)
     home, genesis = Home(folder), introduction.genesis
     claim(home.path)
@@ -55,21 +55,25 @@ def make_node_folder(folder: Path, place: Place, introduction: Introduction) -> 
     key = SigningKey(secrets.token_bytes(32))
     create_key_file(home.node_key, "node", place.department, passphrase, key.seed)
     _write(home.genesis_file, introduction.genesis_bytes, 0o644)
-    _write(home.config_file, _settings(place), 0o644)
+    _write(home.config_file, settings.encode(), 0o644)
     introduce(home, introduction.members, introduction.nodes)
     VoteLog.create(home.votes, genesis.chain_id, place.department).close()
-    home.read_config()
     return {**_request(place.department, key, genesis), "name": place.name, "address": place.peer}
 
 
-def _settings(place: Place) -> bytes:
+def _settings(place: Place) -> str:
+    """The text of node.toml."""
     lines = [f"department = {json.dumps(place.department)}"]
     if place.passphrase_file is not None:
         lines.append(f"passphrase_file = {json.dumps(str(place.passphrase_file.resolve()), ensure_ascii=False)}")
-    lines += ["", "[listen]", f'peer = "{place.listen_peer or place.peer}"', f'api = "{place.listen_api or place.api}"']
-    if place.metrics is not None:
-        lines.append(f'metrics = "{place.metrics}"')
-    return "\n".join([*lines, ""]).encode()
+    lines += ["", "[listen]"]
+    addresses = {
+        "peer": place.listen_peer or place.peer,
+        "api": place.listen_api or place.api,
+        "metrics": place.metrics,
+    }
+    lines += [f"{name} = {json.dumps(address)}" for name, address in addresses.items() if address is not None]
+    return "\n".join([*lines, ""])
 
 
 def introduce(home: Home, members: list[dict[str, Any]], nodes: Mapping[str, str]) -> None:

@@ -193,6 +193,16 @@ class Home:
         return read_genesis(self.genesis_file)
 
 
+def parse_config(text: str) -> Config:
+    """What node.toml says. Errors: config.invalid, with everything that is wrong."""
+    try:
+        return Config.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise KehuError(CONFIG_INVALID, file="node.toml", problem=str(error)) from None
+    except ValidationError as error:
+        raise KehuError(CONFIG_INVALID, file="node.toml", problem=_problems(error)) from None
+
+
 def read_genesis(path: Path) -> Genesis:
     """The genesis in a JSON file; numbers are whole and keys unique, or the chain id would be another."""
     try:

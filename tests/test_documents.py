@@ -38,6 +38,24 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
             command = children[word]
 
 
+def command_lines(text: str) -> list[list[str]]:
+    """The words after `kehu` of what stands in indented code: a line that ends in a backslash goes on in the next."""
+    joined = re.sub(r"\\\n +", "", text)
+    lines = re.findall(r"^ {4,}(?:\$ |sudo -u kehu )?(?:/opt/kehu/bin/)?kehu ([a-z].*)$", joined, re.MULTILINE)
+    return [re.split(r"[>#|;]", line, maxsplit=1)[0].split() for line in lines]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_command_line_names_a_command_and_its_options(path: Path) -> None:
+    for words in command_lines(path.read_text(encoding="utf-8")):
+        command, rest = typer.main.get_command(app), list(words)
+        while rest and (children := getattr(command, "commands", None)) is not None:
+            assert rest[0] in children, words
+            command = children[rest.pop(0)]
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        assert {word.partition("=")[0] for word in rest if word.startswith("--")} - options == set(), words
+
+
 @pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=named)
 def test_every_document_that_is_named_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -82,9 +82,10 @@ def init(
     told = Introduction.read(introduction)
     told.require(fingerprint)
     place = Place(department, name, peer, api, listen_peer, listen_api, metrics, passphrase_file)
+    profile = None if run.network is None else told.profile_in(run.network)
     made = make_node_folder(home, place, told)
-    if run.network is not None:
-        told.enter(run.network, department, f"http://{api}")
+    if profile is not None:
+        told.enter(profile, department, f"http://{api}")
     data = {"home": str(home), **made, "fingerprint": told.fingerprint}
     return Answer(data, lambda screen: screen.facts(data.items()))
 

@@ -17,11 +17,12 @@ from node.config import Config, Home, split_address
 from node.fitness.addresses import look_at_addresses
 from node.fitness.findings import Finding, found, refused, sort
 from node.fitness.machine import is_running, look_at_disk, look_at_libraries, look_at_limits, look_at_secrets
-from node.fitness.neighbours import Probing, Told, ask_nodes, look_at_clocks, look_at_peer, wall_ms
+from node.fitness.neighbours import Probing, Told, ask_nodes, look_at_clocks, look_at_peer
 from node.joining import Member, read_members
 from node.keys import read_public
 from node.peers.transport import Peer
 from node.reading import FilesRead, try_home
+from node.surroundings import wall_ms
 from node.why.findings import STILL
 
 

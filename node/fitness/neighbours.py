@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +15,7 @@ from chain.errors import KehuError
 from node.fitness.findings import Finding, found
 from node.peers.resolving import look_up
 from node.peers.transport import PEER_DIRECTION, PEER_WRONG_CHAIN, PEER_WRONG_KEY, Identity, Peer, dial
+from node.surroundings import wall_ms
 
 DIAL_S: Final = 3.0
 ASK_S: Final = 3.0
@@ -87,10 +87,6 @@ class Told:
     block_time_ms: int
     offset_ms: int
     membership: Mapping[str, Any] | None
-
-
-def wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def ask_nodes(urls: Mapping[str, str], clock_ms: Callable[[], int] = wall_ms) -> list[Told]:

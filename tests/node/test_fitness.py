@@ -19,7 +19,7 @@ from node.fitness.addresses import listen_refusal
 from node.fitness.examination import Examination, examine
 from node.fitness.findings import CODES
 from node.keys import create_key_file
-from node.service import wall_ms
+from node.surroundings import wall_ms
 from node.why.findings import LEVELS
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, Cluster, free_ports, genesis_value, key_of, make_home
 

@@ -200,3 +200,9 @@ def test_an_unusable_passphrase_source_is_refused(tmp_path: Path, content: bytes
 def test_exactly_one_passphrase_source_is_named(tmp_path: Path) -> None:
     assert code_of(read_passphrase) == "passphrase.missing"
     assert code_of(read_passphrase, prompt="a", fd=3) == "passphrase.missing"
+
+
+def test_a_key_file_costs_32_mib_of_scrypt_unless_a_test_says_otherwise(tmp_path: Path) -> None:
+    create_key_file(tmp_path / "a.key", "node", "sales", PASSPHRASE, bytes(32))
+    kdf = json.loads((tmp_path / "a.key").read_text(encoding="utf-8"))["kdf"]
+    assert (kdf["name"], kdf["n"], kdf["r"], kdf["p"]) == ("scrypt", 1 << 15, 8, 1)
