@@ -80,9 +80,11 @@ class Cluster:
         return made
 
 
-def found_cluster(folder: Path) -> Cluster:
-    """Makes and starts the network, with one operator in each department. The carrier simulator is not started."""
-    kehu = Kehu(folder / "network", folder / "passphrases")
+def found_cluster(folder: Path, release: Path | None = None) -> Cluster:
+    """Makes and starts the network, with one operator in each department. The carrier simulator is not started.
+
+    `release`: a source tree to run in place of this one."""
+    kehu = Kehu(folder / "network", folder / "passphrases", release=release)
     write_passphrase(kehu, ADMIN)
     departments = [word for name in DEPARTMENTS for word in ("--department", name)]
     passphrase = ("--passphrase-file", str(kehu.passphrase_file(ADMIN)))

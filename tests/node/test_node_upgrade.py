@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chain import protocol
+from chain.errors import KehuError
 from chain.transaction import Call
 from contracts.changes import effect_of
 from node.opening import open_home
@@ -72,3 +73,10 @@ async def test_a_node_that_speaks_less_stops_before_the_height_and_goes_on_once_
     await cluster.commit(cluster.login("li"), via="sales")
     assert cluster.nodes["sales"].blocks.block(height).header.version == 2
     await cluster.stop()
+    monkeypatch.setattr(protocol, "NEWEST", 1)  # the older release again: it refuses, and touches nothing
+    with pytest.raises(KehuError) as caught:
+        open_home(cluster.homes["sales"])
+    assert caught.value.code == "protocol.too_new"
+    assert not (cluster.homes["sales"].path / "damaged").exists()
+    monkeypatch.setattr(protocol, "NEWEST", 2)
+    open_home(cluster.homes["sales"]).closing.close()

@@ -82,12 +82,14 @@ def order(*arguments: str, as_: str | None = None, stdin: Json | None = None, ex
 class Kehu:
     """Runs commands in the network folder `network`; passphrases are files NAME.pass in `passphrases`.
 
-    `on_run` is told of every command once it is done.
+    `on_run` is told of every command once it is done. `release`: the source tree whose code runs in place of this
+    one's.
     """
 
     network: Path
     passphrases: Path
     on_run: Callable[[Ran], None] = field(default=lambda _ran: None)
+    release: Path | None = field(default=None, kw_only=True)
 
     def __call__(self, *arguments: str, **settings: Any) -> Json:
         """Runs one command; its JSON if the exit code is the expected one."""
@@ -142,7 +144,8 @@ class Kehu:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
-        return {**kept, "KEHU_NETWORK": str(self.network), "PYTHONUTF8": "1"}
+        code = {} if self.release is None else {"PYTHONPATH": str(self.release)}
+        return {**kept, **code, "KEHU_NETWORK": str(self.network), "PYTHONUTF8": "1"}
 
 
 def kehu_command() -> Path:
