@@ -44,7 +44,7 @@ from node.logs import Format
 CONFIG_MISSING = define(
     "config.missing",
     "the node folder lacks a file it needs",
-    "make the folder with `kehu network init`, or put the named file there",
+    "make the folder with `kehu network init` or `kehu node init`, or put the named file there",
 )
 NODE_ADDRESS = define(
     "node.address",
