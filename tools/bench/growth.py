@@ -27,11 +27,11 @@ async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
     network = Network(folder / "many", 4)
     try:
         story, grown = await start_grown(network, "g", records, records, 1_000)
+        await _memory_level(network)
         async with Load(network, Stock(story)) as load:
             lanes = load.lanes("h", effort.lanes_many, 100, network.editors)
             hundred = await scenario.rate(load, lanes, 100, effort)
             latency = scenario.percentiles_ms((await load.one_by_one(lanes[0], effort.samples)).latencies_s)
-            await _memory_level(network)
             sizes = scenario.sizes(network, records)
         start = await first_vote(network, lanes[0])
     finally:
