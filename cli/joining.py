@@ -15,7 +15,7 @@ from cli.founding import claim, possession_of
 from cli.introduction import Introduction
 from node.config import Home, parse_config, split_address
 from node.joining import FORMAT
-from node.keys import create_key_file, read_public
+from node.keys import create_key_file, load_key, read_public
 from node.passphrase import read_passphrase
 from node.storage.durable import storage_failures, write_file
 from node.storage.wal import VoteLog
@@ -98,6 +98,19 @@ def make_next_key(folder: Path, genesis: Genesis) -> dict[str, Any]:
     key = SigningKey(secrets.token_bytes(32))
     create_key_file(home.next_key, "node", config.department, passphrase, key.seed)
     return {**_request(config.department, key, genesis), "old": read_public(home.node_key).public.hex()}
+
+
+def own_rotation(folder: Path, genesis: Genesis) -> tuple[str, SigningKey, dict[str, Any]]:
+    """The department, its node's present key and what it sends to change over to node.key.next, which is made unless
+    an earlier try left it. Errors: config, key and passphrase codes."""
+    home = Home(folder)
+    department = home.read_config().department
+    if not home.next_key.exists():
+        make_next_key(folder, genesis)
+    passphrase = read_passphrase(file=home.path / home.read_config().passphrase_file)
+    present, following = load_key(home.node_key, passphrase), load_key(home.next_key, passphrase)
+    possession = possession_of(following, genesis.chain_id, department)
+    return department, present, {"key": following.public.hex(), "possession": possession}
 
 
 def _request(department: str, key: SigningKey, genesis: Genesis) -> dict[str, Any]:

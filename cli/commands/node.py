@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.command import Needs, command, group
-from cli.exits import Exit
+from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
 from cli.run import Run
 
@@ -128,6 +128,41 @@ def next_key(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help
     from cli.joining import make_next_key
 
     data = {"home": str(home), **make_next_key(home, run.profile.genesis)}
+    return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+@command(
+    app,
+    "rotate-key",
+    needs=Needs.NODE,
+    example="kehu node rotate-key /var/lib/kehu",
+    json_keys=("home", "department", "key", "old", "proposal", "activation_height", "transaction", "height"),
+    exits=SIGNED,
+)
+async def rotate_own_key(
+    run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")]
+) -> Answer:
+    """Change a node over to a new key, signed by its present one: nobody has to approve.
+
+    On the node's own machine. The node goes on with the present key and takes the new one by itself at the activation
+    height. Where the key is lost or in wrong hands, the departments agree instead: `kehu member rotate-key`.
+    """
+    import secrets
+
+    from chain.transaction import Call
+    from cli.client import NodeClient
+    from cli.joining import own_rotation
+
+    department, present, parts = own_rotation(home, run.profile.genesis)
+    url = run.profile.node_url(run.node or department)
+    async with NodeClient(url, run.profile.genesis, run.node or department, present) as client:
+        committed = await client.execute(
+            [Call("governance.rotate", {"proposal": f"m-{secrets.token_hex(5)}", **parts})]
+        )
+    result = committed.require_ok().result()
+    data = {"home": str(home), "department": department, "key": parts["key"], "old": present.public.hex()}
+    data |= {"proposal": result["proposal"], "activation_height": result["activation_height"]}
+    data |= {"transaction": committed.transaction_id, "height": committed.height}
     return Answer(data, lambda screen: screen.facts(data.items()))
 
 

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from chain.transaction import Call
+from node.config import Home
+from node.keys import read_public
 from tests.e2e.cluster import ADMIN, Cluster, found_cluster, stop_cluster
 from tests.node.cluster import free_ports
+from tools.demo.kehu import order
 from tools.demo.story import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
@@ -89,3 +92,29 @@ def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path
         assert kehu("audit", export)["clean"] is True
     finally:
         stop_cluster(kehu)
+
+
+def test_a_node_changes_its_own_key_by_one_command_and_nobody_approves(tmp_path: Path) -> None:
+    cluster = found_cluster(tmp_path)
+    kehu = cluster.kehu
+    try:
+        before = read_public(Home(cluster.home("sales")).node_key).public.hex()
+        told = kehu("node", "rotate-key", str(cluster.home("sales")))
+        assert (told["department"], told["old"]) == ("sales", before)
+        wait_for("the new key", lambda: (key_shown(cluster, "sales") == told["key"], told))
+        wait_for("the file", lambda: (not Home(cluster.home("sales")).next_key.exists(), told))
+        cluster.wait_equal()
+        commit(cluster, "sales")
+        assert read_public(Home(cluster.home("sales")).node_key).public.hex() == told["key"]
+        kehu("network", "down", "technical")
+        commit(cluster, "finance")  # three of four, the one with the new key among them
+        again = kehu.start(order("node", "rotate-key", str(cluster.home("sales"))))
+        assert again.exit == 1
+        assert again.json["code"] == "governance.too_soon"
+    finally:
+        stop_cluster(kehu)
+
+
+def key_shown(cluster: Cluster, department: str) -> str:
+    rows = cluster.kehu("member", "list", "--node", "administration")["members"]
+    return str(next(row["key"] for row in rows if row["department"] == department))
