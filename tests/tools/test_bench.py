@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chain.errors import KehuError
-from tools.bench import overload
+from tools.bench import growth, overload
 from tools.bench.grown import Story
 from tools.bench.load import Tally
 from tools.bench.reach import TARGETS, Target, figure_at, judged
@@ -56,6 +56,12 @@ def test_the_curve_shows_what_was_done_and_what_was_refused() -> None:
     half, triple = overload.plot(points).splitlines()[-2:]
     assert (half.count("="), half.count(".0") + half.count("|")) == (overload.BARS // 4, 2)
     assert "=" * (overload.BARS // 2) + "." * (overload.BARS // 2) in triple
+
+
+def test_a_state_that_has_no_room_in_memory_is_made_smaller() -> None:
+    assert growth.fitting(1_000_000, 64 << 30) == 1_000_000
+    assert growth.fitting(1_000_000, 16 << 30) == 100_000
+    assert growth.fitting(1_000_000, 0) == 1_000
 
 
 STORY = Story(bytes(32), "g", ("administration", "sales"), records=3)

@@ -66,7 +66,9 @@ async def _measure(effort: Effort, parts: tuple[str, ...]) -> Figures:
         if "six" in parts:
             figures["six"] = await _network(folder, 6, effort, ("hundred", "one"))
         if "many" in parts:
-            found = await _told(f"{effort.many} records", growth.many_records(folder, effort.many, effort))
+            many = growth.fitting(effort.many, growth.available_bytes())
+            what = f"{many} records" if many == effort.many else f"{many} records ({effort.many} don't fit in memory)"
+            found = await _told(what, growth.many_records(folder, many, effort))
             few = figures["four"]["hundred"]
             found["ratio"] = _ratio(found["hundred"], few, "per_second")
             found["ratio_of_processor_time"] = _ratio(few, found["hundred"], "node_us_per_transaction")

@@ -18,8 +18,24 @@ from tools.bench.workload import Lane
 
 NO_SNAPSHOT = "[snapshot]\nbehind_blocks = 1000000000"
 PAUSE_S = 0.05
+NODES = 4
+RECORD_BYTES = 6_500
+"""Of a node's memory, as measured (docs/performance.md), with its index."""
 SOON_S = 600.0
 INDEXED_S = 900.0
+
+
+def fitting(records: int, available_bytes: int) -> int:
+    """So many records, or the tenth, the hundredth ...: what four nodes have room for in memory."""
+    while records > 1_000 and records * RECORD_BYTES * NODES > available_bytes:
+        records //= 10
+    return records
+
+
+def available_bytes() -> int:
+    """Memory that processes can still have (Linux)."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
