@@ -64,6 +64,7 @@ class Play:
         self.clients = Clients(network, self.told, seed)
         self.watch = Watch(network)
         self._begun_s = time.monotonic()
+        self._is_stuck = False
 
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self._begun_s:7.1f} s  {text}", flush=True)
@@ -79,6 +80,9 @@ class Play:
             if round_.number > first_pass(self.kinds) and time.monotonic() > deadline:
                 break
             await self._play(round_)
+            if self._is_stuck:
+                self.say("the network does not come back: no further rounds")
+                break
             await asyncio.sleep(BETWEEN_S)
         await self._end()
         watching.cancel()
@@ -131,6 +135,7 @@ class Play:
             fault.notes.append(f"all ready after {ready_s:.1f} s")
         except TimeoutError as error:
             wrongs.append(str(error))
+            self._is_stuck = True
         return wrongs
 
     async def _first_commit(self, since_s: float, limit_s: float) -> float | None:
@@ -211,7 +216,7 @@ class Play:
                 while (said := await self.clients.read(department, customer)) != "shown":
                     if time.monotonic() > deadline:
                         self.wrong(f"{department} gets no value of {customer}, which was acknowledged: {said}")
-                        break
+                        return
                     await asyncio.sleep(0.5)
         await self._level()
 
