@@ -23,6 +23,8 @@ class Life:
     def __init__(self, name: str, number: int) -> None:
         self.name, self.number = name, number
         self.is_over = self.is_paused = False
+        self.stop = asyncio.Event()
+        """Set to have the node stop in good order."""
         self.held: list[asyncio.Handle] = []
         """Callbacks that wait for the end of a pause; after the end of the life, those that never came to run."""
         self.ends: list[Callable[[], None]] = []

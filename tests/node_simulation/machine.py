@@ -109,11 +109,10 @@ class Machine:
         with opened.closing:
             node = Node(opened, self._around(disk))
             self.past.append((life, node))
-            life.stop = asyncio.Event()  # type: ignore[attr-defined]
             try:
                 await node.start()
                 self.node = node
-                await node.run(life.stop)  # type: ignore[attr-defined]
+                await node.run(life.stop)
             finally:
                 await node.stop()
 
@@ -142,7 +141,7 @@ class Machine:
     def stop(self) -> None:
         """Asks the process to end in good order."""
         if self.is_serving and self.life is not None:
-            self.world.loop.call_soon(self.life.stop.set, context=self.life.context)  # type: ignore[attr-defined]
+            self.world.loop.call_soon(self.life.stop.set, context=self.life.context)
 
     def _on_cut(self, database: str) -> None:
         world = self.world
