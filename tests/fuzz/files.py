@@ -176,7 +176,7 @@ def _tables() -> Draw:
 def file_targets() -> list[Target]:
     return [
         Target("node.toml", drawing(TOML), in_file(lambda path: Home(path.parent).read_config()), 4),
-        Target("genesis.json", json_drawing(_genesis()), in_file(read_genesis), 4),
+        Target("genesis.json", json_drawing(_genesis()), in_file(read_genesis), 4, cpu_s_max=0.5),
         Target("key file", json_drawing(_key_file()), in_file(read_public), 4),
         Target("vote log", drawing(_vote_log()), in_file(lambda path: read_log(path, bytes(32), "sales")), 5),
         Target("backup", _backup(), reader(take_backup), 6),

@@ -37,7 +37,7 @@ class Target:
     carry: tuple[Callable[[bytes], bytes], ...] = (_as_it_is,)
     """How large inputs are handed to it: each is an input of its own."""
     cpu_s_max: float = 0.05
-    """Processor time for a mebibyte; more for tables that a command reads, where nobody else waits."""
+    """Processor time for a mebibyte; more for files of the own operator, where nobody else waits."""
 
 
 def reader(read: Callable[[bytes], Any], write: Callable[[Any], bytes] | None = None) -> Callable[[], Any]:
