@@ -66,7 +66,7 @@ simulate: install ## SEEDS=1000 FROM=1 N=: the simulator over many seeds, on eve
 simulate-nodes: install ## SEEDS=100 FROM=0: whole nodes (chain, contracts, vault, sync) over a faked clock, network and disk
 	@$(BIN)/python -m tests.node_simulation --seeds $(if $(filter file,$(origin SEEDS)),100,$(SEEDS)) --from $(if $(filter file,$(origin FROM)),0,$(FROM))
 
-explore: install ## STATES=1000000: every order of events in a network of four, breadth first
+explore: install ## STATES=1000000: every order of events in a network of four; views 0-1 to the end, 0-2 that far
 	@$(BIN)/python -m tests.exploration --states $(STATES)
 
 mutants: install ## puts every known bug in on purpose and lists those that no test finds

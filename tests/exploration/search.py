@@ -19,20 +19,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 from random import Random
 
-from chain.certificate import Certificate, sign_vote
+from chain.certificate import Certificate
 from consensus.messages import Message, NewView, PrePrepare, Status, ViewChange, VoteMessage
+from tests.exploration.liar import Liar
 from tests.exploration.locals import (
-    CHAIN_ID,
     NAMES,
-    SIGNERS,
     VALIDATORS,
     Local,
     N,
-    block_id_of,
-    body_of,
     certified,
     fired,
     first_local,
@@ -225,32 +221,9 @@ class Search:
         return self.told[key]
 
     def new_lies(self, liar: int, network: Network) -> int:
-        told: list[Message] = []
-        said = [self.messages[number][2] for number in numbers_in(network[1] & self.telling)]
-        blocks = {message.block_id for message in said if isinstance(message, PrePrepare)}
-        for view in range(self.views):
-            if view % N == liar:
-                for choice in ("a", "b"):
-                    body = body_of(liar, view, choice)
-                    blocks.add(block_id_of(body))
-                    told.append(self.proposal(liar, view, body))
-                told += self.reproposals(liar, view, network)
-        for view in range(self.views):
-            for block_id in sorted(blocks):
-                for phase in ("prepare", "commit"):
-                    told.append(self.vote(liar, phase, view, block_id))
-        told += self.view_changes(liar, network) + self.new_views(liar, network)
+        heard = [self.messages[number][2] for number in numbers_in(network[1] & self.telling)]
+        told = Liar(liar, self.views).says(heard, self.certificates(network), self.bodies(network))
         return bits_of(self.message_number(liar, to, message) for message in told for to in self.correct)
-
-    def proposal(self, liar: int, view: int, body: bytes) -> PrePrepare:
-        block_id = block_id_of(body)
-        return PrePrepare.signed(SIGNERS[liar], CHAIN_ID, 0, 1, view, block_id, NAMES[liar], body, None)
-
-    def vote(self, liar: int, phase: str, view: int, block_id: bytes) -> VoteMessage:
-        return VoteMessage(sign_vote(SIGNERS[liar], CHAIN_ID, phase, 0, 1, view, block_id, NAMES[liar]))  # type: ignore[arg-type]
-
-    def reproposals(self, liar: int, view: int, network: Network) -> list[Message]:
-        return [self.proposal(liar, view, body) for body in self.bodies(network)]
 
     def bodies(self, network: Network) -> list[bytes]:
         return sorted({body for number in network[0] for body in self.locals[number].replica._state.at.bodies.values()})
@@ -263,36 +236,6 @@ class Search:
             if prepared is not None:
                 shown.setdefault((prepared.view, prepared.block_id), prepared)
         return [None, *(shown[key] for key in sorted(shown))]
-
-    def view_changes(self, liar: int, network: Network) -> list[Message]:
-        return [
-            ViewChange.signed(SIGNERS[liar], CHAIN_ID, 0, 1, view, prepared, NAMES[liar])
-            for view in range(1, self.views)
-            for prepared in self.certificates(network)
-            if prepared is None or prepared.view < view
-        ]
-
-    def new_views(self, liar: int, network: Network) -> list[Message]:
-        opened: list[Message] = []
-        for view in (view for view in range(1, self.views) if view % N == liar):
-            own = [change for change in self.view_changes(liar, network) if change.view == view]  # type: ignore[union-attr]
-            heard = (self.messages[number][2] for number in numbers_in(network[1] & self.telling))
-            asked = (message for message in heard if isinstance(message, ViewChange) and message.view == view)
-            said = {message_key(message): message for message in asked}
-            for size in (VALIDATORS.quorum - 1, VALIDATORS.quorum):
-                for others in combinations(said.values(), size):
-                    for mine in own if size < VALIDATORS.quorum else (None,):
-                        opened += self.opened(liar, view, [*others, mine] if mine else list(others))  # type: ignore[list-item]
-        return opened
-
-    def opened(self, liar: int, view: int, changes: list[ViewChange]) -> list[Message]:
-        ordered = tuple(sorted(changes, key=lambda change: change.department))
-        if len({change.department for change in ordered}) < len(ordered):
-            return []
-        shown = [change.prepared for change in ordered if change.prepared is not None]
-        best = max(shown, key=lambda prepared: prepared.view, default=None)
-        block_id = None if best is None else best.block_id
-        return [NewView.signed(SIGNERS[liar], CHAIN_ID, 0, 1, view, block_id, ordered, NAMES[liar])]
 
     # The search
 

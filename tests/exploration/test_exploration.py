@@ -1,15 +1,17 @@
-"""A small part of the search, every time; `make explore STATES=1000000` is the large one."""
+"""A small part of the search, every time; `make explore STATES=1000000` is the large one, CI has a million in all."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.exploration.__main__ import STATES_OF_VIEW_0_MAX, WHO_LIES
+from tests.exploration.__main__ import WHO_LIES, main
 from tests.exploration.locals import N, clone, first_local, local_key, with_work
+from tests.exploration.reduced import ReducedSearch
 from tests.exploration.search import Search
 
 STATES = 1_500
 DIVES = 40
+STATES_OF_VIEW_0_MAX = 200_000
 
 
 @pytest.mark.parametrize("who", WHO_LIES)
@@ -27,6 +29,22 @@ def test_view_0_alone_is_searched_to_its_end(who: str) -> None:
     result = Search(WHO_LIES[who], views=1).run(STATES_OF_VIEW_0_MAX)
     assert result.is_exhausted
     assert result.decided_views == {0}
+
+
+def test_views_0_and_1_are_searched_to_their_end() -> None:
+    """Here with a lying backup, the smallest of the four; and from every network everybody decides (B18)."""
+    result = ReducedSearch(WHO_LIES["a backup"], views=2).run(200_000)
+    assert result.is_exhausted
+    assert result.decided_views == {0, 1}
+    assert result.completed > 1_000
+
+
+@pytest.mark.slow
+def test_a_million_networks_are_searched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--states", "500000"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert sum("views 0-1" in line and "exhausted: yes" in line for line in lines) == len(WHO_LIES)
+    assert int(last.split()[0]) > 1_000_000
 
 
 def test_a_copy_of_a_replica_is_equal_and_independent() -> None:

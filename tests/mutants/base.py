@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from consensus import replica
+from tests.exploration.reduced import ReducedSearch
 from tests.exploration.search import Search
 from tests.simulation.runs import run_seed
 
@@ -44,6 +45,15 @@ def some_seeds() -> None:
 
 def some_dives() -> None:
     Search().dive(200)
+
+
+def reduced_search(byzantine: int | None = None) -> Finder:
+    """Views 0 and 1, to the end."""
+
+    def search() -> None:
+        ReducedSearch(byzantine, views=2).run(1_000_000)
+
+    return search
 
 
 def attribute(target: Any, name: str, value: object) -> Patch:

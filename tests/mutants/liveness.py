@@ -13,7 +13,7 @@ from consensus.message_log import FutureMessages, MessageLog
 from consensus.messages import Status
 from consensus.replica_state import ReplicaState
 from tests.consensus import test_new_view, test_ordering, test_recovery, test_slowness, test_view_change
-from tests.mutants.base import Mutant, attribute, rule, some_seeds, together, wrapped
+from tests.mutants.base import Mutant, attribute, reduced_search, rule, some_seeds, together, wrapped
 from tests.simulation import test_simulation
 
 Call = Callable[..., Any]
@@ -156,6 +156,11 @@ MUTANTS = [
         "B18 who has committed never leaves the view",
         rule(view_change.leave, stays_where_it_committed(view_change.leave)),
         test_new_view.test_a_prepared_block_is_proposed_again_with_its_id,
+    ),
+    Mutant(
+        "B18 who has committed never leaves the view, and the reduced search sees it",
+        rule(view_change.leave, stays_where_it_committed(view_change.leave)),
+        reduced_search(0),
     ),
     Mutant(
         "B19 sits a height out after a restart",

@@ -25,7 +25,7 @@ from tests.consensus import (
     test_view_change,
 )
 from tests.consensus import test_validator_change as validator_change
-from tests.mutants.base import Mutant, attribute, rule, some_dives, some_seeds, wrapped
+from tests.mutants.base import Mutant, attribute, reduced_search, rule, some_dives, some_seeds, wrapped
 from tests.simulation.node import SimNode
 
 Call = Callable[..., Any]
@@ -360,5 +360,15 @@ MUTANTS = [
         "shows no prepared certificate, and the search sees it",
         wrapped(ViewChange, "signed", bare_view_change),
         some_dives,
+    ),
+    Mutant(
+        "ignores prepared certificates, and the reduced search sees it",
+        attribute(new_view, "highest_prepared", lambda *_: None),
+        reduced_search(),
+    ),
+    Mutant(
+        "shows no prepared certificate, and the reduced search sees it",
+        wrapped(ViewChange, "signed", bare_view_change),
+        reduced_search(0),
     ),
 ]
