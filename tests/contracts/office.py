@@ -15,6 +15,7 @@ from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
 from chain.genesis import Genesis
 from chain.ledger import Ledger
+from chain.protocol import NEWEST
 from chain.receipt import Receipt
 from chain.records import field_digest
 from chain.state import View
@@ -71,6 +72,7 @@ def genesis_value(**changes: Any) -> dict[str, Any]:
         ],
         "policy": {},
         "limits": {},
+        "protocol": NEWEST,
         **changes,
     }
 

@@ -12,6 +12,7 @@ from tests.contracts.office import Office, hex_of
 
 DIGEST = bytes(32)
 ARGUMENTS: dict[str, Any] = {
+    "duration_ms_max": 86_400_000,
     "change": {"kind": "remove", "department": "technical"},
     "effect": {},
     "proposal": "p1",
@@ -94,6 +95,7 @@ LISTS_FIELDS = (
 IDS: list[Any] = ["", "P1", "项目", "a/b", "a.b", "-a", "a" * 65, 1]
 TIMES: list[Any] = [0, -1, "x", True, 1 << 63]
 BAD: dict[str, list[Any]] = {
+    "duration_ms_max": [0, 59_999, -1, True, "1", 1 << 63],
     "scope": ["", "*", "department", "project", "project:", "record:*", "project:P1", "all:c1", ["all"], None],
     "action": ["", "delete", ["read"], None],
     "actions": [[], ["delete"], ["read", "read"], "read", [1], ["read"] * 5],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chain.errors import KehuError
+from chain.protocol import NEWEST
 from chain.state import View
 from contracts.changes import effect_of, is_address
 from contracts.holders import holders
@@ -18,12 +19,12 @@ FOUR = ("administration", "finance", "sales", "technical")
 APPROVERS = {"administration": "clerk", "finance": "qian", "sales": "li", "technical": "sun", "process": "zhao"}
 
 
-def four(**governance: Any) -> Office:
-    value = genesis_value(policy={**default_policy(FOUR), "governance": governance})
+def four(protocol: int = NEWEST, **governance: Any) -> Office:
+    value = genesis_value(policy={**default_policy(FOUR), "governance": governance}, protocol=protocol)
     value["departments"] = [item for item in value["departments"] if item["id"] in FOUR]
     value["people"] = [item for item in value["people"] if item["department"] in FOUR]
     value["gateways"] = [item for item in value["gateways"] if item["department"] in FOUR]
-    return Office(**{name: value[name] for name in ("departments", "people", "gateways", "policy")})
+    return Office(**{name: value[name] for name in ("departments", "people", "gateways", "policy", "protocol")})
 
 
 @pytest.fixture

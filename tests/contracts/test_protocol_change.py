@@ -17,7 +17,7 @@ UPGRADE = {"kind": "protocol", "version": 2}
 
 @pytest.fixture
 def network() -> Office:
-    return four()
+    return four(protocol=1)
 
 
 def grant(office: Office, name: str, expires_in_ms: int | None) -> Any:

@@ -210,7 +210,9 @@ def _is_working(handler: Any) -> bool:
 
 @contextmanager
 def open_api() -> Iterator[Take]:
-    logging.getLogger("kehu").setLevel(logging.CRITICAL)
+    log = logging.getLogger("kehu")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
     loop, api = asyncio.new_event_loop(), _Api()
     try:
         yield lambda data: loop.run_until_complete(api.take(data))
@@ -218,6 +220,7 @@ def open_api() -> Iterator[Take]:
         loop.run_until_complete(api.close())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+        log.setLevel(level)
 
 
 def http_targets() -> list[Target]:
