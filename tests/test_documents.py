@@ -21,13 +21,16 @@ SOURCES = sorted(
 )
 
 
+COMMANDS = typer.main.get_command(app)
+
+
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=named)
 def test_every_command_that_is_named_exists(path: Path) -> None:
-    root = typer.main.get_command(app)
+    root = COMMANDS
     for words in re.findall(r"`kehu ([a-z][a-z -]*[a-z])", path.read_text(encoding="utf-8")):
         command = root
         for word in words.split():
@@ -48,7 +51,7 @@ def command_lines(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_command_line_names_a_command_and_its_options(path: Path) -> None:
     for words in command_lines(path.read_text(encoding="utf-8")):
-        command, rest = typer.main.get_command(app), list(words)
+        command, rest = COMMANDS, list(words)
         while rest and (children := getattr(command, "commands", None)) is not None:
             assert rest[0] in children, words
             command = children[rest.pop(0)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from chain.certificate import Vote, sign_vote
 from chain.evidence import Evidence
 from chain.state import state_key
@@ -19,6 +21,7 @@ def vote(cluster: Cluster, block: int) -> bytes:
     return VoteMessage(found).to_bytes()
 
 
+@pytest.mark.slow
 async def test_an_equivocation_found_by_one_node_is_on_the_chain_of_all(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         await cluster.commit(cluster.login("li"), via="sales")
@@ -34,6 +37,7 @@ async def test_an_equivocation_found_by_one_node_is_on_the_chain_of_all(tmp_path
         assert not any((cluster.homes[name].evidence / path.name).exists() for name in ("finance", "administration"))
 
 
+@pytest.mark.slow
 async def test_evidence_that_was_not_reported_is_reported_after_a_restart(tmp_path: Path) -> None:
     async with running(tmp_path) as cluster:
         await cluster.commit(cluster.login("li"), via="sales")
