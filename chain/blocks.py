@@ -115,7 +115,11 @@ class BlockStore:
         """The commit certificate of a height; genesis has none."""
         if height == 0:
             return None
-        return Certificate.from_bytes(self._require(_at(b"c/", height), height))
+        return Certificate.from_bytes(self.certificate_bytes(height))
+
+    def certificate_bytes(self, height: int) -> bytes:
+        """The commit certificate of a height but 0, as it is stored."""
+        return self._require(_at(b"c/", height), height)
 
     def receipt_bytes(self, height: int) -> list[bytes]:
         return decode_receipts(self.receipts_raw(height))

@@ -25,7 +25,7 @@ from node.admission import Admission, Admitter
 from node.agreement import Agreement
 from node.backup.making import backup_of
 from node.batcher import Batcher
-from node.catch_up import REQUEST_KIND, CatchUp, answer_request
+from node.catch_up import REQUEST_KIND, BlockServer, CatchUp
 from node.config import listening_on, split_address
 from node.decoding import KnownTransactions
 from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
@@ -152,7 +152,7 @@ class Node:
         self._agreement.listeners += [self._membership.on_block, self._snapshots.on_block, self._appended.put]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
         self._links.on_up += [self._on_up, self._exchange.on_connected]
-        self.peers.handle(REQUEST_KIND, self._serve_blocks)
+        self.peers.handle(REQUEST_KIND, BlockServer(self.blocks, lambda: self.ledger.height).serve)
         self.collector = self._make_collector()
         self.peers.handle(STANDING_KIND, self.collector.book.serve)
 
@@ -236,9 +236,6 @@ class Node:
 
     def _on_up(self, department: str) -> None:
         self._driver.post(PeerConnected(department))
-
-    async def _serve_blocks(self, _department: str, request: bytes) -> bytes:
-        return await asyncio.to_thread(answer_request, self.blocks, self.ledger.height, request)
 
     async def _append_certified(self, block: Block, certificate: Certificate) -> None:
         async def append() -> Event | None:

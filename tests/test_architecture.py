@@ -65,5 +65,20 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_dangerous_ways_to_read_bytes_are_nowhere() -> None:
-    banned = re.compile(r"^\s*(import|from) (pickle|marshal|shelve|yaml|dill)\b", re.MULTILINE)
+    banned = re.compile(r"^\s*(import|from) (pickle|marshal|shelve|yaml|dill)\b|(?<![\w.])(eval|exec)\(", re.MULTILINE)
     assert [named(path) for path in sources(*PACKAGES) if banned.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_no_secret_is_compared_in_a_time_that_depends_on_it() -> None:
+    """S22. Keys of requests are public and on the chain; what is secret is compared by `hmac.compare_digest`, except a
+    passphrase that was typed twice at one's own terminal."""
+    compared = re.compile(
+        r"\b\w*(token|secret|passphrase|password|hmac)\w*(\(.*\))? *(==|!=)|(==|!=) *\w*(token|secret)\b"
+    )
+    left = [
+        named(path)
+        for path in sources(*PACKAGES)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if compared.search(line)
+    ]
+    assert left == ["node/passphrase.py"]

@@ -78,8 +78,12 @@ class Budget:
         now_s, costs = self._clock_s(), (length, min(1 + length // allowance.bytes_per_work, allowance.work_max))
         buckets = self._buckets[kind]
         if any(bucket.refill(now_s) < cost for bucket, cost in zip(buckets, costs, strict=True)):
-            self._over[kind.name.lower()] += 1
+            self.note_over(kind)
             return False
         for bucket, cost in zip(buckets, costs, strict=True):
             bucket.spend(cost)
         return True
+
+    def note_over(self, kind: Kind) -> None:
+        """A frame was too many for another reason: as many requests of this peer are worked on as may be."""
+        self._over[kind.name.lower()] += 1

@@ -95,6 +95,7 @@ class Connection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.exchange.close()
+            self.outbox.clear()
             await self.link.close(goodbye=self._stop.is_set())
         return _reason(done, self.link.department)
 
@@ -112,25 +113,27 @@ class Connection:
                 raise self._misbehaved(error) from error
             if kind is Kind.GOODBYE:
                 return
-            if not self._budget.take(kind, len(payload)):
+            if not (self._budget.take(kind, len(payload)) and self._deliver(kind, payload)):
                 await asyncio.sleep(REST_S)
                 continue
-            self._deliver(kind, payload)
             frames += 1
             if frames % _FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)  # buffered frames come without a pause: let the others have their turn
 
-    def _deliver(self, kind: Kind, payload: bytes) -> None:
+    def _deliver(self, kind: Kind, payload: bytes) -> bool:
+        """False: it was too much, and the link is to rest."""
         if kind in {Kind.CONSENSUS, Kind.GOSSIP}:
             self._on_message(self.link.department, kind, payload)
-            return
+            return True
         try:
-            if kind is Kind.REQUEST:
-                self.exchange.on_request(payload)
-            elif kind is Kind.RESPONSE:
+            if kind is Kind.REQUEST and not self.exchange.on_request(payload):
+                self._budget.note_over(kind)
+                return False
+            if kind is Kind.RESPONSE:
                 self.exchange.on_response(payload)
         except KehuError as error:
             raise self._misbehaved(error) from error
+        return True
 
     def _misbehaved(self, error: KehuError) -> KehuError:
         return KehuError(PEER_MISBEHAVED, department=self.link.department, problem=error.code)

@@ -99,16 +99,18 @@ class Exchange:
         if future is not None and not future.done():
             future.set_result((code, payload))
 
-    def on_request(self, frame: bytes) -> None:
-        """Starts the work and returns; raises `codec.*` for a frame that is no request."""
+    def on_request(self, frame: bytes) -> bool:
+        """Starts the work and returns; False: it is too much at once, and the peer is told so. Raises `codec.*` for a
+        frame that is no request."""
         value = codec.decode(frame, PAYLOAD_BYTES_MAX[Kind.REQUEST], elements_max=8)
         number, kind, payload = codec.fields(value, "request", codec.is_uint, _is_code, codec.is_bytes)
         if len(self._serving) >= self._served_max:
             self._outbox.offer(Kind.RESPONSE, codec.encode_flat([number, PEER_BUSY.code, b""]))
-            return
+            return False
         task = asyncio.create_task(self._serve(number, kind, payload), name=f"serve {kind}")
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+        return True
 
     async def _serve(self, number: int, kind: str, payload: bytes) -> None:
         code, answer = await self._answer(kind, payload)

@@ -53,7 +53,7 @@ class PeerHealth:
     missing_since_s: float | None
     """Since when there has been no link (Unix time); None while there is one."""
     over_budget: dict[str, int]
-    """Frames of this peer that were dropped because it sent more than its share, by kind."""
+    """Frames of this peer that were more than its share, by kind: dropped, or (requests) answered `peer.busy`."""
 
     def status(self) -> dict[str, Any]:
         """What everybody may know."""

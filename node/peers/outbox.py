@@ -95,6 +95,11 @@ class Outbox:
             await self._has_room.wait()
         self.offer(kind, payload)
 
+    def clear(self) -> None:
+        """The link is over: megabytes are let go now and not when the collector comes by."""
+        for kind, lane in self._lanes.items():
+            self._lanes[kind] = _Lane(lane.limit)
+
     async def take(self) -> tuple[Kind, bytes]:
         """The next frame to send: heartbeat, then consensus, then the bulk lanes in turn."""
         while True:

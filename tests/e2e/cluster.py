@@ -54,6 +54,11 @@ class Cluster:
         (process,) = processes(self.profile, [department])
         return process
 
+    def memory_bytes(self, department: str) -> int:
+        """Resident memory of the node's process."""
+        status = Path(f"/proc/{self.process(department).pid()}/status").read_text(encoding="ascii")
+        return int(status.partition("VmRSS:")[2].split()[0]) << 10
+
     def primary(self, ask: str = "sales") -> str:
         return str(self.kehu("status", "--node", ask)["node"]["primary"])
 

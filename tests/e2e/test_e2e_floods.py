@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -21,12 +20,6 @@ ATTACKER = "127.0.0.9"
 SOCKETS = 5_000
 WRITES = 3
 GROWTH_BYTES_MAX = 48 << 20
-
-
-def memory_bytes(cluster: Cluster, department: str) -> int:
-    pid = cluster.process(department).pid()
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("VmRSS:")[2].split()[0]) << 10
 
 
 async def hold(host: str, port: int, sent: bytes) -> None:
@@ -78,7 +71,7 @@ async def test_thousands_of_connections_keep_nobody_from_writing_and_memory_stay
     after = []
     for _ in range(2):
         await write_under_flood(cluster, addresses(cluster)[port], sent)
-        after.append(memory_bytes(cluster, "sales"))
+        after.append(cluster.memory_bytes("sales"))
     assert after[1] - after[0] < GROWTH_BYTES_MAX
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from node.agreement import Agreement
 from node.catch_up import (
     BLOCKS_MAX,
     RESPONSE_BYTES_MAX,
+    BlockServer,
     CatchUp,
     answer_request,
     decode_response,
@@ -26,6 +28,7 @@ from node.catch_up import (
 from node.mempool import Mempool
 from node.verification import BatchVerifier
 from tests.node.node_kit import CHAIN, DEPARTMENTS, Chain, batch_of, certify, transact
+from tests.node.peer_kit import until
 
 TOP = 6
 Answer = Callable[[int], bytes]
@@ -250,3 +253,31 @@ def test_an_answer_is_capped_in_number_and_in_bytes(bench: Bench, monkeypatch: p
 def test_a_malformed_request_is_refused(bench: Bench, request_bytes: bytes) -> None:
     with pytest.raises(KehuError, match="codec"):
         answer_request(bench.others.blocks, TOP, request_bytes)
+
+
+async def test_who_asks_all_the_time_has_one_answer_in_the_making_and_others_do_not_wait_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S08: requests without end must not take the threads that store blocks."""
+    begun, may_end = list[int](), threading.Event()
+
+    def answer(_blocks: object, _height: int, request: bytes) -> bytes:
+        begun.append(codec.decode(request, 64)[0])
+        if begun[-1] == 0:
+            may_end.wait()
+        return request
+
+    monkeypatch.setattr("node.catch_up.answer_request", answer)
+    server = BlockServer(bench.others.blocks, lambda: TOP)
+    greedy = [asyncio.create_task(server.serve("sales", codec.encode([0, 1 << 32]))) for _ in range(12)]
+    try:
+        await until(lambda: begun)
+        async with asyncio.timeout(30):
+            assert await server.serve("finance", encode_request(1)) == encode_request(1)
+        assert sorted(begun) == [0, 1]
+        greedy[0].cancel()
+    finally:
+        may_end.set()
+    async with asyncio.timeout(30):
+        ends = await asyncio.gather(*greedy, return_exceptions=True)
+    assert [end for end in ends if isinstance(end, bytes)] == [codec.encode([0, 1 << 32])] * 11

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
-from node.peers.budget import ALLOWANCES, Allowance, Budget
+from chain import codec
+from node.peers.budget import ALLOWANCES, MIB, Allowance, Budget
 from node.peers.frames import PAYLOAD_BYTES_MAX, Kind
-from tests.node.peer_kit import FAST, running, until
+from node.peers.transport import Peer, dial
+from tests.node.peer_kit import FAST, HOST, Node, identity_of, key_of, running, until
 
 SMALL = {**ALLOWANCES, Kind.GOSSIP: Allowance(bytes=1_000, work=10, burst=2, bytes_per_work=100, work_max=50)}
 
@@ -51,3 +54,29 @@ async def test_a_peer_that_floods_is_slowed_and_counted_and_others_are_heard() -
         await until(lambda: health()["b"].get("gossip", 0) >= 20)
         assert health()["c"] == {}
         assert "b" in nodes["a"].network.connected
+
+
+async def test_requests_beyond_those_in_hand_are_counted_and_a_link_that_ends_keeps_no_answers() -> None:
+    """S08: who asks and takes no answer is slowed; what was queued for it does not wait for the garbage collector."""
+    table = {name: Peer(key_of(name).public, HOST, 1) for name in "ab"}
+    victim = Node("b", table)
+    await victim.start()
+    victim.network.handle("blocks", big_answer)
+    try:
+        link = await dial(identity_of("a"), "b", table["b"], 5.0)
+        await until(lambda: "a" in victim.network.connected)
+        outbox = victim.network._connections["a"].outbox
+        for number in range(100):
+            await link.send(Kind.REQUEST, codec.encode_flat([number, "blocks", b""]))
+        await until(lambda: victim.network.health()[0].over_budget.get("request", 0) > 0)
+        await until(lambda: outbox.queued_bytes > 16 * MIB)
+        await link.close(goodbye=False)
+        await until(lambda: victim.network.connected == ())
+        assert outbox.queued_bytes == 0
+    finally:
+        await victim.network.close()
+
+
+async def big_answer(_department: str, _payload: bytes) -> bytes:
+    await asyncio.sleep(0)
+    return bytes(2 * MIB)
