@@ -42,6 +42,8 @@ class Standing:
     asked_ms: int
     speaks: tuple[int, int] = (1, 1)
     """The oldest and the newest version of the protocol that its software speaks."""
+    own_height: int | None = None
+    """This node's height when it asked; what came since says nothing about the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,9 +179,10 @@ def _standing(facts: Facts, peer: Peer) -> Iterator[Finding]:
     standing, who = peer.standing, {"department": peer.department}
     if standing is None:
         return
-    behind = facts.height - standing.height
+    own = facts.height if standing.own_height is None else standing.own_height
+    behind = own - standing.height
     if behind > 1:
-        text = f"{peer.department} is {behind} blocks behind (at {standing.height} of {facts.height})"
+        text = f"{peer.department} is {behind} blocks behind (at {standing.height} of {own})"
         yield Finding("peer.behind", ACT, text, {**who, "height": standing.height, "behind": behind})
     if standing.is_observer:
         text = f"{peer.department} does not vote: its vote log was missing, and it waits until it may vote again"

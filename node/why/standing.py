@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from chain import codec
@@ -48,10 +49,11 @@ class StandingBook:
         await asyncio.gather(*(self._ask(department) for department in self._linked()))
 
     async def _ask(self, department: str) -> None:
-        asked_ms = self._clock_ms()
+        asked_ms, own_height = self._clock_ms(), self._own().height
         try:
             answer = await self._request(department, STANDING_KIND, b"", TIMEOUT_S)
-            self.said[department] = standing = read_standing(answer, asked_ms, self._clock_ms())
+            standing = replace(read_standing(answer, asked_ms, self._clock_ms()), own_height=own_height)
+            self.said[department] = standing
             self.spoken[department] = standing.speaks
         except KehuError:
             self.said.pop(department, None)  # gone, of an older release, or not to be understood

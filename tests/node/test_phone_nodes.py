@@ -85,7 +85,9 @@ class Bureau:
         return attestations_of(heard.attestation)
 
     async def check(self, customer: str, person: str = "li", via: str = "sales") -> dict[str, Any]:
-        return dict(await self.cluster.nodes[via].check_phone(key_of(person).public, customer, None))
+        checked = dict(await self.cluster.nodes[via].check_phone(key_of(person).public, customer, None))
+        await self.cluster.agree()
+        return checked
 
 
 @asynccontextmanager

@@ -45,6 +45,11 @@ def headline(facts: Facts) -> str:
     return diagnose(facts)[0].text
 
 
+def test_a_peer_is_not_behind_by_what_came_after_it_was_asked() -> None:
+    facts = replace(WELL, peers=peers(finance=standing("finance", height=13, own_height=13)))
+    assert "peer.behind" not in {finding.code for finding in diagnose(facts)}
+
+
 def test_a_network_in_order_has_its_headline_and_nothing_else() -> None:
     assert codes(WELL) == ["network.progresses"]
     assert headline(WELL).startswith("Network progresses: block 17 at ")
