@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.exploration.__main__ import WHO_LIES, main
+from tests.exploration.__main__ import WHO_LIES
 from tests.exploration.locals import N, clone, first_local, local_key, with_work
 from tests.exploration.reduced import ReducedSearch
 from tests.exploration.search import Search
@@ -37,14 +37,6 @@ def test_views_0_and_1_are_searched_to_their_end() -> None:
     assert result.is_exhausted
     assert result.decided_views == {0, 1}
     assert result.completed > 1_000
-
-
-@pytest.mark.slow
-def test_a_million_networks_are_searched(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--states", "500000"]) == 0
-    *lines, last = capsys.readouterr().out.splitlines()
-    assert sum("views 0-1" in line and "exhausted: yes" in line for line in lines) == len(WHO_LIES)
-    assert int(last.split()[0]) > 1_000_000
 
 
 def test_a_copy_of_a_replica_is_equal_and_independent() -> None:
