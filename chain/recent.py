@@ -6,6 +6,7 @@ and every replica has the same.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 
 
@@ -15,7 +16,8 @@ class RecentTransactions:
     def __init__(self) -> None:
         self._expiries: dict[bytes, int] = {}
         self._by_expiry: dict[int, list[bytes]] = {}
-        self._forgotten_up_to = 0
+        self._heights: list[int] = []
+        """A heap of those in `_by_expiry`: forgetting costs what there is to forget, however far a height jumps."""
 
     def __contains__(self, transaction_id: object) -> bool:
         return transaction_id in self._expiries
@@ -33,8 +35,10 @@ class RecentTransactions:
         for transaction_id, expires_height in executed:
             if expires_height > height:
                 self._expiries[transaction_id] = expires_height
-                self._by_expiry.setdefault(expires_height, []).append(transaction_id)
-        for expired in range(self._forgotten_up_to, height + 1):
-            for transaction_id in self._by_expiry.pop(expired, ()):
+                if expires_height not in self._by_expiry:
+                    heapq.heappush(self._heights, expires_height)
+                    self._by_expiry[expires_height] = []
+                self._by_expiry[expires_height].append(transaction_id)
+        while self._heights and self._heights[0] <= height:
+            for transaction_id in self._by_expiry.pop(heapq.heappop(self._heights)):
                 self._expiries.pop(transaction_id, None)
-        self._forgotten_up_to = height + 1

@@ -18,6 +18,7 @@ from chain.execution import BlockFacts, CallContext
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.light import ReceiptProof, StateProof, prove_receipt, prove_state
+from chain.recent import RecentTransactions
 from chain.state import View, state_key
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
@@ -280,3 +281,13 @@ def test_a_value_can_be_read_as_of_any_height() -> None:
         raw = blocks.value_at("notes", "a", height)
         assert raw is not None
         assert codec.decode(raw, 1000)["text"] == str(height - 1)
+
+
+def test_forgetting_costs_what_there_is_to_forget_and_not_how_far_the_height_jumps() -> None:
+    """A checkpoint whose header said 2^63 kept `kehu audit` counting up to it; found by fuzzing, execution 97,031."""
+    recent = RecentTransactions()
+    recent.add(1, [(b"a", 3), (b"b", 5), (b"c", 3)])
+    recent.add(4, [(b"d", 1 << 61)])
+    assert recent.pairs() == [(b"b", 5), (b"d", 1 << 61)]
+    recent.add(1 << 60, [(b"e", 7)])
+    assert recent.pairs() == [(b"d", 1 << 61)]

@@ -30,7 +30,11 @@ from tests.fuzz.target import ACCEPTED, Take, Target
 from tests.fuzz.wire import chain_targets
 
 CHUNK: Final = 500
-HANG_S: Final = 60
+HANG_CPU_S: Final = 5.0
+"""An execution that takes so much processor time is ended, and is a finding."""
+SILENCE_S: Final = 300
+"""A run of which no chunk ends for so long stands still in something that can't be ended from within."""
+PROGRESS_S: Final = 5.0
 FINDINGS_MAX: Final = 20
 
 
@@ -87,14 +91,24 @@ class Campaign:
     def executions(self) -> int:
         return sum(tally.executions for tally in self.tallies.values())
 
+    def add(self, chunk: ChunkDone) -> None:
+        self.tallies.setdefault(chunk.target, Tally()).add(chunk.tally)
+        self.findings += chunk.findings
+        self.peak_bytes = max(self.peak_bytes, chunk.peak_bytes)
+
+
+class Hang(BaseException):
+    """No `Exception`: what is fuzzed must not take it for one of its own."""
+
 
 def judge(take: Take, data: bytes) -> tuple[str, str]:
     """(outcome, what is wrong): one of them is empty."""
     try:
-        return take(data) or ACCEPTED, ""
+        with no_hang():
+            return take(data) or ACCEPTED, ""
     except KehuError as error:
         return error.code, ""
-    except Exception as error:
+    except (Exception, Hang) as error:
         return "", f"{type(error).__name__}: {error}"
 
 
@@ -104,16 +118,16 @@ def run_chunk(job: tuple[int, int, str | None]) -> ChunkDone:
     target = targets()[name or schedule()[number % len(schedule())]]
     tally, sha, findings, rng = Tally(), hashlib.sha256(), [], Random(number)
     begun = time.perf_counter()
-    with target.open() as take, no_hang():
+    with target.open() as take:
         for at in range(count):
             data = target.draw(rng)
             started = time.process_time()
             outcome, problem = judge(take, data)
             spent_s = time.process_time() - started
-            if spent_s > target.cpu_s_max:
+            if spent_s > target.cpu_s_max and not problem:
                 spent_s = min(spent_s, least_seconds(take, data))
                 if spent_s > target.cpu_s_max:
-                    problem = problem or f"{spent_s * 1000:.0f} ms of processor time for {len(data)} bytes"
+                    problem = f"{spent_s * 1000:.0f} ms of processor time for {len(data)} bytes"
             tally.slowest_s = max(tally.slowest_s, spent_s)
             tally.outcomes[outcome or "!"] += 1
             tally.bytes += len(data)
@@ -146,18 +160,18 @@ def _told(target: Target, execution: int, first: int, data: bytes, problem: str)
 
 @contextmanager
 def no_hang() -> Iterator[None]:
-    """Ends what takes longer than `HANG_S` by the wall, in the main thread of a process."""
-
-    def end(*_args: Any) -> None:
-        raise TimeoutError(f"took longer than {HANG_S} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(HANG_S)
+    """Ends what takes more than `HANG_CPU_S` of this process's time, in the main thread of a process."""
+    before = signal.signal(signal.SIGPROF, _end)
+    signal.setitimer(signal.ITIMER_PROF, HANG_CPU_S)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _end(*_args: Any) -> None:
+    raise Hang(f"more than {HANG_CPU_S:.0f} s of processor time")
 
 
 def peak_bytes() -> int:
@@ -179,16 +193,27 @@ def run_campaign(first: int, executions: int, name: str | None = None, processes
     jobs = jobs_of(first, executions, name)
     targets()  # made once, before the processes part
     gc.freeze()
-    count = processes or os.cpu_count() or 1
-    with multiprocessing.get_context("fork").Pool(count) as pool:
-        for number, chunk in enumerate(pool.imap(run_chunk, jobs, chunksize=4), 1):
-            done.tallies.setdefault(chunk.target, Tally()).add(chunk.tally)
+    told_s = begun
+    with multiprocessing.get_context("fork").Pool(processes or os.cpu_count() or 1) as pool:
+        results = pool.imap(run_chunk, jobs)
+        for number, _, _ in jobs:
+            try:
+                chunk = results.next(SILENCE_S)
+            except multiprocessing.TimeoutError:
+                done.findings.append(f"no end of the executions from {number * CHUNK} on for {SILENCE_S} s")
+                break
+            done.add(chunk)
             sha.update(chunk.digest)
-            done.findings += chunk.findings
-            done.peak_bytes = max(done.peak_bytes, chunk.peak_bytes)
-            if number % 1_000 == 0:
-                print(f"{number * CHUNK} executions, {len(done.findings)} findings", file=sys.stderr, flush=True)
+            done.seconds, done.digest = time.perf_counter() - begun, sha.hexdigest()[:16]
+            if begun + done.seconds - told_s >= PROGRESS_S:
+                told_s = begun + done.seconds
+                _tell(done, executions)
             if len(done.findings) >= FINDINGS_MAX:
                 break
-    done.seconds, done.digest = time.perf_counter() - begun, sha.hexdigest()[:16]
     return done
+
+
+def _tell(done: Campaign, executions: int) -> None:
+    rate = done.executions / done.seconds
+    part = f"{done.executions} of {executions} executions, {rate:.0f} a second, {len(done.findings)} findings"
+    print(part, file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from chain.errors import CODEC_SHAPE, KehuError
 from tests.fuzz import campaign
 from tests.fuzz.bombs import MIB, bombs
-from tests.fuzz.campaign import CHUNK, judge, least_seconds, no_hang, run_campaign, run_chunk, targets
+from tests.fuzz.campaign import CHUNK, judge, least_seconds, run_campaign, run_chunk, targets
 from tests.fuzz.target import Target, reader
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -44,7 +45,7 @@ def test_what_once_broke_something_is_refused(case: dict[str, str]) -> None:
 def test_a_mebibyte_of_anything_costs_little_time_and_memory(name: str) -> None:
     """S12, S13: colliding keys, depth, counts. Processor time of the quickest of three goes; heap at its highest."""
     target, costly = targets()[name], []
-    with target.open() as take, no_hang():
+    with target.open() as take:
         judge(take, b"")
         for kind, bomb in bombs().items():
             for place, carry in enumerate(target.carry):
@@ -81,3 +82,34 @@ def test_a_finding_names_the_command_that_replays_it(monkeypatch: pytest.MonkeyP
     assert len(done.findings) == 1
     assert "KeyError" in done.findings[0]
     assert f"--target 'made up' --input {b'bad'.hex()}" in done.findings[0]
+
+
+def test_an_execution_that_does_not_end_is_ended_and_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the processor time that it takes, and whatever it catches."""
+
+    def read(_data: bytes) -> None:
+        while True:
+            try:
+                sum(range(1_000))
+            except Exception:
+                continue
+
+    monkeypatch.setattr(campaign, "HANG_CPU_S", 0.05)
+    monkeypatch.setattr(campaign, "targets", lambda: {"made up": Target("made up", lambda _: b"any", reader(read))})
+    done = campaign.run_chunk((3, CHUNK, "made up"))
+    assert done.tally.executions == 1
+    assert "Hang: more than" in done.findings[0]
+
+
+def test_a_run_of_which_nothing_ends_is_given_up_with_the_execution_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a process of it is gone, or stands still where no signal reaches it."""
+    monkeypatch.setattr(campaign, "SILENCE_S", 0.2)
+    monkeypatch.setattr(campaign, "run_chunk", _die)
+    done = run_campaign(5 * CHUNK, CHUNK, processes=1)
+    assert done.findings == [f"no end of the executions from {5 * CHUNK} on for 0.2 s"]
+
+
+def _die(_job: object) -> None:
+    os._exit(1)
