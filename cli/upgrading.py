@@ -14,7 +14,7 @@ PROTOCOL_NO_QUORUM = define(
 PROTOCOL_UNREADY = define(
     "usage.protocol_unready",
     "not all nodes are known to speak that version; those would stop at its height until they are upgraded",
-    "upgrade them first, or propose it with --even-if-unready",
+    "upgrade and start them first, or propose it with --even-if-unready",
 )
 
 

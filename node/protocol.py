@@ -35,7 +35,8 @@ def coming_change(ledger: Ledger) -> Change | None:
 
 
 def describe(ledger: Ledger, department: str, spoken: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    """What `GET /v1/protocol` says. `spoken`: (oldest, newest) of each department's software, as its node last said."""
+    """What `GET /v1/protocol` says. `spoken`: (oldest, newest) of each department's software, as its node said
+    over the link that stands; who is not linked is not known."""
     validators, change = ledger.validators(ledger.height + 1), coming_change(ledger)
     return {
         "height": ledger.height,

@@ -151,9 +151,9 @@ class Node:
         )  # fmt: skip
         self._agreement.listeners += [self._membership.on_block, self._snapshots.on_block, self._appended.put]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
-        self._links.on_up += [self._on_up, self._exchange.on_connected]
         self.peers.handle(REQUEST_KIND, BlockServer(self.blocks, lambda: self.ledger.height).serve)
         self.collector = self._make_collector()
+        self._links.on_up += [self._on_up, self._exchange.on_connected, self.collector.book.on_up]
         self.peers.handle(STANDING_KIND, self.collector.book.serve)
 
     def _make_collector(self) -> Collector:
@@ -312,7 +312,7 @@ class Node:
         return self.collector.why(is_operator=is_operator)
 
     def protocol(self) -> dict[str, Any]:
-        return describe_protocol(self.ledger, self.department, self.collector.spoken())
+        return describe_protocol(self.ledger, self.department, self.collector.spoken_now())
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
         self._membership.require_member()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from node.why.findings import OPERATORS, diagnose
 from node.why.standing import StandingBook
 
 INTERVAL_S: Final = 5.0
-"""Between two rounds of asking the others."""
+"""Between two rounds of asking the others; who is linked anew is asked at once."""
 CODES_MAX: Final = 64
 """Different codes of refused requests that are counted apart."""
 
@@ -69,7 +70,9 @@ class Collector:
         while True:
             self.watch()
             await self.book.ask_all()
-            await asyncio.sleep(INTERVAL_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_S):
+                    await self.book.linked_anew.wait()
 
     def count_refusal(self, code: str) -> None:
         if code in self.refused or len(self.refused) < CODES_MAX:
@@ -117,7 +120,7 @@ class Collector:
             accusations=Counter(f"{each.department} {each.offence}" for each in self._agreement.accusations),
             protocol=ledger.protocol(ledger.height + 1),
             change=coming_change(ledger),
-            spoken=self.spoken(),
+            spoken={**self.book.spoken, self._department: SPEAKS},
             clock_skew_ms_max=ledger.genesis.clock_skew_ms_max,
             patience_ms=self._patience_ms,
         )
@@ -158,9 +161,9 @@ class Collector:
         place = (self._ledger.height, situation.view, situation.is_active, self._agreement.is_observer)
         return Standing(*place, disk, 0, self._wall_ms(), SPEAKS)
 
-    def spoken(self) -> dict[str, tuple[int, int]]:
-        """What each department's software speaks of the protocol (oldest, newest), as far as its node has said."""
-        return {**self.book.spoken, self._department: SPEAKS}
+    def spoken_now(self) -> dict[str, tuple[int, int]]:
+        """What each department's software speaks of the protocol (oldest, newest), as far as is known for now."""
+        return {**self.book.spoken_now(), self._department: SPEAKS}
 
 
 def _public(facts: Facts) -> dict[str, Any]:

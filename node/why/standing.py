@@ -38,6 +38,19 @@ class StandingBook:
         self.said: dict[str, Standing] = {}
         self.spoken: dict[str, tuple[int, int]] = {}
         """What each one's software speaks of the protocol; kept when it can't be reached any more."""
+        self.linked_anew = asyncio.Event()
+        """Set when somebody is to be asked before its turn."""
+
+    def on_up(self, department: str) -> None:
+        """A link has come up: who answers now may be other software than who spoke over the one before."""
+        self.said.pop(department, None)
+        self.spoken.pop(department, None)
+        self.linked_anew.set()
+
+    def spoken_now(self) -> dict[str, tuple[int, int]]:
+        """What was said over the links that stand; the others may have been upgraded meanwhile."""
+        linked = set(self._linked())
+        return {department: versions for department, versions in self.spoken.items() if department in linked}
 
     async def serve(self, _department: str, _request: bytes) -> bytes:
         own = self._own()
@@ -46,6 +59,7 @@ class StandingBook:
         return codec.encode_flat([_VERSION, now_ms, *place, own.disk, *own.speaks])
 
     async def ask_all(self) -> None:
+        self.linked_anew.clear()
         await asyncio.gather(*(self._ask(department) for department in self._linked()))
 
     async def _ask(self, department: str) -> None:

@@ -26,13 +26,19 @@ def left_behind(facts: Facts) -> Iterator[Told]:
             text = f"This node's software speaks up to version {newest} of the protocol"
             yield "node.left_behind", f"{text}{_then(facts, change)}: install a release that speaks it", details
         else:
-            text = f"The node of {name} speaks up to version {newest} of the protocol"
+            text = f"The node of {name} {_up_to(facts, name)} of the protocol"
             yield "peer.left_behind", f"{text}{_then(facts, change)}, unless it is upgraded", details
     able = len(facts.members) - len(late)
     if late and facts.change is not None and able < facts.quorum:
         text = f"From height {change.height} on {able} of {len(facts.members)} nodes can go on, and {facts.quorum} are "
         details = {"able": able, "quorum": facts.quorum, "height": change.height}
         yield "network.left_behind", f"{text}needed: without upgrades the network stops there", details
+
+
+def _up_to(facts: Facts, name: str) -> str:
+    is_linked = all(peer.missing_since_ms is None for peer in facts.peers if peer.department == name)
+    newest = facts.spoken[name][1]
+    return f"speaks up to version {newest}" if is_linked else f"spoke, when last heard, up to version {newest}"
 
 
 def _then(facts: Facts, change: Change) -> str:

@@ -101,6 +101,18 @@ def found_cluster(folder: Path, release: Path | None = None) -> Cluster:
     return cluster
 
 
+def approve(kehu: Kehu, proposal: str, person: str) -> Json:
+    """Looked at and approved through the person's own node, once that has the block with the proposal."""
+    told: Json = {}
+
+    def look() -> tuple[bool, object]:
+        told.update(kehu("member", "show", proposal, as_=person, exits=(0, 1)))
+        return told["code"] != "governance.unknown", told
+
+    wait_for("the proposal at their node", look)
+    return {**kehu("member", "approve", proposal, "--effect", told["code"], as_=person), "code": told["code"]}
+
+
 def stop_cluster(kehu: Kehu) -> None:
     if (kehu.network / "network.json").exists():
         kehu.start(order("network", "down", "--kill")).require(0)

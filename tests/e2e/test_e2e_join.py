@@ -17,7 +17,7 @@ import pytest
 from chain import codec
 from chain.certificate import Certificate
 from chain.transaction import Call
-from tests.e2e.cluster import ADMIN, Cluster, found_cluster, stop_cluster, write_passphrase
+from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_cluster, write_passphrase
 from tests.node.cluster import free_ports
 from tools.demo.kehu import Kehu, kehu_command
 from tools.demo.story import wait_for
@@ -55,8 +55,7 @@ def admit(cluster: Cluster, request: Path) -> int:
     assert (effect["n"], effect["quorum"]) == ([4, 5], [3, 4])
     proposal = kehu("member", "propose-add", NEW, "--request", str(request), as_=ADMIN)["proposal"]
     for person in cluster.people.values():
-        code = kehu("member", "show", proposal, as_=person)["code"]
-        told = kehu("member", "approve", proposal, "--effect", code, as_=person)
+        told = approve(kehu, proposal, person)
         if told["status"] == "accepted":
             return int(told["activation_height"])
     raise AssertionError(told)
@@ -148,7 +147,12 @@ def test_a_department_joins_from_an_empty_folder_with_a_snapshot_votes_and_holds
             kehu(*enrol, as_=ADMIN, stdin={"name": "法小姐"})
             grant = ("--action", "read", "--record", customer, "--field", "name")
             kehu("grant", f"department:{NEW}", *grant, as_=ADMIN)
-            wait_for("its vault", lambda: (theirs("vault", "status", as_="legal-1", exits=(0, 9))["is_complete"], None))
+
+            def filled() -> tuple[bool, object]:
+                vault = theirs("vault", "status", as_="legal-1", exits=(0, 9))
+                return vault["is_complete"] and vault["tables"].get("customers", {}).get("live", 0) > 0, vault
+
+            wait_for("its vault, with what the grant gives it", filled)
             shown = theirs("customer", "show", customer, "--field", "name", as_="legal-1")
             assert shown["fields"]["name"]["value"] == "王芳"
 

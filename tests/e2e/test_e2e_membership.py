@@ -12,7 +12,7 @@ import pytest
 from chain.transaction import Call
 from node.config import Home
 from node.keys import read_public
-from tests.e2e.cluster import ADMIN, Cluster, found_cluster, stop_cluster
+from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_cluster
 from tests.node.cluster import free_ports
 from tools.demo.kehu import order
 from tools.demo.story import wait_for
@@ -27,8 +27,7 @@ def agree(cluster: Cluster, *words: str, without: str) -> int:
     proposal = kehu("member", *words, as_=ADMIN)["proposal"]
     for department, person in cluster.people.items():
         if department != without:
-            code = kehu("member", "show", proposal, as_=person)["code"]
-            told = kehu("member", "approve", proposal, "--effect", code, as_=person)
+            told = approve(kehu, proposal, person)
             if told["status"] == "accepted":
                 break
     assert told["status"] == "accepted"
@@ -78,7 +77,7 @@ def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path
 
         made = save(cluster, "key.json", kehu("node", "next-key", str(cluster.home("sales"))))
         agree(cluster, "rotate-key", "sales", "--request", made, without="finance")
-        cluster.wait_equal()  # the node of sales has opened its folder again, with the new key
+        wait_opened_again(cluster, "sales")
         commit(cluster, "sales")
 
         agree(cluster, "remove", "technical", without="")
@@ -102,8 +101,7 @@ def test_a_node_changes_its_own_key_by_one_command_and_nobody_approves(tmp_path:
         told = kehu("node", "rotate-key", str(cluster.home("sales")))
         assert (told["department"], told["old"]) == ("sales", before)
         wait_for("the new key", lambda: (key_shown(cluster, "sales") == told["key"], told))
-        wait_for("the file", lambda: (not Home(cluster.home("sales")).next_key.exists(), told))
-        cluster.wait_equal()
+        wait_opened_again(cluster, "sales")
         commit(cluster, "sales")
         assert read_public(Home(cluster.home("sales")).node_key).public.hex() == told["key"]
         kehu("network", "down", "technical")
@@ -113,6 +111,13 @@ def test_a_node_changes_its_own_key_by_one_command_and_nobody_approves(tmp_path:
         assert again.json["code"] == "governance.too_soon"
     finally:
         stop_cluster(kehu)
+
+
+def wait_opened_again(cluster: Cluster, department: str) -> None:
+    """With the next key, which is the key then."""
+    home = Home(cluster.home(department))
+    wait_for("the next key in its place", lambda: (not home.next_key.exists(), home.next_key))
+    cluster.wait_equal()
 
 
 def key_shown(cluster: Cluster, department: str) -> str:

@@ -120,8 +120,12 @@ def test_two_departments_gateways_agree_and_a_sweep_finds_what_changed(bureau: C
         assert len({row["gateway"] for row in rows}) == 2
     kehu("carrier", "set", "suspend", LOOK_UP[0])
     set_phone_policy(bureau, gateways_required=2, sweep_age_ms=1_000)
-    planned = kehu("phone", "sweep", "--dry-run", as_="li-wei")
-    assert {item["customer"] for item in planned["customers"]} == {first, second}
+
+    def due() -> tuple[bool, object]:
+        planned = {item["customer"] for item in kehu("phone", "sweep", "--dry-run", as_="li-wei")["customers"]}
+        return planned == {first, second}, planned
+
+    wait_for("both answers to be old enough", due)
     swept = kehu("phone", "sweep", as_="li-wei")
     assert (swept["due"], swept["valid"], swept["invalid"], swept["failed"]) == (2, 1, 1, [])
     assert kehu("customer", "show", first, as_="li-wei")["facts"]["reason"] == "unavailable"

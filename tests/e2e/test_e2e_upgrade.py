@@ -26,7 +26,7 @@ from chain.protocol import NEWEST
 from chain.transaction import Call
 from cli.verify import Committed
 from node.process import EXIT_OUTDATED
-from tests.e2e.cluster import ADMIN, Cluster, found_cluster, stop_cluster
+from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_cluster
 from tools.demo.kehu import Kehu
 from tools.demo.story import wait_for
 
@@ -100,16 +100,17 @@ def upgrade(cluster: Cluster, new: Kehu, department: str) -> None:
     wait_for("it is ready", lambda: (bool(new("status", "--node", department)["node"]["is_ready"]), None))
 
 
-def speaks(new: Kehu) -> dict[str, Any]:
-    """What the administration's node has heard, once it has heard from everybody."""
-    told: dict[str, Any] = {}
+def wait_spoken(new: Kehu, newest: dict[str, int]) -> None:
+    """Until the administration's node knows that of everybody; who is linked anew says it again."""
 
     def look() -> tuple[bool, object]:
-        told.update({row["department"]: row["speaks"] for row in new("protocol", "show", exits=(0, 9))["nodes"]})
-        return all(told.values()), told
+        told = {row["department"]: row["speaks"] for row in new("protocol", "show", exits=(0, 9))["nodes"]}
+        known = {department: speaks[1] for department, speaks in told.items() if speaks is not None}
+        former = [department for department in known if known[department] < newest[department]]
+        assert not former, f"told as current what a node said before it was upgraded: {former}"
+        return known == newest, told
 
     wait_for("all nodes to have said what they speak", look)
-    return told
 
 
 def agree(cluster: Cluster, new: Kehu) -> int:
@@ -120,9 +121,8 @@ def agree(cluster: Cluster, new: Kehu) -> int:
     told: dict[str, Any] = {}
     for kehu, department in ((new, "administration"), (new, "sales"), (cluster.kehu, LATE)):
         person = cluster.people[department]
-        code = kehu("member", "show", proposed["proposal"], as_=person)["code"]
-        assert code == proposed["code"]
-        told = kehu("member", "approve", proposed["proposal"], "--effect", code, as_=person)
+        told = approve(kehu, proposed["proposal"], person)
+        assert told["code"] == proposed["code"]
     assert told["status"] == "accepted"
     return int(told["activation_height"])
 
@@ -183,8 +183,7 @@ def _upgrade_all_but_one(cluster: Cluster, new: Kehu, writers: Writers) -> int:
         assert refused["code"] == "usage.protocol_no_quorum"
         upgrade(cluster, new, department)
         writers.go_on()
-    said = speaks(new)
-    assert [said[name] for name in (*IN_TIME, LATE)] == [[1, NEWEST]] * 3 + [[1, NEWEST - 1]]
+    wait_spoken(new, {**dict.fromkeys(IN_TIME, NEWEST), LATE: NEWEST - 1})
     assert new("limit-grants", "1d", as_=ADMIN, exits=(1,))["code"] == "call.unknown"
     assert new("protocol", "propose", as_=ADMIN, exits=(2,))["code"] == "usage.protocol_unready"
     return agree(cluster, new)
@@ -200,8 +199,12 @@ def _the_late_one_stops(cluster: Cluster, new: Kehu, height: int) -> None:
         assert "install a release" in text
     assert again.returncode == EXIT_OUTDATED
     wait_for("the height", lambda: (new("protocol", "show", exits=(0, 9))["version"] == NEWEST, None))
-    found = {(row["code"], row["details"].get("department")) for row in new("doctor", exits=(9,))["findings"]}
-    assert ("peer.left_behind", LATE) in found
+
+    def look() -> tuple[bool, object]:
+        found = [(row["code"], row["details"].get("department")) for row in new("doctor", exits=(1, 9))["findings"]]
+        return ("peer.left_behind", LATE) in found, found
+
+    wait_for("the others to know", look)
 
 
 def _audits(cluster: Cluster, new: Kehu, export: Path, height: int) -> None:

@@ -13,9 +13,10 @@ from chain.crypto import SigningKey
 from node.peers.network import PeerNetwork
 from node.peers.transport import Identity
 from node.peers.transport import Peer as Address
+from node.why import collector
 from node.why.facts import Change, Disk, Facts, Peer, Standing, Timer
 from node.why.findings import CODES, OPERATORS, diagnose, time_of
-from node.why.standing import read_standing
+from node.why.standing import StandingBook, read_standing
 from tests.node.cluster import Cluster, eventually, running
 
 NOW = 1_763_770_200_000
@@ -219,8 +220,47 @@ def test_who_will_be_left_behind_is_named_before_the_height_and_after_it() -> No
     assert diagnose(one)[1].text.startswith(
         "The node of finance speaks up to version 1 of the protocol, and from height 25"
     )
+    down = replace(one, peers=peers(finance=gone("finance", 1)))
+    assert "The node of finance spoke, when last heard, up to version 1" in diagnose(down)[2].text
     two = replace(coming, spoken={**spoken, "finance": (1, 1), "sales": (1, 1)})
     assert sorted(codes(two)[1:]) == ["network.left_behind", "node.left_behind", "peer.left_behind"]
     over = replace(WELL, protocol=2, spoken={**spoken, "finance": (1, 1)}, peers=peers(finance=gone("finance", 1)))
     assert codes(over) == ["network.progresses", "peer.missing", "peer.left_behind"]
     assert "goes on once upgraded" in diagnose(over)[2].text
+
+
+async def test_what_was_said_over_a_link_that_has_ended_is_not_told_as_if_it_counted() -> None:
+    """An upgraded node was shown with its former software until it was asked again, seconds later."""
+    linked, newest = ["finance"], 1
+
+    async def answer(*_request: object) -> bytes:
+        return codec.encode_flat([2, NOW, 17, 0, True, False, "ok", 1, newest])
+
+    book = StandingBook(answer, lambda: linked, lambda: LEVEL, lambda: NOW)
+    await book.ask_all()
+    assert book.spoken_now() == {"finance": (1, 1)}
+    linked.clear()
+    assert book.spoken_now() == {}
+    assert book.spoken == {"finance": (1, 1)}, "kehu doctor says it of one that stopped"
+    linked.append("finance")
+    newest = 2
+    book.on_up("finance")
+    assert book.spoken_now() == {}
+    assert book.linked_anew.is_set()
+    await book.ask_all()
+    assert book.spoken_now() == {"finance": (1, 2)}
+
+
+async def test_a_node_is_asked_as_soon_as_it_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "INTERVAL_S", 3_600.0)
+    async with running(tmp_path) as cluster:
+        node = cluster.nodes["sales"]
+
+        def known() -> set[str]:
+            return {row["department"] for row in node.protocol()["nodes"] if row["speaks"] is not None}
+
+        await eventually(lambda: known() == set(cluster.nodes))
+        await cluster.stop("finance")
+        await eventually(lambda: "finance" not in known())
+        await cluster.start("finance")
+        await eventually(lambda: "finance" in known())
