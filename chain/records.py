@@ -26,4 +26,5 @@ def field_digest(chain_id: bytes, table: str, record: str, field: str, salt: byt
         raise KehuError(CODEC_SHAPE, what="field digest", problem=f"a salt is {SALT_BYTES} bytes")
     if type(chain_id) is not bytes or len(chain_id) != DIGEST_BYTES:
         raise KehuError(CODEC_SHAPE, what="field digest", problem=f"a chain id is {DIGEST_BYTES} bytes")
-    return digest("field", codec.encode([chain_id, table, record, field, salt, value]))
+    encode = codec.encode_flat if type(table) is type(record) is type(field) is type(value) is str else codec.encode
+    return digest("field", encode([chain_id, table, record, field, salt, value]))

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 SETTLE_AT_ONCE: Final = 64
-"""New entries up to this number are put in place one by one, more are sorted in together."""
+"""Changes up to this number are put in place one by one, more are sorted in together."""
+UNSETTLED_MAX: Final = 10_000
+"""Changes that wait for somebody who looks."""
 _AFTER_ALL: Final = b"\xff"
 """A byte that no UTF-8 has."""
 
@@ -24,32 +26,34 @@ class Column:
     """At most one text for each record."""
 
     def __init__(self) -> None:
+        self.of: dict[str, bytes] = {}
+        """Each record's entry."""
         self._entries: list[bytes] = []
-        self._new: list[bytes] = []
-        self._of: dict[str, bytes] = {}
+        self._changed: dict[str, bytes | None] = {}
+        """What `_entries` has of records of which that is not the present entry."""
 
     def __len__(self) -> int:
-        return len(self._of)
+        return len(self.of)
 
     def put(self, record: str, text: str | None) -> None:
-        """Sets the record's text; None and "" take it away."""
+        """Sets the record's text; None and "" take it away. The order is made when somebody looks."""
         entry = f"{text}\0{record}".encode() if text else None
-        before = self._of.get(record)
+        before = self.of.get(record)
         if before == entry:
             return
-        if before is not None:
-            entries = self._settled()
-            del entries[bisect_left(entries, before)]
-            del self._of[record]
-        if entry is not None:
-            self._of[record] = entry
-            self._new.append(entry)
+        if entry is None:
+            del self.of[record]
+        else:
+            self.of[record] = entry
+        self._changed.setdefault(record, before)
+        if len(self._changed) > UNSETTLED_MAX:
+            self._settled()
 
     def entry_of(self, record: str) -> bytes | None:
-        return self._of.get(record)
+        return self.of.get(record)
 
     def begins(self, record: str, start: bytes) -> bool:
-        entry = self._of.get(record)
+        entry = self.of.get(record)
         return entry is not None and entry.startswith(start)
 
     def count(self, start: bytes) -> int:
@@ -73,13 +77,19 @@ class Column:
         return entries[begin : min(end, begin + size)]
 
     def _settled(self) -> list[bytes]:
-        if len(self._new) > SETTLE_AT_ONCE:
-            self._entries += self._new
-            self._entries.sort()
+        if not self._changed:
+            return self._entries
+        gone = [entry for entry in self._changed.values() if entry is not None]
+        new = [self.of[record] for record in self._changed if record in self.of]
+        if len(self._changed) > SETTLE_AT_ONCE:
+            absent = set(gone)
+            self._entries = sorted([entry for entry in self._entries if entry not in absent] + new)
         else:
-            for entry in self._new:
+            for entry in gone:
+                del self._entries[bisect_left(self._entries, entry)]
+            for entry in new:
                 insort(self._entries, entry)
-        self._new = []
+        self._changed = {}
         return self._entries
 
 

@@ -25,6 +25,7 @@ from contracts.records import RECORD_TABLES
 from contracts.scopes import RECORD, split_scope
 from node.search.columns import Column, Ties
 from node.search.text import normalise
+from node.shared_rows import SharedRows
 from node.vault.seal import RecordId
 from node.vault.values import VaultValue
 
@@ -32,12 +33,13 @@ NOT_INDEXED: Final = frozenset({"identifier", "note", "address"})
 """Fields that nobody looks for by their beginning."""
 FACTS: Final = ("sequence", "status", "reason", "stage", "state", "organisation", "role", "department")
 """Public facts that records are looked for and ordered by, where a table has them."""
+_CONCERNED: Final = frozenset(table.encode() for table in (*RECORD_TABLES, "assignments", "scope_grants", "policy"))
 BATCH: Final = 64
 """Records refreshed in one go; their values are read in another thread."""
 
-GATHER_S: Final = 0.05
-"""One block touches a record up to three times (values live, old ones destroyed, facts): one refresh is enough. Who
-searches meanwhile has `catch_up` done at once."""
+GATHER_S: Final = 5.0
+"""A block touches a record several times, and who works on a customer changes it several times: one refresh is enough.
+Who searches meanwhile has `catch_up` done at once."""
 
 log = logging.getLogger("kehu.search")
 
@@ -52,14 +54,25 @@ class TableIndex:
     """The columns of one table by (kind, name), where kind is "field", "fact" or "id"; and its records' ties."""
 
     def __init__(self, fields: Iterable[str]) -> None:
-        names = [("field", field) for field in fields if field not in NOT_INDEXED]
-        self.columns = {name: Column() for name in (*names, *(("fact", fact) for fact in FACTS), ("id", ""))}
+        self.columns: dict[tuple[str, str], Column] = {}
         self.assigned = Ties()
         self.granted = Ties()
         self.versions: dict[str, int] = {}
         """Up to which version of each record its values are in the columns."""
+        self._ids = self._column("id", "")
+        self._facts = [(fact, self._column("fact", fact)) for fact in FACTS]
+        self._fields: list[tuple[str, Column]] = []
+        self.add(fields)
 
-    def put(self, record: str, row: dict[str, Any] | None, texts: Mapping[str, str | None]) -> None:
+    def add(self, fields: Iterable[str]) -> None:
+        """Columns for fields that have none yet."""
+        new = [field for field in fields if field not in NOT_INDEXED and ("field", field) not in self.columns]
+        self._fields += [(field, self._column("field", field)) for field in new]
+
+    def _column(self, kind: str, name: str) -> Column:
+        return self.columns.setdefault((kind, name), Column())
+
+    def put(self, record: str, row: Mapping[str, Any] | None, texts: Mapping[str, str | None]) -> None:
         """`row` is the record in the state, None if it is not there; `texts` are its values by field, None where there
         is none. Fields that it does not name stay as they are, if the row has them."""
         if row is None or "erased" in row:
@@ -68,15 +81,19 @@ class TableIndex:
                 column.put(record, None)
             return
         self.versions[record] = row["version"]
-        fields = row.get("fields", {})
-        for (kind, name), column in self.columns.items():
-            if kind == "fact":
-                column.put(record, fact_text(row.get(name)))
-            elif kind == "id":
-                column.put(record, record)
-            elif name in texts or name not in fields:
-                text = texts.get(name)
+        if record not in self._ids.of:
+            self._ids.put(record, record)
+        for name, column in self._facts:
+            fact = row.get(name)
+            if fact is not None or record in column.of:
+                column.put(record, fact_text(fact))
+        fields = row.get("fields", ())
+        for name, column in self._fields:
+            if name in texts:
+                text = texts[name]
                 column.put(record, None if text is None else normalise(text))
+            elif name not in fields and record in column.of:
+                column.put(record, None)
 
 
 def fact_text(fact: Any) -> str | None:
@@ -119,14 +136,18 @@ class RecordIndex:
         they are taken from there; the vault is asked for everything else."""
         with self._lock:
             for record in records:
-                values = None if came is None else came.get(record)
-                self._touched.setdefault(record, _Touch()).add(values)
+                touch = self._touched.get(record)
+                if touch is None:
+                    touch = self._touched[record] = _Touch()
+                touch.add(None if came is None else came.get(record))
         self._loop.call_soon_threadsafe(self._wake.set)
 
     def on_block(self, executed: ExecutedBlock) -> None:
         """Facts and ties may have changed; a policy may have given a table new fields."""
         records: list[RecordId] = []
         for raw in executed.writes:
+            if raw[: raw.find(b"/")] not in _CONCERNED:
+                continue
             table, _, key = raw.decode().partition("/")
             if table in RECORD_TABLES:
                 records.append(RecordId(table, key))
@@ -172,10 +193,11 @@ class RecordIndex:
                 if not batch:
                     return
                 await self._refresh(batch)
+            await asyncio.sleep(0)
 
     async def _refresh(self, touched: Mapping[RecordId, _Touch]) -> None:
-        view = View(self._ledger.state.get)
-        rows = {record: view.get(record.table, record.record) for record in touched if record.table in self.tables}
+        view = SharedRows(self._ledger.state.get)
+        rows = {record: view.get(*record) for record in touched if record.table in self.tables}
         texts: dict[RecordId, dict[str, str | None]] = {}
         asked: list[tuple[RecordId, str, bytes]] = []
         for record, row in rows.items():
@@ -188,21 +210,22 @@ class RecordIndex:
             self.tables[record.table].put(record.record, row, texts[record])
 
     def _at_hand(
-        self, record: RecordId, row: dict[str, Any] | None, touch: _Touch
+        self, record: RecordId, row: Mapping[str, Any] | None, touch: _Touch
     ) -> tuple[dict[str, str | None], list[tuple[str, bytes]]]:
         """The texts by field that came with what touched the record, and the fields and digests to ask the vault for.
         A field that has not changed since the columns were put in step is in neither."""
-        came = {value.id.field: value for value in touch.came}
+        chain_id = self._ledger.genesis.chain_id
+        came = {value.field: value for value in touch.came}
         up_to = self.tables[record.table].versions.get(record.record, 0) if touch.is_told else 0
         texts: dict[str, str | None] = {}
         lacking: list[tuple[str, bytes]] = []
         for field, (digest, version) in ({} if row is None else row.get("fields", {})).items():
-            if field in NOT_INDEXED:
+            if (version <= up_to and field not in came) or field in NOT_INDEXED:
                 continue
             value = came.get(field)
-            if value is not None and value.digest(self._ledger.genesis.chain_id) == digest:
+            if value is not None and value.digest(chain_id) == digest:
                 texts[field] = value.value
-            elif version > up_to or value is not None:
+            else:
                 lacking.append((field, digest))
         return texts, lacking
 
@@ -220,15 +243,8 @@ class RecordIndex:
 
     def _add_tables(self) -> None:
         for name, fields in load_policy(View(self._ledger.state.get))["tables"].items():
-            if name in RECORD_TABLES and (
-                name not in self.tables or any(("field", field) not in self.tables[name].columns for field in fields)
-            ):
-                self._add_table(name, fields)
-
-    def _add_table(self, name: str, fields: Sequence[str]) -> None:
-        known = self.tables.setdefault(name, TableIndex(fields))
-        for key, column in TableIndex(fields).columns.items():
-            known.columns.setdefault(key, column)
+            if name in RECORD_TABLES:
+                self.tables.setdefault(name, TableIndex(())).add(fields)
 
     def _refresh_ties(self, table: str, key: str) -> None:
         of_table, _, record = key.partition(".")

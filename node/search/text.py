@@ -16,6 +16,12 @@ TEXT_MAX: Final = 64
 
 def normalise(text: str) -> str:
     """At most `TEXT_MAX` characters, without control characters."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    kept = "".join(character if unicodedata.category(character)[0] != "C" else " " for character in folded)
-    return " ".join(kept.split())[:TEXT_MAX]
+    folded = _nfkc(_nfkc(text).casefold())
+    if not folded.isprintable():  # only then there may be control characters, which nobody prints
+        folded = "".join(character if unicodedata.category(character)[0] != "C" else " " for character in folded)
+    return " ".join(folded.split())[:TEXT_MAX]
+
+
+def _nfkc(text: str) -> str:
+    """Most texts are what they would be normalised to, and that is soon seen."""
+    return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)

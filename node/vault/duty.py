@@ -8,13 +8,14 @@ new customer is already assigned to whoever registers it. Runs on the event loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from chain import codec
 from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
 from chain.batch import Batch
+from chain.blocks import ExecutedBlock
 from chain.errors import CATALOGUE, KehuError
 from chain.execution import CONTRACT_FAULT, execute
 from chain.ledger import Ledger
@@ -29,14 +30,16 @@ from contracts.policy import load_policy
 from contracts.reach import dependants
 from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
 from contracts.scopes import PROJECT, RECORD, split_scope
+from node.shared_rows import SharedRows, decoded
 from node.vault.entitlement import Entitlements
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
 
-TURN: Final = 16
-"""Transactions looked at before others get a turn of the event loop; each takes up to a millisecond."""
-RECORDS_TURN: Final = 64
-"""The same for records."""
+TURN: Final = 256
+"""How many transactions or records are looked at before others get a turn of the event loop, each in a few
+microseconds."""
+_TRIED: Final = 16
+"""One that has to be tried takes as long as so many others."""
 _IN_PLACE: Final = frozenset({"customers.update", "people.update"})
 """Calls that change fields of a record that is there, and nothing about who is entitled to them."""
 
@@ -48,7 +51,7 @@ def commitments(transaction: Transaction) -> list[Wanted]:
 
 def attested(transaction: Transaction) -> list[Wanted]:
     """The identifiers that its attestations name. A value comes with one only if it is new to the chain."""
-    return [wanted for call in transaction.calls for wanted in _attested(call)]
+    return [wanted for call in transaction.calls if call.args.get("attestation") for wanted in _attested(call)]
 
 
 def digests_of(transaction: Transaction) -> list[bytes]:
@@ -56,40 +59,46 @@ def digests_of(transaction: Transaction) -> list[bytes]:
     return [digest for _, digest in (*commitments(transaction), *attested(transaction))]
 
 
-def _named(call: Call) -> Iterator[Wanted]:
+def _named(call: Call) -> list[Wanted]:
     table = call.name.partition(".")[0]
     record, fields = call.args.get(RECORD_ARGUMENTS.get(table, "")), call.args.get("fields")
-    if isinstance(record, str) and isinstance(fields, dict):
-        for field, digest in fields.items():
-            yield from _wanted(table, record, field, digest)
+    return _wanted(table, record, fields) if isinstance(record, str) and isinstance(fields, dict) else []
 
 
-def _attested(call: Call) -> Iterator[Wanted]:
+def _attested(call: Call) -> list[Wanted]:
     try:
         attestations = attestations_of(call.args.get("attestation"))
     except KehuError:
-        return
-    for one in attestations:
-        yield from _wanted(CUSTOMER_TABLE, one.customer, IDENTIFIER_FIELD, one.identifier_digest)
+        return []
+    return [
+        wanted
+        for one in attestations
+        for wanted in _wanted(CUSTOMER_TABLE, one.customer, {IDENTIFIER_FIELD: one.identifier_digest})
+    ]
 
 
-def _wanted(table: str, record: str, field: str, digest: codec.Value) -> Iterator[Wanted]:
-    """Nothing where a name or digest is malformed: the contract will refuse the call and say why."""
-    if codec.is_digest(digest):
-        try:
-            yield FieldId(table, record, field), digest
-        except KehuError:
-            return
+def _wanted(table: str, record: str, fields: Mapping[str, codec.Value]) -> list[Wanted]:
+    """Without those of which a name or digest is malformed: the contract will refuse the call and say why."""
+    found: list[Wanted] = []
+    for field, digest in fields.items():
+        if codec.is_digest(digest):
+            try:
+                found.append((FieldId(table, record, field), digest))
+            except KehuError:
+                continue
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Who would hold a transaction's values. `required`: without these the chain would have a digest and nobody
-    the value; `holders`: the entitled departments for each value that may come along."""
+    the value; `holders`: the entitled departments for each value that may come along; `records`: whose values these
+    are."""
 
     transaction: Transaction
     required: tuple[Wanted, ...]
     holders: Mapping[Wanted, tuple[str, ...]]
+    records: tuple[RecordId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,10 @@ class Duty:
 
     current: Mapping[str, bytes]
     entitled: Mapping[str, bytes]
+
+
+_NOTHING: Final = Duty({}, {})
+_NO_DIGEST: Final = (None,)
 
 
 class Duties:
@@ -115,6 +128,10 @@ class Duties:
     def height(self) -> int:
         return self._ledger.height
 
+    def follow(self, executed: ExecutedBlock) -> None:
+        """A block that was appended, each in turn; the chain may be further by now."""
+        self._entitlements.follow(executed.block.header.height, executed.writes)
+
     def now_ms(self) -> int:
         """This node's clock, but never behind the chain: a grant that a block finds expired is expired here."""
         return max(self._now_ms(), self._ledger.head.header.time_ms)
@@ -129,6 +146,10 @@ class Duties:
     def view(self) -> View:
         """The committed state; writes to it go nowhere."""
         return View(self._ledger.state.get)
+
+    def rows_now(self) -> SharedRows:
+        """The committed state, for questions only."""
+        return SharedRows(self._ledger.state.get)
 
     def holders_min(self) -> int:
         return int(load_policy(self.view())["vault_holders_min"])
@@ -154,14 +175,30 @@ class Duties:
 
     def of(self, record: RecordId) -> Duty:
         """What this department has to hold of a record; nothing of one that is not there."""
-        view = self.view()
-        row = view.get(record.table, record.record)
-        current = {} if row is None else {field: digest for field, (digest, _) in row["fields"].items()}
-        if not current:
-            return Duty({}, {})
-        holders = self._entitlements.holders_of(view, record, self.now_ms())
-        own = {field: digest for field, digest in current.items() if self.department in holders.get(field, ())}
-        return Duty(current, own)
+        return self._of_page([record])[record]
+
+    async def of_all(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
+        """`of` for many. None is older than the call, but the chain may go on between one and the next."""
+        found: dict[RecordId, Duty] = {}
+        for begin in range(0, len(records), TURN):
+            found |= self._of_page(records[begin : begin + TURN])
+            await asyncio.sleep(0)
+        return found
+
+    def _of_page(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
+        view, height, now_ms, own = self.rows_now(), self._ledger.height, self.now_ms(), self.department
+        found: dict[RecordId, Duty] = {}
+        for record in records:
+            row = view.get(*record)
+            fields = None if row is None else row["fields"]
+            if not fields:
+                found[record] = _NOTHING
+                continue
+            current = {field: entry[0] for field, entry in fields.items()}
+            holders = self._entitlements.holders_of(view, record, now_ms, height)
+            entitled = {field: digest for field, digest in current.items() if own in holders.get(field, ())}
+            found[record] = Duty(current, entitled)
+        return found
 
     def records(self, table: str) -> Iterator[RecordId]:
         """Every record of a table; may be consumed bit by bit while the chain goes on."""
@@ -185,59 +222,69 @@ class Duties:
         A transaction that would be refused on a record that is there (a conflict, say) has a plan: it may go
         on the record with its refusal.
         """
-        view = self.view()
+        view, committed, taken = self.view(), self.rows_now(), 0
         plans: list[Plan | KehuError] = []
         untried: dict[RecordId, list[Transaction]] = {}
         for transaction in transactions:
-            named = commitments(transaction)
-            if _is_in_place(view.reading(), transaction, named):
-                plans.append(self._plan_in_place(view, transaction, named))
-                for record in _records_of(named):
+            in_place = self._plan_in_place(view, committed, transaction)
+            if in_place is not None:
+                plans.append(in_place)
+                for record in in_place.records:
                     untried.setdefault(record, []).append(transaction)
+                taken += 1
             else:
-                for record in _records_of([*named, *attested(transaction)]):
+                for record in _records_of([*commitments(transaction), *attested(transaction)]):
                     for earlier in untried.pop(record, ()):
                         self._try(view, earlier, admitted_by)
                 plans.append(self._plan(view, transaction, admitted_by))
-            if len(plans) % TURN == 0:
+                taken += _TRIED
+            if taken >= TURN:
+                taken = 0
                 await asyncio.sleep(0)
         return plans
 
-    def _plan_in_place(self, view: View, transaction: Transaction, named: Sequence[Wanted]) -> Plan:
-        """Without trying the transaction: executed or refused, its values have the same holders."""
-        committed = self.view().reading()
-        required = [one for one in named if _digest_in(committed, one[0]) != one[1]]
-        return self._planned(view, transaction, required, named)
-
-    async def of_all(self, records: Sequence[RecordId]) -> dict[RecordId, Duty]:
-        """`of` for many. None is older than the call, but the chain may go on between one and the next."""
-        found: dict[RecordId, Duty] = {}
-        for record in records:
-            found[record] = self.of(record)
-            if len(found) % RECORDS_TURN == 0:
-                await asyncio.sleep(0)
-        return found
+    def _plan_in_place(self, view: View, committed: View, transaction: Transaction) -> Plan | None:
+        """Without trying the transaction: executed or refused, its values have the same holders. None unless the state
+        as it is says who holds them: its calls must only change fields of records that are there."""
+        if not all(call.name in _IN_PLACE for call in transaction.calls):
+            return None
+        now_ms, height = self.now_ms(), self._ledger.height
+        records: dict[RecordId, None] = {}
+        required: list[Wanted] = []
+        holders: dict[Wanted, tuple[str, ...]] = {}
+        for call in transaction.calls:
+            named = _named(call)
+            if not named:
+                continue
+            record = RecordId(*named[0][0][:2])
+            if not _is_there(view, record):
+                return None
+            records[record] = None
+            digests = _digests_in(committed, record)
+            found = self._entitlements.holders_of(view, record, now_ms, height)
+            for wanted in named:
+                field, digest = wanted[0].field, wanted[1]
+                holders[wanted] = found.get(field, ())
+                if digests.get(field, _NO_DIGEST)[0] != digest:
+                    required.append(wanted)
+        return Plan(transaction, tuple(dict.fromkeys(required)), holders, tuple(records))
 
     def _plan(self, view: View, transaction: Transaction, admitted_by: str) -> Plan | KehuError:
         receipt, named = self._try(view, transaction, admitted_by), commitments(transaction)
         may_come = [*named, *attested(transaction)]
+        records = _records_of(may_come)
         if receipt.is_ok:
             required = [one for one in may_come if _digest_in(view, one[0]) == one[1] and not self.is_current(one)]
-        elif all(_is_there(view, name) for name, _ in named):
+        elif all(_is_there(view, record) for record in _records_of(named)):
             required = named
         else:
             return KehuError(CATALOGUE.get(receipt.code, CONTRACT_FAULT), **receipt.details)
-        return self._planned(view, transaction, required, may_come)
-
-    def _planned(
-        self, view: View, transaction: Transaction, required: Sequence[Wanted], may_come: Sequence[Wanted]
-    ) -> Plan:
-        now_ms = self.now_ms()
-        found = {one: self._entitlements.holders_of(view, one, now_ms) for one in _records_of(may_come)}
-        entitled = {
+        now_ms, height = self.now_ms(), self._ledger.height
+        found = {one: self._entitlements.holders_of(view, one, now_ms, height) for one in records}
+        holders = {
             (name, digest): found[RecordId(name.table, name.record)].get(name.field, ()) for name, digest in may_come
         }
-        return Plan(transaction, tuple(dict.fromkeys(required)), entitled)
+        return Plan(transaction, tuple(dict.fromkeys(required)), holders, tuple(records))
 
     def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:
         """The receipt it would get in the next block; `view` then has its writes, if it succeeds."""
@@ -246,23 +293,28 @@ class Duties:
         return execute(view, self._ledger.contracts, facts, [batch], ()).receipts[0]
 
 
-def _is_in_place(view: View, transaction: Transaction, named: Sequence[Wanted]) -> bool:
-    """Whether the state as it is says who holds the values: its calls only change fields of records that are there."""
-    return all(call.name in _IN_PLACE for call in transaction.calls) and all(_is_there(view, one) for one, _ in named)
+def _records_of(wanted: Sequence[Wanted]) -> Sequence[RecordId]:
+    return list(dict.fromkeys([RecordId(name.table, name.record) for name, _ in wanted]))
 
 
-def _records_of(wanted: Sequence[Wanted]) -> Iterable[RecordId]:
-    return dict.fromkeys(RecordId(name.table, name.record) for name, _ in wanted)
+def _row(view: View, record: RecordId) -> Mapping[str, Any] | None:
+    raw = view.raw(*record)
+    return None if raw is None else decoded(raw)
 
 
-def _is_there(view: View, name: FieldId) -> bool:
-    row = view.get(name.table, name.record)
+def _is_there(view: View, record: RecordId) -> bool:
+    row = _row(view, record)
     return row is not None and ERASED not in row
 
 
+def _digests_in(view: View, record: RecordId) -> Mapping[str, Sequence[Any]]:
+    """Field -> [digest, version]."""
+    row = _row(view, record) if record.table in RECORD_TABLES else None
+    return {} if row is None else row["fields"]
+
+
 def _digest_in(view: View, name: FieldId) -> bytes | None:
-    row = view.get(name.table, name.record) if name.table in RECORD_TABLES else None
-    entry = None if row is None else row["fields"].get(name.field)
+    entry = _digests_in(view, RecordId(name.table, name.record)).get(name.field)
     return None if entry is None else entry[0]
 
 
@@ -274,11 +326,18 @@ class Affected:
     tables: tuple[str, ...]
 
 
+_CONCERNED: Final = frozenset(
+    table.encode() for table in (*RECORD_TABLES, "changes", "assignments", "subject_grants", "policy")
+)
+
+
 def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
     """From the state keys that a block wrote. `view` is the state after it."""
     records: dict[RecordId, None] = {}
     tables: dict[str, None] = {}
     for raw in writes:
+        if raw[: raw.find(b"/")] not in _CONCERNED:
+            continue
         table, _, key = raw.decode().partition("/")
         if table in RECORD_TABLES:
             records[RecordId(table, key)] = None

@@ -1,34 +1,58 @@
 """Who is entitled to a record's values, remembered together with everything that was read to find it out.
 
 The question is asked of every record that a block writes and of every transaction that brings values, and the answer
-hardly ever changes. It follows from nothing but rows of the state, so as long as each of these is the very same object
-as when it was read, the answer stands; nobody has to be told of changes. Grants end by themselves: what depends on one
-is asked anew each time.
+hardly ever changes. It follows from nothing but rows of the state, so as long as these are what they were, the answer
+stands; nobody has to be told of changes. Grants end by themselves: what depends on one is asked anew each time.
+
+Most records are like many others: a customer that belongs to no project is held by whoever it is assigned to and by
+those who hold all. Such records share one answer, and with it the rows that have nothing to do with the record itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from chain.state import View, state_key
+from contracts.entitlements import assignments
 from contracts.holders import holders_of
 from contracts.policy import load_policy
+from contracts.scopes import record_scope
+from node.shared_rows import SharedRows
 from node.vault.seal import RecordId
 
 REMEMBERED_MAX: Final = 5_000
-"""Records, about 2 KB each: those that are worked on just now."""
+"""Records, up to 2 KB each: those that are worked on just now."""
 _GRANTS: Final = state_key("subject_grants", "")
+_OWN: Final = frozenset({b"assignments", b"ties", b"scope_grants"})
+_LIKENED: Final = frozenset({"customers", "organisations"})
+"""Tables of which records without projects are like each other."""
 
 Holders: TypeAlias = Mapping[str, tuple[str, ...]]
 """For each field that the policy knows of the record's table, the departments that may hold its value."""
+_Rows: TypeAlias = dict[bytes, bytes | None]
+_Kind: TypeAlias = tuple[object, ...]
+"""What records that are like each other have in common."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Answer:
+    """`rows`: what it follows from, but for rows of the record itself. `height`: of the state in which these were
+    looked at last."""
+
     holders: Holders
-    read: tuple[tuple[bytes, bytes | None], ...]
+    rows: _Rows
+    height: int | None = None
+
+    def stands(self, view: View, height: int | None) -> bool:
+        if height is not None and height == self.height and view.writes.keys().isdisjoint(self.rows):
+            return True
+        if not _are_same(view, self.rows):
+            return False
+        if not view.writes:
+            self.height = height
+        return True
 
 
 class _Reads:
@@ -36,7 +60,7 @@ class _Reads:
 
     def __init__(self, state: Callable[[bytes], bytes | None]) -> None:
         self._state = state
-        self.rows: dict[bytes, bytes | None] = {}
+        self.rows: _Rows = {}
 
     def __call__(self, key: bytes) -> bytes | None:
         self.rows[key] = self._state(key)
@@ -47,20 +71,88 @@ class Entitlements:
     """Not for several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[RecordId, _Answer] = {}
+        self._known: dict[RecordId, tuple[_Rows, _Answer]] = {}
+        self._kinds: dict[_Kind, _Answer] = {}
+        self._height: int | None = None
+        """Up to which height it was told what blocks write."""
 
-    def holders_of(self, view: View, record: RecordId, time_ms: int) -> Holders:
-        """As `contracts.holders.holders_of`, for all fields of the record's table."""
+    def follow(self, height: int, writes: Iterable[bytes]) -> None:
+        """Block `height` wrote these keys of the state. Of records whose own rows are not among them nobody has to look
+        at these rows again."""
+        if self._height is not None and height == self._height + 1:
+            for key in writes:
+                table, _, place = key.partition(b"/")
+                if table in _OWN:
+                    of, _, record = place.decode().partition(".")
+                    self._known.pop(RecordId(of, record.removeprefix(record_scope(""))), None)
+        else:
+            self._known.clear()
+        self._height = height
+
+    def holders_of(self, view: View, record: RecordId, time_ms: int, height: int | None = None) -> Holders:
+        """As `contracts.holders.holders_of`, for all fields of the record's table. `height` is that of the state under
+        `view`: what was looked at in the same state is not looked at again."""
         known = self._known.get(record)
-        if known is not None and all([view.stored(key) is row for key, row in known.read]):  # noqa: C419 (faster so)
-            return known.holders
-        reads = _Reads(view.stored)
-        tracing = View(reads).reading()
-        fields = load_policy(tracing)["tables"].get(record.table, ())
-        found = holders_of(tracing, record.table, record.record, fields, time_ms)
-        self._known.pop(record, None)
-        if not any(key.startswith(_GRANTS) and row is not None for key, row in reads.rows.items()):
-            self._known[record] = _Answer(found, tuple(reads.rows.items()))
-            if len(self._known) > REMEMBERED_MAX:
-                del self._known[next(iter(self._known))]
-        return found
+        if known is not None:
+            own, answer = known
+            is_told = height is not None and height == self._height and view.writes.keys().isdisjoint(own)
+            if (is_told or _are_same(view, own)) and answer.stands(view, height):
+                return answer.holders
+        return self._find(view, record, time_ms, height)
+
+    def _find(self, view: View, record: RecordId, time_ms: int, height: int | None) -> Holders:
+        own = {key: view.stored(key) for key in _own_keys(record)}
+        kind = _kind_of(view, record, own)
+        answer = None if kind is None else self._kinds.get(kind)
+        if answer is None or not answer.stands(view, height):
+            holders, rows = _ask(view, record, time_ms)
+            if any(key.startswith(_GRANTS) and row is not None for key, row in rows.items()):
+                self._known.pop(record, None)
+                return holders
+            if kind is None or any(record.record.encode() in key for key in rows.keys() - own.keys()):
+                own, kind = {}, None  # like no other
+            answer = _Answer(holders, {key: row for key, row in rows.items() if key not in own})
+            if kind is not None:
+                _put(self._kinds, kind, answer)
+        _put(self._known, record, (own, answer))
+        return answer.holders
+
+
+def _ask(view: View, record: RecordId, time_ms: int) -> tuple[Holders, _Rows]:
+    """The contracts' answer, and all that they read."""
+    reads = _Reads(view.stored)
+    tracing = SharedRows(reads)
+    fields = load_policy(tracing)["tables"].get(record.table, ())
+    return holders_of(tracing, record.table, record.record, fields, time_ms), reads.rows
+
+
+def _own_keys(record: RecordId) -> tuple[bytes, ...]:
+    """Where the state says whom a record is assigned to, what it is tied to, and who has grants of it alone."""
+    place = f"{record.table}.{record.record}"
+    scope = f"{record.table}.{record_scope(record.record)}"
+    return state_key("assignments", place), state_key("ties", place), state_key("scope_grants", scope)
+
+
+def _kind_of(view: View, record: RecordId, own: _Rows) -> _Kind | None:
+    """None for a record of which more has to be known than whom it is assigned to."""
+    _, ties, grants = own.values()
+    if record.table not in _LIKENED or ties is not None or grants is not None:
+        return None
+    subjects = assignments(view, record.table, record.record)
+    return (record.table, *((subject, _lasting(terms)) for subject, terms in subjects.items()))
+
+
+def _lasting(terms: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, value) for name, value in terms.items() if name not in ("height", "time_ms"))
+
+
+def _are_same(view: View, rows: _Rows) -> bool:
+    stored = view.stored
+    return all([stored(key) == row for key, row in rows.items()])  # noqa: C419 (faster so)
+
+
+def _put(known: dict[Any, Any], key: object, item: object) -> None:
+    known.pop(key, None)
+    known[key] = item
+    if len(known) > REMEMBERED_MAX:
+        del known[next(iter(known))]

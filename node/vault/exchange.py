@@ -30,6 +30,7 @@ from node.vault.refill import Refill, VaultTiming
 from node.vault.release import FETCH, HELD, ReleaseServer, Submit
 from node.vault.replication import Replication
 from node.vault.report import VaultReport
+from node.vault.rows import Digests
 from node.vault.seal import RecordId, Wanted
 from node.vault.shares import STAGE, Peers
 from node.vault.staging import StageServer
@@ -98,7 +99,8 @@ class VaultExchange:
         for receipt in executed.receipts:
             if receipt.transaction_id in ran:  # the first is the execution, a second one the refused duplicate
                 is_ok.setdefault(receipt.transaction_id, receipt.is_ok)
-        view = self.duties.view()
+        self.duties.follow(executed)
+        view = self.duties.rows_now()
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
             duties = await self.duties.of_all([one for one in affected.records if one not in erased])
@@ -134,12 +136,12 @@ class VaultExchange:
 
     def _follow(
         self, is_ok: Mapping[bytes, bool], duties: Mapping[RecordId, Duty], height: int, erased: Sequence[RecordId]
-    ) -> dict[RecordId, list[Wanted]]:
+    ) -> dict[RecordId, Digests]:
         """What is live of the records that the block may have changed, once the vault is in step with it."""
         committed, failed = [key for key, ok in is_ok.items() if ok], [key for key, ok in is_ok.items() if not ok]
         current = {record: duty.current for record, duty in duties.items()}
         live = self._vault.advance(committed, failed, current)
-        self._settle_by_chain(key for key, expires in self._vault.staged().items() if expires <= height)
+        self._settle_by_chain(self._vault.expiring(height))
         self._vault.expire(height)
         self._erasures.destroy(erased)
         return live

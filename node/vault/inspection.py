@@ -22,21 +22,21 @@ def check_values(home: Path, chain_id: bytes, node_key: SigningKey) -> tuple[int
     try:
         keys_store = LevelStore(home / "vault-keys", create=True)
         try:
-            return _check(data, RecordKeys(keys_store, chain_id, node_key.seed, is_new=False), chain_id)
+            return _check(data, RecordKeys(keys_store, chain_id, node_key.seed, is_new=False))
         finally:
             keys_store.close()
     finally:
         data.close()
 
 
-def _check(data: LevelStore, keys: RecordKeys, chain_id: bytes) -> tuple[int, int]:
+def _check(data: LevelStore, keys: RecordKeys) -> tuple[int, int]:
     good = dropped = 0
     for row_key, raw in data.scan(LIVE):
         record = parse_live_key(row_key)
         key, row = keys.get(record), decode_live(record, raw)
         kept = {place: sealed for place, sealed in row.items() if key and sealed[:KEY_ID_BYTES] == key.id}
         for (field, digest), sealed in kept.items():
-            unseal_value(chain_id, (record.field(field), digest), sealed, key)
+            unseal_value((record.field(field), digest), sealed, key)
         good, dropped = good + len(kept), dropped + len(row) - len(kept)
         if len(kept) < len(row):
             data.write({row_key: encode_live(kept)} if kept else {}, () if kept else [row_key])

@@ -92,9 +92,10 @@ class RecordKeys:
                 return None
             key_id, sealed = raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:]
             try:
-                key = RecordKey(key_id, unseal(self._secret, sealed, self._associated(record, key_id)))
+                secret = unseal(self._secret, sealed, self._associated(record, key_id))
             except InvalidTag:
                 raise KehuError(VAULT_DAMAGED, what="record key", table=record.table, record=record.record) from None
+            key = RecordKey.of(self._chain_id, record, key_id, secret)
             self._keep_open(record, key)
         return key
 
@@ -110,8 +111,9 @@ class RecordKeys:
         for record in records:
             key = self.get(record)
             if key is None:
-                key = RecordKey(secrets.token_bytes(KEY_ID_BYTES), secrets.token_bytes(32))
-                puts[record.to_key(b"k/")] = key.id + seal(self._secret, key.secret, self._associated(record, key.id))
+                key_id, secret = secrets.token_bytes(KEY_ID_BYTES), secrets.token_bytes(32)
+                puts[record.to_key(b"k/")] = key_id + seal(self._secret, secret, self._associated(record, key_id))
+                key = RecordKey.of(self._chain_id, record, key_id, secret)
             found[record] = key
         if puts:
             self._store.write(puts)

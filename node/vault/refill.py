@@ -38,6 +38,7 @@ from node.vault.release import (
     encode_wanted,
 )
 from node.vault.replication import ReplicationTiming
+from node.vault.rows import Digests
 from node.vault.seal import RecordId, Wanted
 from node.vault.shares import OK, Peers
 from node.vault.store import Vault
@@ -128,14 +129,15 @@ class Refill:
         live = await asyncio.to_thread(self._vault.keep_only, {one: duty.current for one, duty in duties.items()})
         self.note(duties, live, grace_s)
 
-    def note(self, duties: Mapping[RecordId, Duty], live: Mapping[RecordId, Sequence[Wanted]], grace_s: float) -> None:
+    def note(self, duties: Mapping[RecordId, Duty], live: Mapping[RecordId, Digests], grace_s: float) -> None:
         """Puts on the lists what is lacking and what is too much, by what is to be held of records and what is live."""
         missing: list[Wanted] = []
         surplus: list[Wanted] = []
         for record, duty in duties.items():
-            held = {name.field: (name, digest) for name, digest in live[record]}
-            missing += [(record.field(name), digest) for name, digest in duty.entitled.items() if name not in held]
-            surplus += [held[name] for name in held if name not in duty.entitled]
+            held, entitled = live[record], duty.entitled
+            if held.keys() != entitled.keys():
+                missing += [(record.field(name), digest) for name, digest in entitled.items() if name not in held]
+                surplus += [(record.field(name), digest) for name, digest in held.items() if name not in entitled]
         self.missing.add(missing, grace_s)
         self.surplus.add(surplus, grace_s)
         if missing or surplus:

@@ -20,9 +20,20 @@ from chain import codec
 from chain.errors import KehuError, define
 from chain.transaction import Transaction
 from node.vault.duty import Duties, Plan, digests_of
-from node.vault.shares import OK, REQUEST_BYTES_MAX, STAGE, Peers, Share, checked_share, chunks_of, staging_of
+from node.vault.shares import (
+    OK,
+    REQUEST_BYTES_MAX,
+    STAGE,
+    Parcel,
+    Peers,
+    Share,
+    checked_share,
+    chunks_of,
+    parcels_for,
+    staging_of,
+)
 from node.vault.store import Vault
-from node.vault.values import VaultValue, encode_values
+from node.vault.values import VaultValue
 
 log = logging.getLogger("kehu.vault")
 
@@ -52,7 +63,7 @@ class _Tally:
     def __init__(self, shares: Sequence[Share], own: str, minimum: int) -> None:
         self.complete = asyncio.Event()
         self._minimum = minimum
-        self._holders = {share.id: {holders for _, holders in share.placed} for share in shares}
+        self._holders = {share.id: set(share.holders) for share in shares}
         self._confirmed: dict[bytes, set[str]] = {share.id: {own} for share in shares}
         self._open = {share.id for share in shares}
         self._look_at(list(self._open))
@@ -64,7 +75,7 @@ class _Tally:
         self._look_at(looked_at)
 
     def _look_at(self, transaction_ids: Iterable[bytes]) -> None:
-        self._open.difference_update([one for one in transaction_ids if not self.lacking(one)])
+        self._open.difference_update([one for one in transaction_ids if one in self._open and not self.lacking(one)])
         if not self._open:
             self.complete.set()
 
@@ -148,18 +159,16 @@ class Replication:
         if isinstance(plan, KehuError):
             raise plan
         share = checked_share(plan, values, self._duties.chain_id)
-        came = {wanted for wanted, _ in share.placed}
         for name, digest in plan.required:
-            if (name, digest) not in came:
-                place = {"table": name.table, "record": name.record, "field": name.field}
-                raise KehuError(VAULT_VALUE_MISSING, **place, digest=digest)
+            if (name, digest) not in share.wanted:
+                raise KehuError(VAULT_VALUE_MISSING, **name._asdict(), digest=digest)
         return share
 
     async def _hold(self, shares: Sequence[Share]) -> dict[bytes, KehuError]:
         """Stages here and elsewhere; the errors by transaction."""
         if not shares:
             return {}
-        staged_before = self._vault.staged()
+        staged_before = self._vault.staged_among([share.id for share in shares])
         spreading = asyncio.ensure_future(self._spread(shares))
         try:
             await asyncio.to_thread(self._vault.stage_many, [staging_of(share) for share in shares])
@@ -169,14 +178,15 @@ class Replication:
                 raise
             return {share.id: error for share in shares}
         errors = await spreading
-        await asyncio.to_thread(self._vault.discard, *(key for key in errors if key not in staged_before))
+        if errors:
+            await asyncio.to_thread(self._vault.discard, *(key for key in errors if key not in staged_before))
         return errors
 
     async def _spread(self, shares: Sequence[Share]) -> dict[bytes, KehuError]:
         """Sends to all who may hold something and waits until enough have it; what lacks then, by transaction."""
         own, required = self._duties.department, self._duties.holders_min()
         tally = _Tally(shares, own, required)
-        everybody = {name for share in shares for _, holders in share.placed for name in holders}
+        everybody = {name for entitled in {one for share in shares for one in share.holders} for name in entitled}
         tasks = [self._spawn(self._send(department, shares, tally)) for department in sorted(everybody - {own})]
         try:
             async with asyncio.timeout(self._timing.deadline_s):
@@ -196,12 +206,12 @@ class Replication:
 
     async def _send(self, department: str, shares: Sequence[Share], tally: _Tally) -> None:
         """Sends until the department has confirmed everything that it may hold, or the deadline has passed."""
-        left = {share.id: share for share in shares if share.values_for(department)}
+        left = {parcel.id: parcel for parcel in parcels_for(department, shares)}
         pause_s = self._timing.retry_first_s
         try:
             async with asyncio.timeout(self._timing.deadline_s):
                 while left:
-                    for chunk in chunks_of(left.values(), department):
+                    for chunk in chunks_of(list(left.values())):
                         confirmed = await self._send_chunk(department, chunk)
                         tally.confirm(department, confirmed)
                         for transaction_id in confirmed:
@@ -212,11 +222,9 @@ class Replication:
         except TimeoutError:
             log.warning("%s did not confirm the values of %d transactions in time", department, len(left))
 
-    async def _send_chunk(self, department: str, chunk: Sequence[Share]) -> set[bytes]:
+    async def _send_chunk(self, department: str, chunk: Sequence[Parcel]) -> set[bytes]:
         """The ids that the department confirmed."""
-        payload = codec.encode_flat(
-            [[share.plan.transaction.raw, encode_values(share.values_for(department))] for share in chunk]
-        )
+        payload = codec.encode_flat([[parcel.envelope, parcel.values] for parcel in chunk])
         try:
             raw = await self._peers.request(department, STAGE, payload, self._timing.deadline_s)
             (answers,) = codec.fields([codec.decode(raw, REQUEST_BYTES_MAX)], "stage answers", codec.is_list)
@@ -225,10 +233,11 @@ class Replication:
             log.info("%s did not take values: %s", department, error)
             return set()
         codes = {pair[0]: pair[1] for pair in pairs}
-        for share in chunk:
-            if codes.get(share.id) != OK:
-                log.info("%s does not hold the values of %s", department, share.id.hex())
-        return {share.id for share in chunk if codes.get(share.id) == OK}
+        confirmed = {parcel.id for parcel in chunk if codes.get(parcel.id) == OK}
+        for parcel in chunk:
+            if parcel.id not in confirmed:
+                log.info("%s does not hold the values of %s", department, parcel.id.hex())
+        return confirmed
 
     def _spawn(self, job: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(job)

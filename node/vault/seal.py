@@ -1,8 +1,8 @@
 """How a value is sealed. Where it lies in the store is node/vault/rows.py's.
 
-sealed  key id (8) | nonce (12) | ciphertext and tag of encode([salt, value]) under the record's key
+sealed  key id (8) | nonce (12) | ciphertext and tag of salt (32) | UTF-8 of the value, under the record's key
 
-The associated data encode(["vault", chain id, table, record, field, digest, key id]) binds the bytes to their
+The associated data encode(["vault", chain id, table, record, key id]) | field | digest binds the bytes to their
 field and digest: moved to another field, record or chain they don't open.
 
 The cipher is ChaCha20-Poly1305 (RFC 8439). Each nonce is drawn at random: a counter would repeat after a folder
@@ -20,11 +20,14 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from chain import codec
 from chain.errors import KehuError, define
-from node.vault.values import VALUE_BYTES_MAX, FieldId, VaultValue
+from chain.records import SALT_BYTES
+from node.vault.values import FieldId, VaultValue
 
 KEY_ID_BYTES: Final = 8
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+_BOX_BEGIN: Final = KEY_ID_BYTES + NONCE_BYTES
+_SEALED_BYTES_MIN: Final = _BOX_BEGIN + SALT_BYTES + TAG_BYTES
 
 VAULT_DAMAGED = define(
     "vault.damaged",
@@ -52,8 +55,19 @@ class RecordId(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordKey:
+    """A record's key, with what stands before field and digest in the associated data of its values."""
+
     id: bytes
     secret: bytes = field(repr=False)
+    about: bytes
+
+    @classmethod
+    def of(cls, chain_id: bytes, record: RecordId, key_id: bytes, secret: bytes) -> RecordKey:
+        return cls(key_id, secret, codec.encode_flat(["vault", chain_id, record.table, record.record, key_id]))
+
+    def cipher(self) -> ChaCha20Poly1305:
+        """To be made once for all values of a record that are sealed together, and not kept: it takes 2 KB."""
+        return ChaCha20Poly1305(self.secret)
 
 
 def seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
@@ -71,35 +85,25 @@ def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes:
 
 def sealed_bytes(value: VaultValue) -> int:
     """How long `seal_value` will make it."""
-    return KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES + len(_plaintext(value))
+    return KEY_ID_BYTES + NONCE_BYTES + TAG_BYTES + SALT_BYTES + value.size
 
 
-def seal_value(chain_id: bytes, value: VaultValue, key: RecordKey) -> bytes:
-    """The value sealed under its record's key."""
-    wanted = (value.id, value.digest(chain_id))
-    return key.id + seal(key.secret, _plaintext(value), _associated(chain_id, wanted, key.id))
+def seal_value(value: VaultValue, digest: bytes, key: RecordKey, cipher: ChaCha20Poly1305, nonce: bytes) -> bytes:
+    """The value sealed under its record's key; `cipher` is the key's, `nonce` random and used for nothing else."""
+    associated = key.about + value.field.encode() + digest
+    return key.id + nonce + cipher.encrypt(nonce, value.salt + value.value.encode(), associated)
 
 
-def unseal_value(chain_id: bytes, wanted: Wanted, sealed: bytes, key: RecordKey | None) -> VaultValue:
+def unseal_value(wanted: Wanted, sealed: bytes, key: RecordKey | None) -> VaultValue:
     """The value that was sealed for this field and digest; `key` is the record's now. Errors: vault.damaged."""
     name, digest = wanted
     try:
-        if key is None or key.id != sealed[:KEY_ID_BYTES]:
+        if key is None or key.id != sealed[:KEY_ID_BYTES] or len(sealed) < _SEALED_BYTES_MIN:
             raise InvalidTag
-        plaintext = unseal(key.secret, sealed[KEY_ID_BYTES:], _associated(chain_id, wanted, key.id))
+        nonce, box = sealed[KEY_ID_BYTES:_BOX_BEGIN], sealed[_BOX_BEGIN:]
+        plaintext = key.cipher().decrypt(nonce, box, key.about + name.field.encode() + digest)
     except InvalidTag:
         raise KehuError(
             VAULT_DAMAGED, what="value", table=name.table, record=name.record, field=name.field, digest=digest
         ) from None
-    decoded = codec.decode(plaintext, VALUE_BYTES_MAX + 64)
-    salt, value = codec.fields(decoded, "vault value", codec.is_digest, codec.is_text)
-    return VaultValue(name.table, name.record, name.field, salt, value)
-
-
-def _plaintext(value: VaultValue) -> bytes:
-    return codec.encode_flat([value.salt, value.value])
-
-
-def _associated(chain_id: bytes, wanted: Wanted, key_id: bytes) -> bytes:
-    name, digest = wanted
-    return codec.encode_flat(["vault", chain_id, name.table, name.record, name.field, digest, key_id])
+    return VaultValue(*name, plaintext[:SALT_BYTES], plaintext[SALT_BYTES:].decode())

@@ -14,7 +14,7 @@ from node.vault.duty import Plan
 from node.vault.seal import Wanted
 from node.vault.sealing import VAULT_OTHER_VALUE
 from node.vault.staged import Staging
-from node.vault.values import VALUES_BYTES_MAX, VALUES_MAX, VaultValue
+from node.vault.values import VALUES_BYTES_MAX, VALUES_MAX, VaultValue, encode_values
 
 STAGE: Final = "vault.stage"
 OK: Final = "ok"
@@ -22,7 +22,6 @@ TRANSACTIONS_MAX: Final = 500
 REQUEST_BYTES_MAX: Final = 6 << 20
 """Under the peer link's cap of 8 MiB."""
 _CHUNK_BYTES: Final = 1 << 20
-_VALUE_OVERHEAD_BYTES: Final = 300
 
 VAULT_TOO_MANY_VALUES = define(
     "vault.too_many_values",
@@ -45,53 +44,66 @@ class Share:
 
     plan: Plan
     values: tuple[VaultValue, ...]
-    placed: tuple[tuple[Wanted, tuple[str, ...]], ...]
+    wanted: tuple[Wanted, ...]
+    holders: tuple[tuple[str, ...], ...]
 
     @property
     def id(self) -> bytes:
         return self.plan.transaction.id
 
     def values_for(self, department: str) -> tuple[VaultValue, ...]:
-        return tuple(
-            value for value, (_, holders) in zip(self.values, self.placed, strict=True) if department in holders
-        )
+        return tuple([value for value, holders in zip(self.values, self.holders, strict=True) if department in holders])
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one department may hold of a transaction, as it travels: [envelope, encoded values]."""
+
+    id: bytes
+    envelope: bytes
+    values: bytes
+    count: int
 
 
 def checked_share(plan: Plan, values: Sequence[VaultValue], chain_id: bytes) -> Share:
     """Each value must be one that the transaction commits to. Errors: vault.other_value, vault.too_many_values."""
-    size = sum(len(value.value.encode()) for value in values)
+    size = sum([value.size for value in values])
     if len(values) > VALUES_MAX or size > VALUES_BYTES_MAX:
         raise KehuError(VAULT_TOO_MANY_VALUES, values=len(values), bytes=size, limit_bytes=VALUES_BYTES_MAX)
-    expected = dict(plan.holders.keys())
-    placed = []
-    for value in values:
-        wanted = (value.id, value.digest(chain_id))
-        if wanted not in plan.holders:
-            names = {"table": value.table, "record": value.record, "field": value.field}
-            raise KehuError(VAULT_OTHER_VALUE, **names, expected=expected.get(value.id), actual=wanted[1])
-        placed.append((wanted, plan.holders[wanted]))
-    return Share(plan, tuple(values), tuple(placed))
+    wanted = tuple([(value.id, value.digest(chain_id)) for value in values])
+    holders = tuple([plan.holders[one] for one in wanted if one in plan.holders])
+    if len(holders) < len(wanted):
+        name, digest = next(one for one in wanted if one not in plan.holders)
+        raise KehuError(
+            VAULT_OTHER_VALUE, **name._asdict(), expected=dict(plan.holders.keys()).get(name), actual=digest
+        )
+    return Share(plan, tuple(values), wanted, holders)
 
 
 def staging_of(share: Share) -> Staging:
     return Staging(share.id, share.values, share.plan.transaction.expires_height)
 
 
-def chunks_of(shares: Iterable[Share], department: str) -> Iterator[list[Share]]:
-    """Requests that stay well under the caps of a link and of the encoding."""
-    chunk: list[Share] = []
-    size = values_count = 0
+def parcels_for(department: str, shares: Iterable[Share]) -> Iterator[Parcel]:
+    """Of the shares of which the department may hold something."""
     for share in shares:
         values = share.values_for(department)
-        added = len(share.plan.transaction.raw)
-        added += sum(_VALUE_OVERHEAD_BYTES + len(value.value.encode()) for value in values)
-        is_full = (
-            size + added > _CHUNK_BYTES or values_count + len(values) > VALUES_MAX or len(chunk) >= TRANSACTIONS_MAX
-        )
-        if chunk and is_full:
+        if values:
+            yield Parcel(share.id, share.plan.transaction.raw, encode_values(values), len(values))
+
+
+def chunks_of(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:
+    """Requests that stay well under the caps of a link and of the encoding."""
+    chunk: list[Parcel] = []
+    size = count = 0
+    for parcel in parcels:
+        added = len(parcel.envelope) + len(parcel.values)
+        if chunk and (
+            size + added > _CHUNK_BYTES or count + parcel.count > VALUES_MAX or len(chunk) >= TRANSACTIONS_MAX
+        ):
             yield chunk
-            chunk, size, values_count = [], 0, 0
-        chunk.append(share)
-        size, values_count = size + added, values_count + len(values)
+            chunk, size, count = [], 0, 0
+        chunk.append(parcel)
+        size, count = size + added, count + parcel.count
     if chunk:
         yield chunk

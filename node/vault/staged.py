@@ -47,16 +47,19 @@ class StagedTransaction:
     opened: dict[RecordId, Sequence[VaultValue]] = attribute(default_factory=dict)
     size: int = 0
 
-    def put(self, record: RecordId, sealed: Sealed, opened: Sequence[VaultValue]) -> None:
+    def put(self, record: RecordId, sealed: Sealed, opened: Sequence[VaultValue]) -> int:
+        """By how much it has grown."""
+        before = self.size
         if record in self.sealed:  # a second staging, which may bring other fields
             self.opened.pop(record, None)
             self.sealed[record] |= sealed
             self.size = sum(len(value) for row in self.sealed.values() for value in row.values())
-            return
-        self.sealed[record] = sealed
-        self.size += sum(map(len, sealed.values()))
-        if opened:
-            self.opened[record] = opened
+        else:
+            self.sealed[record] = sealed
+            self.size += sum(map(len, sealed.values()))
+            if opened:
+                self.opened[record] = opened
+        return self.size - before
 
     def drop(self, record: RecordId) -> None:
         self.opened.pop(record, None)
@@ -71,6 +74,7 @@ class StagedValues:
         self._transactions: dict[bytes, StagedTransaction] = {}
         self._held: Counter[str] = Counter()
         self._records: Counter[RecordId] = Counter()
+        self._earliest = 0
         for key, raw in store.scan(STAGED):
             transaction_id, record = parse_staged_key(key)
             expires_height, source, sealed = decode_staged(record, raw)
@@ -89,6 +93,15 @@ class StagedValues:
     def of(self, transaction_id: bytes) -> StagedTransaction:
         return self._transactions[transaction_id]
 
+    def expiring(self, height: int) -> list[bytes]:
+        """What can't commit any more once block `height` is appended."""
+        if height < self._earliest:
+            return []
+        found = [key for key, staged in self._transactions.items() if staged.expires_height <= height]
+        later = (staged.expires_height for staged in self._transactions.values() if staged.expires_height > height)
+        self._earliest = 0 if found else min(later, default=height + 1)
+        return found
+
     def count_values(self) -> int:
         return sum(len(row) for staged in self._transactions.values() for row in staged.sealed.values())
 
@@ -100,23 +113,26 @@ class StagedValues:
 
     def begin(self, transaction_id: bytes, expires_height: int, source: str) -> None:
         """What was staged of the transaction before counts for `source` from now on."""
-        staged = self._transactions.setdefault(transaction_id, StagedTransaction(expires_height, source))
+        self._earliest = min(self._earliest, expires_height)
+        staged = self._transactions.get(transaction_id)
+        if staged is None:
+            self._transactions[transaction_id] = StagedTransaction(expires_height, source)
+            return
         self._held[staged.source] -= staged.size
         staged.expires_height, staged.source = expires_height, source
         self._held[source] += staged.size
 
     def put(self, transaction_id: bytes, record: RecordId, sealed: Sealed, opened: Sequence[VaultValue]) -> None:
         staged = self._transactions[transaction_id]
-        self._records[record] += record not in staged.sealed
-        self._held[staged.source] -= staged.size
-        staged.put(record, sealed, opened)
-        self._held[staged.source] += staged.size
+        if record not in staged.sealed:
+            self._records[record] += 1
+        self._held[staged.source] += staged.put(record, sealed, opened)
 
     def sealed_of(self, transaction_ids: Iterable[bytes]) -> dict[RecordId, Sealed]:
         found: dict[RecordId, Sealed] = {}
         for transaction_id in transaction_ids:
             for record, sealed in self._transactions[transaction_id].sealed.items():
-                found.setdefault(record, {}).update(sealed)
+                found[record] = {**found[record], **sealed} if record in found else sealed
         return found
 
     def opened_of(self, transaction_ids: Iterable[bytes]) -> dict[RecordId, list[VaultValue]]:

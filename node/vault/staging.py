@@ -64,7 +64,7 @@ class StageServer:
         late = await asyncio.to_thread(self._stage, stagings, department)
         if late:
             await self._on_late([transaction for transaction, _ in received if transaction.id in late])
-        return codec.encode([[transaction_id, code] for transaction_id, code in codes.items()])
+        return codec.encode_flat([[transaction_id, code] for transaction_id, code in codes.items()])
 
     def _parse(self, payload: bytes) -> list[tuple[Transaction, list[VaultValue]]]:
         (items,) = codec.fields([codec.decode(payload, REQUEST_BYTES_MAX)], "staged transactions", codec.is_list)
@@ -88,7 +88,7 @@ class StageServer:
         if expires > height + self._ledger.genesis.expiry_heights_max:
             raise KehuError(TRANSACTION_TOO_FAR, height=height, expires=expires)
         own = self._duties.department
-        if not values or share.values_for(own) != share.values:
+        if not values or not all(own in holders for holders in share.holders):
             raise KehuError(VAULT_NOT_ENTITLED, department=own, transaction=share.id)
         return staging_of(share)
 
@@ -96,4 +96,4 @@ class StageServer:
         """The ids of those that are committed already."""
         self._vault.stage_many(stagings, source)
         ids = [staging.transaction_id for staging in stagings]
-        return {transaction_id for transaction_id in ids if self._blocks.find(transaction_id) is not None}
+        return {transaction_id for transaction_id in ids if transaction_id in self._ledger.recent}

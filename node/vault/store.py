@@ -21,7 +21,6 @@ Methods block for the disk: the event loop calls them through `asyncio.to_thread
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -34,25 +33,13 @@ from node.storage.leveldb import LevelStore
 from node.storage.scans import begun
 from node.vault.erased import ErasedRecords
 from node.vault.keys import PurgingStore, RecordKeys
-from node.vault.rows import (
-    LIVE,
-    STAGED,
-    Sealed,
-    decode_live,
-    encode_live,
-    live_key,
-    parse_live_key,
-    staged_key,
-)
+from node.vault.live import LiveRows
+from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key, staged_key
 from node.vault.seal import RecordId, Wanted, sealed_bytes, unseal_value
 from node.vault.sealing import by_record, require_digest, seal_all
 from node.vault.staged import StagedValues, Staging
 from node.vault.unsound import UnsoundValues, unsound_key
 from node.vault.values import FieldId, VaultValue
-
-Digests = Mapping[str, bytes]
-"""A record's fields and their digests."""
-
 
 Came = Mapping[RecordId, Sequence[VaultValue]]
 """For records of which nothing else has come or gone than newer versions: the values that went live, in the clear."""
@@ -70,10 +57,7 @@ class Vault:
         is_new = not any(True for prefix in (LIVE, STAGED) for _ in data.scan(prefix))
         self._keys = RecordKeys(keys, chain_id, seed, is_new=is_new)
         self._staged = StagedValues(data)
-        self._live: Counter[str] = Counter()
-        for key, raw in data.scan(LIVE):
-            record = parse_live_key(key)
-            self._live[record.table] += len(decode_live(record, raw))
+        self._live = LiveRows(data)
         self._erased = ErasedRecords(data)
         self.on_change: Callable[[Iterable[RecordId], Came], None] = _ignore
         """Told of records whose live values came or went, from whatever thread changed them."""
@@ -126,10 +110,11 @@ class Vault:
             sealed = seal_all(self._chain_id, self._keys, records)
             rows: dict[bytes, bytes] = {}
             for staging, values, boxes in zip(stagings, records, sealed, strict=True):
-                self._staged.begin(staging.transaction_id, staging.expires_height, source)
-                for record in values:
-                    self._staged.put(staging.transaction_id, record, boxes[record], values[record])
-                    rows[staged_key(staging.transaction_id, record)] = self._staged.row(staging.transaction_id, record)
+                id_ = staging.transaction_id
+                self._staged.begin(id_, staging.expires_height, source)
+                for record, opened in values.items():
+                    self._staged.put(id_, record, boxes[record], opened)
+                    rows[staged_key(id_, record)] = self._staged.row(id_, record)
             if rows:
                 self._data.write(rows)
 
@@ -150,9 +135,20 @@ class Vault:
     def expire(self, height: int) -> list[bytes]:
         """Discards what can't commit any more once block `height` is appended; the ids that went."""
         with self._lock:
-            gone = [key for key, expires_height in self.staged().items() if expires_height <= height]
-            self.discard(*gone)
+            gone = self._staged.expiring(height)
+            if gone:
+                self.discard(*gone)
             return gone
+
+    def expiring(self, height: int) -> list[bytes]:
+        """What `expire` would discard."""
+        with self._lock:
+            return self._staged.expiring(height)
+
+    def staged_among(self, transaction_ids: Iterable[bytes]) -> set[bytes]:
+        """Those of which something is staged."""
+        with self._lock:
+            return {key for key in transaction_ids if key in self._staged}
 
     def staged(self) -> dict[bytes, int]:
         """Transaction id -> expiry height of all that is staged."""
@@ -173,7 +169,7 @@ class Vault:
 
     def advance(
         self, committed: Iterable[bytes], failed: Iterable[bytes], current: Mapping[RecordId, Digests]
-    ) -> dict[RecordId, list[Wanted]]:
+    ) -> dict[RecordId, Digests]:
         """In one write: what the `committed` transactions staged is live, what the `failed` ones staged is destroyed,
         and of the records in `current` whatever does not have the digest that is said there.
 
@@ -182,14 +178,18 @@ class Vault:
         with self._lock:
             settled = [key for key in dict.fromkeys(committed) if key in self._staged]
             unstaged = [*settled, *(key for key in dict.fromkeys(failed) if key in self._staged)]
-            added = self._staged.sealed_of(settled)
-            before = {record: self._row(record) for record in dict.fromkeys([*added, *current])}
-            after = {record: row | added.get(record, {}) for record, row in before.items()}
-            for record, digests in current.items():
-                after[record] = {one: box for one, box in after[record].items() if digests.get(one[0]) == one[1]}
-            opened = self._staged.opened_of(settled)
+            added, opened = self._staged.sealed_of(settled), self._staged.opened_of(settled)
+            before: dict[RecordId, Sealed] = {}
+            after: dict[RecordId, Sealed] = {}
+            live: dict[RecordId, Digests] = {record: {} for record in current}
+            for record in dict.fromkeys([*added, *current]):
+                row, new, digests = self._live.of(record), added.get(record), current.get(record)
+                made = followed(row, new, digests) if row or new else row
+                if made is not row:
+                    before[record], after[record] = row, made
+                if made and digests is not None:
+                    live[record] = dict(made.keys())
             changed = self._write(before, after, unstaged)
-            live = {record: [(record.field(name), digest) for name, digest in after[record]] for record in current}
         self.on_change(changed, opened)
         return live
 
@@ -198,30 +198,25 @@ class Vault:
     ) -> set[RecordId]:
         """One write that makes of the rows `before` those `after` and takes transactions out of what is staged; the
         records of which something has come or gone."""
-        changed = {record for record, row in after.items() if row != before[record]}
-        puts = {live_key(record): encode_live(after[record]) for record in changed if after[record]}
-        deletes = [live_key(record) for record in changed if not after[record]]
+        changed = {record: row for record, row in after.items() if row != before[record]}
+        puts = {live_key(record): encode_live(row) for record, row in changed.items() if row}
+        deletes = [live_key(record) for record, row in changed.items() if not row]
         freed = [(key, record) for key in unstaged for record in self._staged.of(key).sealed]
         deletes += [staged_key(key, record) for key, record in freed]
         if puts or deletes:
             self._data.write(puts, deletes)
-        for record in changed:
-            self._live[record.table] += len(after[record]) - len(before[record])
-            if before[record].keys() - after[record].keys():
-                self._unpurged.add(live_key(record))
+        self._live.replaced(before, changed)
+        self._unpurged.update([live_key(one) for one, row in changed.items() if not before[one].keys() <= row.keys()])
         for key in unstaged:
             self._staged.remove(key)
         self._was_unstaged |= bool(unstaged)
-        self._delete_idle_keys({*changed, *(record for _, record in freed)}, after)
-        return changed
+        emptied = [record for record, row in changed.items() if not row]
+        self._delete_idle_keys({*emptied, *(record for _, record in freed if record not in changed)})
+        return set(changed)
 
-    def _delete_idle_keys(self, records: Iterable[RecordId], rows: Mapping[RecordId, Sealed]) -> None:
+    def _delete_idle_keys(self, records: Iterable[RecordId]) -> None:
         """The keys of those records of which nothing is left; `tidy` takes them off the disk."""
-        idle = [
-            record
-            for record in records
-            if not (rows[record] if record in rows else self._row(record)) and not self._staged.has_record(record)
-        ]
+        idle = [record for record in records if not self._live.of(record) and not self._staged.has_record(record)]
         if idle:
             self._keys.delete(sorted(idle))
             self._unpurged_keys.update(idle)
@@ -233,7 +228,7 @@ class Vault:
         name, of = FieldId(table, record, field), RecordId(table, record)
         try:
             with self._lock:
-                sealed = self._row(of).get((field, digest))
+                sealed = self._live.of(of).get((field, digest))
                 return None if sealed is None else self._unseal((name, digest), sealed)
         except KehuError:
             self.set_aside_unsound([of])
@@ -249,9 +244,9 @@ class Vault:
     def set_aside_unsound(self, records: Sequence[RecordId]) -> int:
         """How many values of `records` did not open. They are not live any more, and may come from another holder."""
         with self._lock:
-            before = {record: self._row(record) for record in records}
+            before = {record: self._live.read(record) for record in records}
             changed = self._write(before, {one: self._unsound.sound_of(one, row) for one, row in before.items()})
-            count = sum(len(before[one]) - len(self._row(one)) for one in changed)
+            count = sum(len(before[one]) - len(self._live.of(one)) for one in changed)
         if changed:
             self.on_change(changed, {})
             self.on_unsound(sorted(changed))
@@ -262,20 +257,18 @@ class Vault:
 
     def missing(self, wanted: Iterable[Wanted]) -> list[Wanted]:
         """Which of `wanted` are not live here, in the same order. Errors: vault.damaged."""
-        rows: dict[RecordId, Sealed] = {}
-        absent = []
-        for name, digest in wanted:
-            record = RecordId(name.table, name.record)
-            if record not in rows:
-                rows[record] = self._row(record)
-            if (name.field, digest) not in rows[record]:
-                absent.append((name, digest))
-        return absent
+        with self._lock:
+            return [
+                (name, digest)
+                for name, digest in wanted
+                if (name.field, digest) not in self._live.of(RecordId(name.table, name.record))
+            ]
 
     def live(self, table: str, record: str) -> list[Wanted]:
         """Fields and digests of a record's live values."""
         of = RecordId(table, record)
-        return [(of.field(name), digest) for name, digest in sorted(self._row(of))]
+        with self._lock:
+            return [(of.field(name), digest) for name, digest in sorted(self._live.of(of))]
 
     def put_live(self, values: Sequence[tuple[VaultValue, bytes]]) -> None:
         """Keeps values whose digests are on the chain already, all or none but those of erased records.
@@ -288,11 +281,11 @@ class Vault:
             records = by_record(value for value, _ in values)
             kept = {record: found for record, found in records.items() if record not in self._erased}
             (sealed,) = seal_all(self._chain_id, self._keys, [kept])
-            before = {record: self._row(record) for record in kept}
+            before = {record: self._live.of(record) for record in kept}
             changed = self._write(before, {record: row | sealed[record] for record, row in before.items()})
         self.on_change(changed, {})
 
-    def keep_only(self, current: Mapping[RecordId, Digests]) -> dict[RecordId, list[Wanted]]:
+    def keep_only(self, current: Mapping[RecordId, Digests]) -> dict[RecordId, Digests]:
         """Destroys the live values of each record except those with the given {field: digest}; what is live then."""
         return self.advance((), (), current)
 
@@ -302,7 +295,7 @@ class Vault:
         for name, digest in values:
             gone.setdefault(RecordId(name.table, name.record), set()).add((name.field, digest))
         with self._lock:
-            before = {record: self._row(record) for record in gone}
+            before = {record: self._live.of(record) for record in gone}
             after = {
                 record: {one: box for one, box in row.items() if one not in gone[record]}
                 for record, row in before.items()
@@ -327,7 +320,7 @@ class Vault:
             return dict(self._erased.counts)
 
     def _count(self, record: RecordId) -> int:
-        return len(self._row(record)) + sum(self._staged.of_record(record).values())
+        return len(self._live.of(record)) + sum(self._staged.of_record(record).values())
 
     def _finish_erasures(self, records: Sequence[RecordId]) -> None:
         """Keys first: from then on nothing opens, whatever a crash leaves to be done."""
@@ -336,7 +329,7 @@ class Vault:
         self.on_erase()
         self._keys.destroy(records)
         for record in records:
-            self._live[record.table] -= len(self._row(record))
+            self._live.replaced({record: self._live.of(record)}, {record: {}})
         # What was deleted or replaced before may still lie in the files: earlier rows under the record's own key, and
         # under s/ what was staged before it went live. So that stretch is rewritten whole.
         staged = [key for one in records for key in self._staged.of_record(one)]
@@ -371,7 +364,7 @@ class Vault:
         """Counts, no names; reads no disk."""
         with self._lock:
             return {
-                "live_values": self._live.total(),
+                "live_values": self._live.counts.total(),
                 "staged_transactions": len(self._staged),
                 "staged_values": self._staged.count_values(),
                 "erased_records": len(self._erased.counts),
@@ -380,15 +373,11 @@ class Vault:
     def live_by_table(self) -> dict[str, int]:
         """How many values are live of each table."""
         with self._lock:
-            return {table: count for table, count in sorted(self._live.items()) if count}
-
-    def _row(self, record: RecordId) -> Sealed:
-        raw = self._data.get(live_key(record))
-        return {} if raw is None else decode_live(record, raw)
+            return {table: count for table, count in sorted(self._live.counts.items()) if count}
 
     def _unseal(self, wanted: Wanted, sealed: bytes) -> VaultValue:
         name, _ = wanted
-        return unseal_value(self._chain_id, wanted, sealed, self._keys.get(RecordId(name.table, name.record)))
+        return unseal_value(wanted, sealed, self._keys.get(RecordId(name.table, name.record)))
 
 
 _STAGED_EDGES: Final = (STAGED, STAGED + b"\xff")

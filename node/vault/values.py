@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from typing import Final
+from typing import Final, NamedTuple
 
 from chain import codec
-from chain.errors import KehuError, define
+from chain.errors import CODEC_SHAPE, KehuError, define
 from chain.records import SALT_BYTES, field_digest
 
 VALUE_BYTES_MAX: Final = 16 << 10
@@ -24,8 +24,10 @@ VALUES_BYTES_MAX: Final = 4 << 20
 ENCODED_BYTES_MAX: Final = 5 << 20
 """The same with names and salts."""
 
-_TABLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
-_RECORD: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+_NAME: Final = r"[a-z][a-z0-9_]{0,31}"
+_RECORD: Final = r"[a-z0-9][a-z0-9_-]{0,63}"
+_NAMES: Final = re.compile(f"{_NAME}/{_RECORD}/{_NAME}", re.ASCII)
+"""Table, record and field at once: no name has a slash."""
 
 VAULT_VALUE_INVALID = define(
     "vault.value_invalid",
@@ -35,24 +37,38 @@ VAULT_VALUE_INVALID = define(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FieldId:
-    """Which field of which record. All three are on the chain in the clear."""
-
+class _FieldParts(NamedTuple):
     table: str
     record: str
     field: str
 
-    def __post_init__(self) -> None:
-        for part, pattern in (("table", _TABLE), ("record", _RECORD), ("field", _TABLE)):
-            name = getattr(self, part)
-            if type(name) is not str or pattern.fullmatch(name) is None:
-                raise KehuError(VAULT_VALUE_INVALID, part=part)  # a malformed name may be anything, so it isn't shown
+
+class FieldId(_FieldParts):
+    """Which field of which record. All three are on the chain in the clear. Errors: vault.value_invalid."""
+
+    __slots__ = ()
+
+    def __new__(cls, table: str, record: str, field: str) -> FieldId:
+        are_texts = type(table) is type(record) is type(field) is str
+        if not are_texts or _NAMES.fullmatch(f"{table}/{record}/{field}") is None:
+            raise KehuError(VAULT_VALUE_INVALID, part=_malformed(table, record, field))
+        return tuple.__new__(cls, (table, record, field))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+def _malformed(*names: str) -> str:
+    """Which part: a malformed name may be anything, so it isn't shown."""
+    for part, name, pattern in zip(("table", "record"), names, (_NAME, _RECORD), strict=False):
+        if type(name) is not str or re.fullmatch(pattern, name, re.ASCII) is None:
+            return part
+    return "field"
+
+
+@dataclass(slots=True, repr=False, unsafe_hash=True)
 class VaultValue:
-    """`value` is text, `salt` 32 secret random bytes, new for every version of a field. Errors: vault.value_invalid."""
+    """`value` is text, `salt` 32 secret random bytes, new for every version of a field. Errors: vault.value_invalid.
+
+    Nobody changes one; it is not frozen because two are made per transaction at every node that holds them.
+    """
 
     table: str
     record: str
@@ -60,26 +76,27 @@ class VaultValue:
     salt: bytes
     value: str
     id: FieldId = attribute(init=False, compare=False)
-    _digests: dict[bytes, bytes] = attribute(default_factory=dict, init=False, compare=False)
-    """By chain id: worked out once, asked for at every step on the way."""
+    size: int = attribute(init=False, compare=False)
+    """UTF-8 bytes of `value`."""
+    _digest: tuple[bytes, bytes] | None = attribute(init=False, compare=False)
+    """The last chain id asked for and the digest: worked out once, asked for at every step on the way."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", FieldId(self.table, self.record, self.field))
+        self.id = FieldId(self.table, self.record, self.field)
         if type(self.salt) is not bytes or len(self.salt) != SALT_BYTES:
-            raise KehuError(VAULT_VALUE_INVALID, part="salt", **self._place())
-        if type(self.value) is not str or not _is_storable(self.value):
-            raise KehuError(VAULT_VALUE_INVALID, part="value", limit_bytes=VALUE_BYTES_MAX, **self._place())
-
-    def _place(self) -> dict[str, str]:
-        return {"table": self.table, "record": self.record, "field": self.field}
+            raise KehuError(VAULT_VALUE_INVALID, part="salt", **self.id._asdict())
+        self.size = _storable_bytes(self.value)
+        if self.size > VALUE_BYTES_MAX:
+            raise KehuError(VAULT_VALUE_INVALID, part="value", limit_bytes=VALUE_BYTES_MAX, **self.id._asdict())
+        self._digest = None
 
     def digest(self, chain_id: bytes) -> bytes:
         """What the chain holds of it."""
-        known = self._digests.get(chain_id)
-        if known is None:
-            known = field_digest(chain_id, self.table, self.record, self.field, self.salt, self.value)
-            self._digests[chain_id] = known
-        return known
+        known = self._digest
+        if known is None or known[0] != chain_id:
+            made = field_digest(chain_id, self.table, self.record, self.field, self.salt, self.value)
+            self._digest = known = (chain_id, made)
+        return known[1]
 
     def to_value(self) -> codec.Value:
         """[table, record, field, salt, value]"""
@@ -94,20 +111,34 @@ class VaultValue:
         return f"VaultValue({self.table}/{self.record}/{self.field})"
 
 
-def _is_storable(text: str) -> bool:
+def _storable_bytes(text: str) -> int:
+    """More than is allowed, where it can't be stored at all."""
     try:
-        return len(text.encode()) <= VALUE_BYTES_MAX
+        return len(text.encode()) if type(text) is str else VALUE_BYTES_MAX + 1
     except UnicodeEncodeError:  # a lone surrogate has no UTF-8
-        return False
+        return VALUE_BYTES_MAX + 1
 
 
 def encode_values(values: Iterable[VaultValue]) -> bytes:
-    """[[table, record, field, salt, value], ...], as the values of one transaction travel."""
-    return codec.encode_flat([value.to_value() for value in values])
+    """[[table, record, field, salt, value, field, salt, value, ...], ...], as the values of one transaction travel."""
+    records: dict[tuple[str, str], list[codec.Value]] = {}
+    for value in values:
+        place = (value.table, value.record)
+        parts = records.get(place)
+        if parts is None:
+            parts = records[place] = [*place]
+        parts += (value.field, value.salt, value.value)
+    return codec.encode_flat(list(records.values()))
 
 
 def decode_values(raw: bytes) -> list[VaultValue]:
     """A received list of values, at most `VALUES_MAX`. Errors: codec.*, vault.value_invalid."""
     value = codec.decode(raw, ENCODED_BYTES_MAX)
-    (items,) = codec.fields([value], "vault values", codec.list_of(codec.is_list, VALUES_MAX))
-    return [VaultValue.from_value(item) for item in items]
+    (records,) = codec.fields([value], "vault values", codec.list_of(codec.is_list))
+    if not all(_is_record(parts) for parts in records) or sum(map(len, records)) > 5 * VALUES_MAX:
+        raise KehuError(CODEC_SHAPE, what="vault values", problem="not table, record and up to 2,000 times three parts")
+    return [VaultValue(parts[0], parts[1], *parts[at : at + 3]) for parts in records for at in range(2, len(parts), 3)]
+
+
+def _is_record(parts: list[codec.Value]) -> bool:
+    return len(parts) > 2 and (len(parts) - 2) % 3 == 0

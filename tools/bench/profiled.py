@@ -55,9 +55,9 @@ def put_clocks() -> None:
         timed(VoteLog, name, "vote log", is_absorbing=True)
     for name in ("_plan", "_plan_in_place"):
         timed(Duties, name, "vault planning", is_absorbing=True)
-    for name in ("stage_many", "advance", "expire", "drop", "put_live", "staged"):
+    for name in ("stage_many", "advance", "expire", "expiring", "drop", "put_live", "staged", "staged_among"):
         timed(Vault, name, "vault sealing", is_absorbing=True)
-    timed(Duties, "of", "vault comparing", is_absorbing=True)
+    timed(Duties, "_of_page", "vault comparing", is_absorbing=True)
     for name in ("compare", "note"):
         timed(Refill, name, "vault comparing", is_absorbing=True)
     for owner, name in ((Replication, "_replicate"), (StageServer, "serve"), (StageServer, "_parse")):
