@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-import msgpack
+import msgspec
 
 from chain import codec, trie
 from chain.crypto import digest
@@ -20,6 +20,7 @@ Writes: TypeAlias = dict[bytes, bytes | None]
 
 
 _SMALL_KEYS_MAX: Final = 4_096
+_DECODER: Final = msgspec.msgpack.Decoder()
 
 
 def state_key(table: str, key: str) -> bytes:
@@ -142,7 +143,7 @@ class State:
 
 def decode_value(raw: bytes) -> dict[str, Any]:
     """A stored value; its bytes were made by `codec.encode`, so they are not checked again."""
-    value: dict[str, Any] = msgpack.unpackb(raw, raw=False)
+    value: dict[str, Any] = _DECODER.decode(raw)
     return value
 
 
