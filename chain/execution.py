@@ -94,6 +94,10 @@ class Contracts(Protocol):
 
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value: ...
 
+    def end_block(self, view: View) -> None:
+        """What is written once for all of a block's transactions, after the last one. Refuses nothing."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -134,6 +138,8 @@ def execute(
             bytes_left -= len(raw)
         if len(executed) == ran_before:
             idle.append(batch.id)
+    contracts.end_block(view)
+    view.keep()
     return Execution(receipts, encoded, view.writes, list(executed.items()), idle)
 
 

@@ -7,7 +7,8 @@ is in memory because reads from LevelDB on the commit path halve the rate (docs/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -20,6 +21,7 @@ Writes: TypeAlias = dict[bytes, bytes | None]
 
 
 _SMALL_KEYS_MAX: Final = 4_096
+_SHARED_MAX: Final = 4_096
 _DECODER: Final = msgspec.msgpack.Decoder()
 
 
@@ -147,19 +149,32 @@ def decode_value(raw: bytes) -> dict[str, Any]:
     return value
 
 
+@lru_cache(maxsize=_SHARED_MAX)
+def decode_shared(raw: bytes) -> dict[str, Any]:
+    """As `decode_value`, once for the same bytes; whoever gets it may not change it."""
+    return decode_value(raw)
+
+
 class View:
     """The state as a transaction sees it. Values are maps; what `get` returns is the caller's own copy."""
 
-    __slots__ = ("_base", "_undo", "writes")
+    __slots__ = ("_added", "_appended", "_base", "_undo", "writes")
 
     def __init__(self, base: Callable[[bytes], bytes | None]) -> None:
         self._base = base
         self.writes: Writes = {}
         self._undo: list[tuple[bytes, bool, bytes | None]] = []
+        self._appended: dict[str, list[str]] = {}
+        self._added: list[str] = []
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         raw = self.stored(state_key(table, key))
         return None if raw is None else decode_value(raw)
+
+    def look(self, table: str, key: str) -> dict[str, Any] | None:
+        """As `get`, for what is asked for again and again: the answer is shared, so nobody may change it."""
+        raw = self.stored(state_key(table, key))
+        return None if raw is None else decode_shared(raw)
 
     def raw(self, table: str, key: str) -> bytes | None:
         """The canonical bytes of a value."""
@@ -182,22 +197,41 @@ class View:
         self._undo.append((key, key in self.writes, self.writes.get(key)))
         self.writes[key] = value
 
+    def append(self, name: str, item: str) -> None:
+        """Adds to a list that is not in the state yet; `take_appended` is for whoever writes it down."""
+        self._appended.setdefault(name, []).append(item)
+        self._added.append(name)
+
+    def appended(self, name: str) -> Sequence[str]:
+        """What was added to a list and is not written down."""
+        return self._appended.get(name, ())
+
+    def take_appended(self) -> dict[str, list[str]]:
+        """All such lists, by name, to be written down now."""
+        taken, self._appended = self._appended, {}
+        self._added.clear()
+        return taken
+
     def reading(self) -> Reading:
         """What stands here now, for many questions before the next write."""
         return Reading(self.stored)
 
     def keep(self) -> None:
-        """Makes the writes since the last `keep` or `roll_back` stay."""
+        """Makes the writes since the last `keep` or `roll_back` stay, and what was appended."""
         self._undo.clear()
+        self._added.clear()
 
     def roll_back(self) -> None:
-        """Undoes the writes since the last `keep`."""
+        """Undoes the writes since the last `keep`, and what was appended."""
         for key, was_written, previous in reversed(self._undo):
             if was_written:
                 self.writes[key] = previous
             else:
                 del self.writes[key]
         self._undo.clear()
+        for name in self._added:
+            self._appended[name].pop()
+        self._added.clear()
 
 
 class Reading(View):

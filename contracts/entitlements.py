@@ -49,18 +49,18 @@ def is_live(terms: Terms, time_ms: int | None) -> bool:
 
 def grants_of(view: View, subject: str, table: str, scope: str) -> dict[str, Terms]:
     """id -> terms, in order of id; `table` may be "*". Expired ones may still be among them."""
-    row = view.get("subject_grants", f"{subject}.{table}.{scope}")
+    row = view.look("subject_grants", f"{subject}.{table}.{scope}")
     return {} if row is None else row["grants"]
 
 
 def granted_subjects(view: View, table: str, scope: str) -> list[str]:
-    row = view.get("scope_grants", f"{table}.{scope}")
+    row = view.look("scope_grants", f"{table}.{scope}")
     return [] if row is None else row["subjects"]
 
 
 def granted_projects(view: View, subject: str, table: str) -> list[str]:
     """The projects of which the subject has grants for the table, in order of id; expired ones may be among them."""
-    row = view.get("granted_projects", f"{subject}.{table}")
+    row = view.look("granted_projects", f"{subject}.{table}")
     return [] if row is None else row["projects"]
 
 
@@ -90,7 +90,7 @@ def _require_below(count: int, limit: int, grant: dict[str, Any]) -> None:
 def remove_grant(view: View, grant_id: str, grant: dict[str, Any]) -> None:
     """Takes a grant out of the indexes; one that expired may have left them before."""
     subject, table, scope = grant["subject"], grant["table"], grant["scope"]
-    grants = grants_of(view, subject, table, scope)
+    grants = dict(grants_of(view, subject, table, scope))
     if grants.pop(grant_id, None) is None:
         return
     if grants:
@@ -115,7 +115,7 @@ def _put_or_delete(view: View, table: str, key: str, name: str, items: list[str]
 
 def assignments(view: View, table: str, record: str) -> dict[str, dict[str, Any]]:
     """subject -> {department, by, height, time_ms}, in order of subject."""
-    row = view.get("assignments", f"{table}.{record}")
+    row = view.look("assignments", f"{table}.{record}")
     return {} if row is None else row["subjects"]
 
 
@@ -123,7 +123,7 @@ def add_assignment(
     context: CallContext, view: View, table: str, record: str, subject: str, department: str, by: Subject
 ) -> None:
     """Errors: assignment.exists, assignment.limit."""
-    subjects = assignments(view, table, record)
+    subjects = dict(assignments(view, table, record))
     if subject in subjects:
         raise KehuError(ASSIGNMENT_EXISTS, table=table, record=record, subject=subject)
     if len(subjects) >= ASSIGNED_SUBJECTS_MAX:
@@ -139,7 +139,7 @@ def add_assignment(
 
 def remove_assignment(view: View, table: str, record: str, subject: str) -> None:
     """Errors: assignment.unknown."""
-    subjects = assignments(view, table, record)
+    subjects = dict(assignments(view, table, record))
     if subjects.pop(subject, None) is None:
         raise KehuError(ASSIGNMENT_UNKNOWN, table=table, record=record, subject=subject)
     if subjects:

@@ -98,7 +98,7 @@ class Case:
         self._purpose, self._time_ms = purpose, time_ms
         policy = load_policy(view)
         self._known_fields: list[str] = policy["tables"].get(table, [])
-        person = view.get("people", subject.id) if subject.kind == "person" else None
+        person = view.look("people", subject.id) if subject.kind == "person" else None
         self._refusal = standing(subject, person) or (None if table in policy["tables"] else TABLE_UNKNOWN.code)
         self._person = f"person:{subject.id}"
         department = "" if person is None else person["department"]

@@ -49,6 +49,7 @@ from contracts.base import Method, shown_name
 from contracts.errors import CALL_UNKNOWN
 from contracts.features import CALLS
 from contracts.genesis import write_genesis
+from contracts.journals import write_journals
 
 METHODS: Final[Mapping[str, Method]] = {
     **people.METHODS,
@@ -92,6 +93,7 @@ class ContractTable:
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         write_genesis(view, genesis)
+        write_journals(view)
 
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         activate_due(view, facts.height)
@@ -101,6 +103,9 @@ class ContractTable:
         if method is None or context.protocol < CALLS.get(call.name, FIRST):
             raise KehuError(CALL_UNKNOWN, call=shown_name(call.name))
         return method(context, view, call.args)
+
+    def end_block(self, view: View) -> None:
+        write_journals(view)
 
 
 def contract_table() -> Contracts:

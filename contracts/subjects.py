@@ -71,7 +71,7 @@ def subject_of_person(view: View, person_id: str) -> Subject:
 
 def resolve_sender(context: CallContext, view: View) -> Subject:
     """Who signed. Errors: keys.unknown, keys.revoked, people.revoked, people.wrong_node, node.wrong_node."""
-    row = view.get("keys", context.key.hex())
+    row = view.look("keys", context.key.hex())
     if row is None:
         raise KehuError(KEYS_UNKNOWN, key=context.key)
     if row["kind"] == "person":
@@ -84,7 +84,9 @@ def resolve_sender(context: CallContext, view: View) -> Subject:
 
 
 def _resolve_person(context: CallContext, view: View, row: dict[str, Any]) -> Subject:
-    record = person(view, row["id"])
+    record = view.look("people", row["id"])
+    if record is None:
+        raise KehuError(PEOPLE_UNKNOWN, person=row["id"])
     if record["status"] != ACTIVE:
         raise KehuError(PEOPLE_REVOKED, person=row["id"])
     if row["status"] != ACTIVE:

@@ -47,6 +47,9 @@ class Notes:
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         """Nothing falls due here."""
 
+    def end_block(self, view: View) -> None:
+        """Nothing is written down at the end."""
+
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         args = call.args
         if call.name == "notes.admit":

@@ -41,6 +41,9 @@ class Notes:
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         """Nothing falls due here."""
 
+    def end_block(self, view: View) -> None:
+        """Nothing is written down at the end."""
+
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
         view.put("notes", call.args["id"], {"text": call.args.get("text"), "by": context.key})
         if call.name == "notes.fail":
