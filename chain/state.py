@@ -7,15 +7,16 @@ is in memory because reads from LevelDB on the commit path halve the rate (docs/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from chain import codec, trie
 from chain.crypto import digest
 
+T = TypeVar("T")
 Writes: TypeAlias = dict[bytes, bytes | None]
 """State key -> canonical bytes of the new value, or None where the key goes."""
 
@@ -158,7 +159,7 @@ def decode_shared(raw: bytes) -> dict[str, Any]:
 class View:
     """The state as a transaction sees it. Values are maps; what `get` returns is the caller's own copy."""
 
-    __slots__ = ("_added", "_appended", "_base", "_undo", "writes")
+    __slots__ = ("_added", "_appended", "_base", "_memory", "_memory_tables", "_undo", "writes")
 
     def __init__(self, base: Callable[[bytes], bytes | None]) -> None:
         self._base = base
@@ -166,6 +167,8 @@ class View:
         self._undo: list[tuple[bytes, bool, bytes | None]] = []
         self._appended: dict[str, list[str]] = {}
         self._added: list[str] = []
+        self._memory: dict[Hashable, Any] = {}
+        self._memory_tables: set[str] = set()
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
         raw = self.stored(state_key(table, key))
@@ -184,16 +187,19 @@ class View:
         return self.stored(state_key(table, key)) is not None
 
     def put(self, table: str, key: str, value: dict[str, Any]) -> None:
-        self._write(state_key(table, key), codec.encode(value))
+        self._write(table, key, codec.encode(value))
 
     def delete(self, table: str, key: str) -> None:
-        self._write(state_key(table, key), None)
+        self._write(table, key, None)
 
     def stored(self, key: bytes) -> bytes | None:
         """What stands under a key of the store (`state_key`)."""
         return self.writes[key] if key in self.writes else self._base(key)
 
-    def _write(self, key: bytes, value: bytes | None) -> None:
+    def _write(self, table: str, name: str, value: bytes | None) -> None:
+        if table in self._memory_tables:
+            self._forget()
+        key = state_key(table, name)
         self._undo.append((key, key in self.writes, self.writes.get(key)))
         self.writes[key] = value
 
@@ -207,10 +213,27 @@ class View:
         return self._appended.get(name, ())
 
     def take_appended(self) -> dict[str, list[str]]:
-        """All such lists, by name, to be written down now."""
+        """All such lists that are not empty, by name, to be written down now."""
         taken, self._appended = self._appended, {}
         self._added.clear()
-        return taken
+        return {name: items for name, items in taken.items() if items}
+
+    def remembered(self, name: Hashable, find: Callable[[View], T]) -> T:
+        """What `find` gives for this state, found once for as long as no table that it reads is written. It is shared,
+        and may not keep the view that it was found in."""
+        if name not in self._memory:
+            found = find(View(self._noted))
+            self._memory[name] = found
+        known: T = self._memory[name]
+        return known
+
+    def _noted(self, key: bytes) -> bytes | None:
+        self._memory_tables.add(key[: key.find(b"/")].decode())
+        return self.stored(key)
+
+    def _forget(self) -> None:
+        self._memory.clear()
+        self._memory_tables.clear()
 
     def reading(self) -> Reading:
         """What stands here now, for many questions before the next write."""
@@ -223,6 +246,8 @@ class View:
 
     def roll_back(self) -> None:
         """Undoes the writes since the last `keep`, and what was appended."""
+        if self._undo:
+            self._forget()
         for key, was_written, previous in reversed(self._undo):
             if was_written:
                 self.writes[key] = previous

@@ -14,10 +14,11 @@ from chain.errors import InvariantError
 from chain.state import View
 from contracts.base import EVERY
 from contracts.entitlements import covers
-from contracts.granted import grant_name, is_in_grants_scope
+from contracts.granted import is_in_grants_scope
 from contracts.journals import entry_at, length_of
 from contracts.permissions import Case
 from contracts.policy import rule_name
+from contracts.say import grant_name
 from contracts.scopes import missing_ties
 from contracts.subjects import ACTIVE
 
@@ -41,13 +42,13 @@ class Ground:
 def grounds(view: View, case: Case, table: str, record: str, field: str | None) -> Iterator[Ground]:
     """First those that `case` goes through, in its order: it allows by the first that misses nothing. Nothing for who
     has no say."""
-    if case.refusal(field) is not None:
+    say = case.say
+    if say.refusal(field) is not None:
         return
     general = ("own",) if case.is_foreign(record) else ()
-    person, department = f"person:{case.person}", f"department:{case.department}"
-    for rule, misses in case.my_rules:
+    for rule, misses in say.my_rules:
         is_in = case.is_in_scope(rule["scope"], record)
-        ties = () if is_in else tuple(missing_ties(rule["scope"], person, person, department))
+        ties = () if is_in else tuple(missing_ties(rule["scope"], say.person, say.person, say.department))
         yield Ground(
             rule_name(rule), rule, (*general, *misses, *_field_misses(rule, field), *_scope_misses(is_in)), ties
         )
@@ -59,15 +60,15 @@ def grounds(view: View, case: Case, table: str, record: str, field: str | None) 
     for grant_id, row in _given(view, case, table):
         if grant_id not in told:
             is_in = is_in_grants_scope(view, row, table, record)
-            ties = () if is_in else tuple(missing_ties(row["scope"], row["subject"], person, department))
+            ties = () if is_in else tuple(missing_ties(row["scope"], row["subject"], say.person, say.department))
             ended = () if row["status"] == ACTIVE else ("revoked",)
-            own = (*case.grant_misses(row), *ended, *_field_misses(row, field), *_scope_misses(is_in))
+            own = (*say.grant_misses(row), *ended, *_field_misses(row, field), *_scope_misses(is_in))
             yield Ground(grant_name(grant_id), _terms(row), (*general, *own), ties)
 
 
 def _given(view: View, case: Case, table: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """What the subject, then the department, was ever granted for this table, newest first."""
-    for subject in case.subjects:
+    for subject in case.say.subjects:
         journal = f"grants.{subject}"
         last = length_of(view, journal)
         for number in range(last, max(0, last - LOOKED_AT_MAX), -1):

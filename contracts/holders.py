@@ -13,9 +13,9 @@ from typing import Any
 from chain.state import View
 from contracts.base import ACTIONS, EVERY
 from contracts.entitlements import assignments, covers, granted_subjects, grants_of, is_live
-from contracts.granted import grant_name
 from contracts.policy import load_policy, rule_name, rules_about
 from contracts.reach import reach, stage_of
+from contracts.say import grant_name
 from contracts.scopes import ALL, ASSIGNED, PROJECT, project_scope, record_scope
 from contracts.subjects import ACTIVE, WORKING_ROLES, is_department
 
