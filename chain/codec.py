@@ -64,8 +64,11 @@ def _is_plain(value: Value, depth: int) -> bool:
         return False
     if _SCALARS.issuperset(map(type, items)):
         return True
-    for item in items:  # noqa: SIM110 - a generator would take longer than the loop
-        if type(item) not in _SCALARS and not _is_plain(item, depth + 1):
+    for item in items:
+        kind = type(item)
+        if kind in _SCALARS or (kind is list and depth + 1 < DEPTH_MAX and _SCALARS.issuperset(map(type, item))):
+            continue  # most lists are short and flat
+        if not _is_plain(item, depth + 1):
             return False
     return True
 

@@ -10,6 +10,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
+
 from chain import codec
 from chain.batch import Batch
 from chain.errors import ErrorSpec, KehuError, define, shown_details
@@ -67,8 +69,7 @@ class BlockFacts:
     expiry_heights_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(msgspec.Struct, frozen=True):
     """Who calls, where and when: `key` signed the transaction, `admitted_by` is the department whose node
     let it in, `call_index` counts the calls of one transaction from 0. `protocol`: as in `BlockFacts`; a rule that
     came with a later version asks for it."""

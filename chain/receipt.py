@@ -6,8 +6,9 @@ computes the same receipts, and the block header commits to them, so a refusal c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from chain import codec
 
@@ -16,13 +17,12 @@ RECEIPT_BYTES_MAX: Final = 1 << 20
 RECEIPTS_BYTES_MAX: Final = 1 << 26
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     transaction_id: bytes
     code: str
     failed_call: int | None = None
-    results: list[Any] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)
+    results: list[Any] = []
+    details: dict[str, Any] = {}
 
     @property
     def is_ok(self) -> bool:

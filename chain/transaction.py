@@ -11,8 +11,9 @@ docs/spec/transactions.md has the format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from chain import codec
 from chain.crypto import KEY_BYTES, Signer, Verifier, digest, verify
@@ -35,16 +36,14 @@ TRANSACTION_VERSION = define(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One contract call: `name` is contract.method, `args` its named arguments."""
 
     name: str
     args: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     raw: bytes
     id: bytes
     body: bytes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from chain import codec
 from chain.crypto import require_key, verify
@@ -40,8 +41,7 @@ WORKING_ROLES: Final = (ADMINISTRATOR, OPERATOR)
 POSSESSION_PURPOSE: Final = "key-possession"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """kind: "person", "node" or "gateway"; id: work id, department or gateway id; role: "" unless a person."""
 
     kind: str

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from chain import codec, merkle
@@ -122,7 +123,7 @@ def altered(height: int, index: int, change: Callable[[Receipt], Receipt]) -> li
 
 
 def as_ok(receipt: Receipt) -> Receipt:
-    return replace(receipt, code="ok", failed_call=None, details={})
+    return msgspec.structs.replace(receipt, code="ok", failed_call=None, details={})
 
 
 def test_altered_receipts_name_the_transaction_and_both_receipts() -> None:
