@@ -21,7 +21,7 @@ from chain.errors import InvariantError, KehuError, define
 from chain.execution import BlockFacts, Contracts, Execution, execute
 from chain.genesis import Genesis
 from chain.recent import RecentTransactions
-from chain.state import State, View, decode_value, state_key
+from chain.state import State, View, decode_shared, state_key
 from chain.store import Store
 from chain.trie import Node
 from chain.validators import ValidatorSet, last_scheduled, scheduled_at
@@ -139,7 +139,7 @@ class Ledger:
         raw = self.state.get(state_key("validators", "schedule"))
         if raw is None:
             raise InvariantError("the state has no validator schedule")
-        return decode_value(raw)
+        return decode_shared(raw)
 
     def protocol(self, height: int) -> int:
         """The version of the rules at `height`, known as the validators are. Errors: none, even if this software does
@@ -149,7 +149,7 @@ class Ledger:
     def protocol_schedule(self) -> dict[str, Any] | None:
         """The value of `protocol/schedule`."""
         raw = self.state.get(state_key(protocol.TABLE, protocol.SCHEDULE))
-        return None if raw is None else decode_value(raw)
+        return None if raw is None else decode_shared(raw)
 
     def require_supported(self) -> None:
         """Raises unless this software speaks the version of the next height. Errors: protocol.*."""

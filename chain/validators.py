@@ -9,7 +9,7 @@ section 4, for n = 3f+1; the general form is the majority of n and f together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from chain import codec
@@ -99,10 +99,20 @@ class ValidatorSet:
 
 def scheduled_at(schedule: dict[str, Any], height: int) -> ValidatorSet:
     """Who decides block `height`, by a value of `validators/schedule` ({"sets": [[activation height, set], ...]})."""
-    return ValidatorSet.from_value([value for activation, value in schedule["sets"] if activation <= height][-1])
+    return _shared([value for activation, value in schedule["sets"] if activation <= height][-1])
 
 
 def last_scheduled(schedule: dict[str, Any]) -> tuple[int, ValidatorSet]:
     """The newest set and the height that it decides first, which may lie ahead."""
     activation, value = schedule["sets"][-1]
-    return activation, ValidatorSet.from_value(value)
+    return activation, _shared(value)
+
+
+def _shared(value: codec.Value) -> ValidatorSet:
+    """Every message asks who the members are, and they hardly ever change: one set for one value."""
+    return _read_set(codec.encode_flat(value))
+
+
+@lru_cache(maxsize=64)
+def _read_set(raw: bytes) -> ValidatorSet:
+    return ValidatorSet.from_value(codec.decode(raw, len(raw)))

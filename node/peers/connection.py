@@ -34,6 +34,8 @@ OnMessage = Callable[[str, Kind, bytes], None]
 """(department, CONSENSUS or GOSSIP, payload). Must not block, and bounds what it keeps."""
 
 _FRAMES_PER_TURN: Final = 32
+_TOGETHER_BYTES: Final = 1 << 14
+"""Frames that wait go out together up to this size: a call of the system and a TLS record cost more than they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,12 @@ class Connection:
 
     async def _write(self) -> None:
         while True:
-            kind, payload = await self.outbox.take()
-            await self.link.send(kind, payload)
+            frames = [await self.outbox.take()]
+            size = len(frames[0][1])
+            while size < _TOGETHER_BYTES and (frame := self.outbox.take_now()) is not None:
+                frames.append(frame)
+                size += len(frame[1])
+            await self.link.send(*frames)
 
     async def _beat(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -102,12 +102,17 @@ class Outbox:
 
     async def take(self) -> tuple[Kind, bytes]:
         """The next frame to send: heartbeat, then consensus, then the bulk lanes in turn."""
-        while True:
-            for kind in (*_URGENT, *_BULK[self._turn :], *_BULK[: self._turn]):
-                if self._lanes[kind].frames:
-                    if kind in _BULK:
-                        self._turn = (_BULK.index(kind) + 1) % len(_BULK)
-                    self._has_room.set()
-                    return kind, self._lanes[kind].pop()
+        while (frame := self.take_now()) is None:
             self._has_frames.clear()
             await self._has_frames.wait()
+        return frame
+
+    def take_now(self) -> tuple[Kind, bytes] | None:
+        """As `take`; None if nothing waits."""
+        for kind in (*_URGENT, *_BULK[self._turn :], *_BULK[: self._turn]):
+            if self._lanes[kind].frames:
+                if kind in _BULK:
+                    self._turn = (_BULK.index(kind) + 1) % len(_BULK)
+                self._has_room.set()
+                return kind, self._lanes[kind].pop()
+        return None

@@ -131,10 +131,11 @@ class Link:
     async def receive(self) -> tuple[Kind, bytes]:
         return await read_frame(self._reader, LINKED, self._note_received)
 
-    async def send(self, kind: Kind, payload: bytes) -> None:
-        """Returns when the frame is in the socket's buffer and that has room again."""
-        self._writer.writelines((encode_header(kind, len(payload)), payload))
-        self.bytes_sent += 5 + len(payload)
+    async def send(self, *frames: tuple[Kind, bytes]) -> None:
+        """Returns when the frames are in the socket's buffer and that has room again."""
+        data = b"".join([part for kind, payload in frames for part in (encode_header(kind, len(payload)), payload)])
+        self._writer.write(data)
+        self.bytes_sent += len(data)
         await self._writer.drain()
 
     def _note_received(self, count: int) -> None:

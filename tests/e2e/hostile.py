@@ -88,7 +88,7 @@ class Hostile:
 
 
 async def send(link: Link, kind: Kind, payload: bytes) -> None:
-    await link.send(kind, payload)
+    await link.send((kind, payload))
     await asyncio.sleep(0)  # a socket with room makes nobody wait: let the writers of the test have their turn
 
 

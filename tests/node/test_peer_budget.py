@@ -67,7 +67,7 @@ async def test_requests_beyond_those_in_hand_are_counted_and_a_link_that_ends_ke
         await until(lambda: "a" in victim.network.connected)
         outbox = victim.network._connections["a"].outbox
         for number in range(100):
-            await link.send(Kind.REQUEST, codec.encode_flat([number, "blocks", b""]))
+            await link.send((Kind.REQUEST, codec.encode_flat([number, "blocks", b""])))
         await until(lambda: victim.network.health()[0].over_budget.get("request", 0) > 0)
         await until(lambda: outbox.queued_bytes > 16 * MIB)
         await link.close(goodbye=False)

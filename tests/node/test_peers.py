@@ -89,7 +89,7 @@ async def test_a_new_link_of_a_department_replaces_its_half_open_one() -> None:
         await until(lambda: "finance" in nodes["sales"].network.connected)
         second = await join(port, "finance", "sales")
         await until(lambda: nodes["sales"].changes[-3:] == ["+finance", "-finance", "+finance"])
-        await second.send(Kind.CONSENSUS, b"on the new link")
+        await second.send((Kind.CONSENSUS, b"on the new link"))
         await until(lambda: nodes["sales"].messages)
         await until_goodbye(first)
         await first.close(goodbye=False)

@@ -93,10 +93,10 @@ async def test_a_department_of_the_network_is_let_in_and_frames_pass_both_ways(s
     await until(lambda: server.links)
     assert (link.department, server.links[0].department) == ("sales", "finance")
     big = secrets.token_bytes(3 << 20)
-    sending = asyncio.create_task(link.send(Kind.CONSENSUS, big))
+    sending = asyncio.create_task(link.send((Kind.CONSENSUS, big)))
     assert await server.links[0].receive() == (Kind.CONSENSUS, big)
     await sending
-    await server.links[0].send(Kind.GOSSIP, b"")
+    await server.links[0].send((Kind.GOSSIP, b""))
     assert await link.receive() == (Kind.GOSSIP, b"")
     assert server.listener.pending == 0
     await link.close(goodbye=True)

@@ -61,11 +61,12 @@ class SimLink(Link):
         self.last_received_s = self._clock()
         return kind, payload
 
-    async def send(self, kind: Kind, payload: bytes) -> None:
+    async def send(self, *frames: Frame) -> None:
         if self.is_broken:
             raise ConnectionResetError
-        self.bytes_sent += 5 + len(payload)
-        self._wires.carry(self, (kind, payload))
+        for frame in frames:
+            self.bytes_sent += 5 + len(frame[1])
+            self._wires.carry(self, frame)
         while self.under_way > WRITE_BUFFER_BYTES and not self.is_broken:
             self._changed.clear()
             await self._changed.wait()
