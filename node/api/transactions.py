@@ -33,7 +33,7 @@ from node.api.pace import take_for_transactions
 from node.api.policy import BINARY, JSON, MSGPACK, Parameter, Policy, Route
 from node.api.problems import REQUEST_ID, problem_of, problem_response
 from node.api.queries import read_choice, read_digest, read_uint
-from node.vault.values import VaultValue
+from node.vault.values import VaultValue, decode_values
 
 TRANSACTION_NOT_COMMITTED = define(
     "transaction.not_committed",
@@ -52,7 +52,7 @@ _ALREADY_HERE: Final = frozenset({"transaction.duplicate", "mempool.duplicate"})
 
 
 async def submit(request: web.Request) -> web.Response:
-    """JSON, or for programs in a hurry the canonical msgpack list of envelopes, without values."""
+    """JSON, or for programs in a hurry a canonical msgpack list."""
     context = context_of(request)
     context.node.require_room()  # before the body is read: to say no is cheap
     if request.content_type == MSGPACK:
@@ -68,10 +68,24 @@ async def _submit_list(request: web.Request) -> web.Response:
     wait = read_choice(request, "wait", ("admitted", "committed"))
     timeout_ms = read_uint(request, "timeout_ms", WAIT_MS_DEFAULT)
     raw = await read_body(request, context.limits.body_s, context.limits.body_bytes_max)
-    (envelopes,) = codec.fields(
-        [codec.decode(raw, context.limits.body_bytes_max)], "transactions", codec.list_of(codec.is_bytes)
+    (items,) = codec.fields(
+        [codec.decode(raw, context.limits.body_bytes_max)], "transactions", codec.list_of(_is_submitted)
     )
-    return await _submit(request, context, envelopes, [], timeout_ms if wait == "committed" else 0)
+    _require_few(context, items)
+    envelopes = [item if type(item) is bytes else item[0] for item in items]
+    values = [value for item in items if type(item) is list for value in decode_values(item[1])]
+    return await _submit(request, context, envelopes, values, timeout_ms if wait == "committed" else 0)
+
+
+def _is_submitted(item: codec.Value) -> bool:
+    """An envelope, or [envelope, encoded values], as values travel between departments."""
+    return type(item) is bytes or (type(item) is list and len(item) == 2 and all(type(part) is bytes for part in item))
+
+
+def _require_few(context: Context, envelopes: Sequence[object]) -> None:
+    """Errors: http.too_many_transactions."""
+    if not 1 <= len(envelopes) <= context.limits.transactions_max:
+        raise KehuError(HTTP_TOO_MANY_TRANSACTIONS, transactions=len(envelopes), limit=context.limits.transactions_max)
 
 
 async def _submit(
@@ -81,8 +95,7 @@ async def _submit(
     values: Sequence[VaultValue],
     wait_ms: int,
 ) -> web.Response:
-    if not 1 <= len(envelopes) <= context.limits.transactions_max:
-        raise KehuError(HTTP_TOO_MANY_TRANSACTIONS, transactions=len(envelopes), limit=context.limits.transactions_max)
+    _require_few(context, envelopes)
     take_for_transactions(context.pace, context.node, envelopes, context.clock())
     admissions = await context.node.submit(envelopes, values)
     wait_s = min(wait_ms, context.limits.wait_ms_max) / 1000

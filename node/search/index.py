@@ -223,7 +223,9 @@ class RecordIndex:
             if (version <= up_to and field not in came) or field in NOT_INDEXED:
                 continue
             value = came.get(field)
-            if value is not None and value.digest(chain_id) == digest:
+            if value is None and touch.is_told:
+                texts[field] = None  # a newer one that the vault does not have
+            elif value is not None and value.digest(chain_id) == digest:
                 texts[field] = value.value
             else:
                 lacking.append((field, digest))

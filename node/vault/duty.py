@@ -8,9 +8,9 @@ new customer is already assigned to whoever registers it. Runs on the event loop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from chain import codec
 from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
@@ -23,13 +23,11 @@ from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
-from contracts.base import EVERY, count_of
+from contracts.base import count_of
 from contracts.endings import ERASED
 from contracts.holders import holders
 from contracts.policy import load_policy
-from contracts.reach import dependants
 from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
-from contracts.scopes import PROJECT, RECORD, split_scope
 from node.shared_rows import SharedRows, decoded
 from node.vault.entitlement import Entitlements
 from node.vault.seal import RecordId, Wanted
@@ -60,9 +58,14 @@ def digests_of(transaction: Transaction) -> list[bytes]:
 
 
 def _named(call: Call) -> list[Wanted]:
+    record, fields = _record_and_fields(call)
+    return [] if record is None else _wanted(*record, fields)
+
+
+def _record_and_fields(call: Call) -> tuple[RecordId | None, Mapping[str, codec.Value]]:
     table = call.name.partition(".")[0]
     record, fields = call.args.get(RECORD_ARGUMENTS.get(table, "")), call.args.get("fields")
-    return _wanted(table, record, fields) if isinstance(record, str) and isinstance(fields, dict) else []
+    return (RecordId(table, record), fields) if type(record) is str and type(fields) is dict else (None, {})
 
 
 def _attested(call: Call) -> list[Wanted]:
@@ -77,15 +80,19 @@ def _attested(call: Call) -> list[Wanted]:
     ]
 
 
-def _wanted(table: str, record: str, fields: Mapping[str, codec.Value]) -> list[Wanted]:
-    """Without those of which a name or digest is malformed: the contract will refuse the call and say why."""
+def _wanted(table: str, record: str, fields: Mapping[str, codec.Value], good: Container[str] = ()) -> list[Wanted]:
+    """Without those of which a name or digest is malformed: the contract will refuse the call and say why.
+
+    `good`: names of fields that are well-formed; then those of table and record are."""
     found: list[Wanted] = []
     for field, digest in fields.items():
-        if codec.is_digest(digest):
-            try:
-                found.append((FieldId(table, record, field), digest))
-            except KehuError:
-                continue
+        if not codec.is_digest(digest):
+            continue
+        try:
+            name = FieldId._make((table, record, field)) if field in good else FieldId(table, record, field)
+        except KehuError:
+            continue
+        found.append((name, digest))
     return found
 
 
@@ -111,6 +118,10 @@ class Duty:
 
 _NOTHING: Final = Duty({}, {})
 _NO_DIGEST: Final = (None,)
+
+
+_Untried: TypeAlias = Callable[[View, Transaction], Plan | None]
+"""A plan that follows without trying the transaction, if there is one."""
 
 
 class Duties:
@@ -195,8 +206,9 @@ class Duties:
                 found[record] = _NOTHING
                 continue
             current = {field: entry[0] for field, entry in fields.items()}
-            holders = self._entitlements.holders_of(view, record, now_ms, height)
-            entitled = {field: digest for field, digest in current.items() if own in holders.get(field, ())}
+            held = self._entitlements.held_by(own, view, record, now_ms, height)
+            is_whole = current.keys() <= held
+            entitled = current if is_whole else {field: current[field] for field in current if field in held}
             found[record] = Duty(current, entitled)
         return found
 
@@ -222,14 +234,24 @@ class Duties:
         A transaction that would be refused on a record that is there (a conflict, say) has a plan: it may go
         on the record with its refusal.
         """
-        view, committed, taken = self.view(), self.rows_now(), 0
+        return await self._plan_all(transactions, admitted_by, self._plan_in_place)
+
+    async def plan_to_hold(self, transactions: Sequence[Transaction], admitted_by: str) -> list[Plan | KehuError]:
+        """As `plan`, for a department that is asked to hold values: others that may hold them need not be found, and of
+        a record that is not there yet, not whom it would be assigned to, if it may hold the values in any case."""
+        return await self._plan_all(transactions, admitted_by, self._plan_to_hold)
+
+    async def _plan_all(
+        self, transactions: Sequence[Transaction], admitted_by: str, untried_plan: _Untried
+    ) -> list[Plan | KehuError]:
+        view, taken = self.view(), 0
         plans: list[Plan | KehuError] = []
         untried: dict[RecordId, list[Transaction]] = {}
         for transaction in transactions:
-            in_place = self._plan_in_place(view, committed, transaction)
-            if in_place is not None:
-                plans.append(in_place)
-                for record in in_place.records:
+            plan = untried_plan(view, transaction)
+            if plan is not None:
+                plans.append(plan)
+                for record in plan.records:
                     untried.setdefault(record, []).append(transaction)
                 taken += 1
             else:
@@ -243,31 +265,44 @@ class Duties:
                 await asyncio.sleep(0)
         return plans
 
-    def _plan_in_place(self, view: View, committed: View, transaction: Transaction) -> Plan | None:
+    def _plan_in_place(self, view: View, transaction: Transaction) -> Plan | None:
         """Without trying the transaction: executed or refused, its values have the same holders. None unless the state
         as it is says who holds them: its calls must only change fields of records that are there."""
-        if not all(call.name in _IN_PLACE for call in transaction.calls):
+        if not all([call.name in _IN_PLACE for call in transaction.calls]):  # noqa: C419 (faster so)
             return None
-        now_ms, height = self.now_ms(), self._ledger.height
+        now_ms, height, committed = self.now_ms(), self._ledger.height, self.rows_now()
         records: dict[RecordId, None] = {}
         required: list[Wanted] = []
         holders: dict[Wanted, tuple[str, ...]] = {}
         for call in transaction.calls:
-            named = _named(call)
-            if not named:
+            record, fields = _record_and_fields(call)
+            if record is None:
                 continue
-            record = RecordId(*named[0][0][:2])
             if not _is_there(view, record):
                 return None
             records[record] = None
+            known = self._entitlements.holders_of(view, record, now_ms, height)
             digests = _digests_in(committed, record)
-            found = self._entitlements.holders_of(view, record, now_ms, height)
-            for wanted in named:
-                field, digest = wanted[0].field, wanted[1]
-                holders[wanted] = found.get(field, ())
+            for wanted in _wanted(*record, fields, known):
+                field, digest = wanted[0][2], wanted[1]
+                holders[wanted] = known.get(field, ())
                 if digests.get(field, _NO_DIGEST)[0] != digest:
                     required.append(wanted)
         return Plan(transaction, tuple(dict.fromkeys(required)), holders, tuple(records))
+
+    def _plan_to_hold(self, view: View, transaction: Transaction) -> Plan | None:
+        """`_plan_in_place`, and for new records whose values this department may hold, whoever registers them."""
+        plan = self._plan_in_place(view, transaction)
+        may_come = [] if plan else [*commitments(transaction), *attested(transaction)]
+        if plan or not may_come:
+            return plan
+        records, now_ms, height, own = _records_of(may_come), self.now_ms(), self._ledger.height, (self.department,)
+        if any(view.has(*record) for record in records):
+            return None
+        held = {one: self._entitlements.held_by(*own, view, one, now_ms, height) for one in records}
+        if any(name.field not in held[RecordId(name.table, name.record)] for name, _ in may_come):
+            return None
+        return Plan(transaction, (), dict.fromkeys(may_come, own), tuple(records))
 
     def _plan(self, view: View, transaction: Transaction, admitted_by: str) -> Plan | KehuError:
         receipt, named = self._try(view, transaction, admitted_by), commitments(transaction)
@@ -316,73 +351,3 @@ def _digests_in(view: View, record: RecordId) -> Mapping[str, Sequence[Any]]:
 def _digest_in(view: View, name: FieldId) -> bytes | None:
     entry = _digests_in(view, RecordId(name.table, name.record)).get(name.field)
     return None if entry is None else entry[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Affected:
-    """What a block's writes may change about who holds what: single records, and tables as a whole."""
-
-    records: tuple[RecordId, ...]
-    tables: tuple[str, ...]
-
-
-_CONCERNED: Final = frozenset(
-    table.encode() for table in (*RECORD_TABLES, "changes", "assignments", "subject_grants", "policy")
-)
-
-
-def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
-    """From the state keys that a block wrote. `view` is the state after it."""
-    records: dict[RecordId, None] = {}
-    tables: dict[str, None] = {}
-    for raw in writes:
-        if raw[: raw.find(b"/")] not in _CONCERNED:
-            continue
-        table, _, key = raw.decode().partition("/")
-        if table in RECORD_TABLES:
-            records[RecordId(table, key)] = None
-            if table == "participations":
-                records.update(_reached_through(view, table, key))
-            if table == "people" and _is_revoked(view, key):
-                tables.update(dict.fromkeys(RECORD_TABLES))
-        elif table == "changes" and _is_hand_over(view, key):
-            records.update(_reached_through(view, "projects", key.split(".")[1]))
-        elif table == "assignments":
-            assigned = RecordId(*key.split("."))
-            records[assigned] = None
-            records.update(_reached_through(view, assigned.table, assigned.record))
-        elif table == "subject_grants":
-            _, of_table, scope = key.split(".")
-            concerned = in_scope(view, of_table, scope)
-            records.update(dict.fromkeys(concerned.records))
-            tables.update(dict.fromkeys(concerned.tables))
-        elif table == "policy":
-            tables.update(dict.fromkeys(RECORD_TABLES))
-    return Affected(tuple(records), tuple(name for name in tables if name in RECORD_TABLES))
-
-
-def in_scope(view: View, table: str, scope: str) -> Affected:
-    """What a grant of this scope is, or was, about; `table` may be "*"."""
-    kind, named = split_scope(scope)
-    if kind == RECORD:
-        return Affected((RecordId(table, named),), ())
-    if kind != PROJECT:
-        return Affected((), RECORD_TABLES if table == EVERY else (table,))
-    found = {RecordId("projects", named): None, **_reached_through(view, "projects", named)}
-    return Affected(tuple(one for one in found if table in (EVERY, one.table)), ())
-
-
-def _reached_through(view: View, table: str, record: str) -> dict[RecordId, None]:
-    """What scopes of projects reach through a record: it may have changed hands with it, or come or gone."""
-    return dict.fromkeys(RecordId(*found) for found in dependants(view, table, record))
-
-
-def _is_hand_over(view: View, change: str) -> bool:
-    """Whether a row of changes put a project into a department's hands: it is new there, or was handed over."""
-    row = view.get("changes", change) if change.startswith("projects.") else None
-    return row is not None and "stage" in row.get("facts", {})
-
-
-def _is_revoked(view: View, person: str) -> bool:
-    row = view.get("people", person)
-    return row is None or row["status"] != "active"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any, Final, TypeAlias
 
 from chain.state import View, state_key
@@ -44,6 +45,8 @@ class _Answer:
     holders: Holders
     rows: _Rows
     height: int | None = None
+    held: dict[str, frozenset[str]] = attribute(default_factory=dict)
+    """The fields that a department may hold, for departments that were asked about."""
 
     def stands(self, view: View, height: int | None) -> bool:
         if height is not None and height == self.height and view.writes.keys().isdisjoint(self.rows):
@@ -92,15 +95,29 @@ class Entitlements:
     def holders_of(self, view: View, record: RecordId, time_ms: int, height: int | None = None) -> Holders:
         """As `contracts.holders.holders_of`, for all fields of the record's table. `height` is that of the state under
         `view`: what was looked at in the same state is not looked at again."""
+        return self._answer(view, record, time_ms, height).holders
+
+    def held_by(
+        self, department: str, view: View, record: RecordId, time_ms: int, height: int | None = None
+    ) -> frozenset[str]:
+        """The fields of the record that the department may hold; as `holders_of`."""
+        answer = self._answer(view, record, time_ms, height)
+        held = answer.held.get(department)
+        if held is None:
+            held = frozenset(field for field, departments in answer.holders.items() if department in departments)
+            answer.held[department] = held
+        return held
+
+    def _answer(self, view: View, record: RecordId, time_ms: int, height: int | None) -> _Answer:
         known = self._known.get(record)
         if known is not None:
             own, answer = known
             is_told = height is not None and height == self._height and view.writes.keys().isdisjoint(own)
             if (is_told or _are_same(view, own)) and answer.stands(view, height):
-                return answer.holders
+                return answer
         return self._find(view, record, time_ms, height)
 
-    def _find(self, view: View, record: RecordId, time_ms: int, height: int | None) -> Holders:
+    def _find(self, view: View, record: RecordId, time_ms: int, height: int | None) -> _Answer:
         own = {key: view.stored(key) for key in _own_keys(record)}
         kind = _kind_of(view, record, own)
         answer = None if kind is None else self._kinds.get(kind)
@@ -108,14 +125,14 @@ class Entitlements:
             holders, rows = _ask(view, record, time_ms)
             if any(key.startswith(_GRANTS) and row is not None for key, row in rows.items()):
                 self._known.pop(record, None)
-                return holders
+                return _Answer(holders, {})
             if kind is None or any(record.record.encode() in key for key in rows.keys() - own.keys()):
                 own, kind = {}, None  # like no other
             answer = _Answer(holders, {key: row for key, row in rows.items() if key not in own})
             if kind is not None:
                 _put(self._kinds, kind, answer)
         _put(self._known, record, (own, answer))
-        return answer.holders
+        return answer
 
 
 def _ask(view: View, record: RecordId, time_ms: int) -> tuple[Holders, _Rows]:

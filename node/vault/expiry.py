@@ -8,7 +8,7 @@ from typing import Any
 
 from chain.state import View
 from contracts.subjects import ACTIVE
-from node.vault.duty import Affected, in_scope
+from node.vault.affected import Affected, in_scope
 from node.vault.seal import RecordId
 
 

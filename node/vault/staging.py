@@ -52,7 +52,7 @@ class StageServer:
         """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
         vault.too_many_values, vault.staged_full."""
         received = await asyncio.to_thread(self._parse, payload)
-        plans = await self._duties.plan([transaction for transaction, _ in received], department)
+        plans = await self._duties.plan_to_hold([transaction for transaction, _ in received], department)
         codes: dict[bytes, str] = {}
         stagings: list[Staging] = []
         for (transaction, values), plan in zip(received, plans, strict=True):

@@ -44,15 +44,21 @@ class _FieldParts(NamedTuple):
 
 
 class FieldId(_FieldParts):
-    """Which field of which record. All three are on the chain in the clear. Errors: vault.value_invalid."""
+    """Which field of which record. All three are on the chain in the clear. Errors: vault.value_invalid. `_make` is for
+    names that are known to be good."""
 
     __slots__ = ()
 
     def __new__(cls, table: str, record: str, field: str) -> FieldId:
-        are_texts = type(table) is type(record) is type(field) is str
-        if not are_texts or _NAMES.fullmatch(f"{table}/{record}/{field}") is None:
-            raise KehuError(VAULT_VALUE_INVALID, part=_malformed(table, record, field))
+        require_names(table, record, field)
         return tuple.__new__(cls, (table, record, field))
+
+
+def require_names(table: str, record: str, field: str) -> None:
+    """Errors: vault.value_invalid."""
+    are_texts = type(table) is type(record) is type(field) is str
+    if not are_texts or _NAMES.fullmatch(f"{table}/{record}/{field}") is None:
+        raise KehuError(VAULT_VALUE_INVALID, part=_malformed(table, record, field))
 
 
 def _malformed(*names: str) -> str:
@@ -75,20 +81,23 @@ class VaultValue:
     field: str
     salt: bytes
     value: str
-    id: FieldId = attribute(init=False, compare=False)
     size: int = attribute(init=False, compare=False)
     """UTF-8 bytes of `value`."""
     _digest: tuple[bytes, bytes] | None = attribute(init=False, compare=False)
     """The last chain id asked for and the digest: worked out once, asked for at every step on the way."""
 
     def __post_init__(self) -> None:
-        self.id = FieldId(self.table, self.record, self.field)
+        require_names(self.table, self.record, self.field)
         if type(self.salt) is not bytes or len(self.salt) != SALT_BYTES:
             raise KehuError(VAULT_VALUE_INVALID, part="salt", **self.id._asdict())
         self.size = _storable_bytes(self.value)
         if self.size > VALUE_BYTES_MAX:
             raise KehuError(VAULT_VALUE_INVALID, part="value", limit_bytes=VALUE_BYTES_MAX, **self.id._asdict())
         self._digest = None
+
+    @property
+    def id(self) -> FieldId:
+        return FieldId._make((self.table, self.record, self.field))
 
     def digest(self, chain_id: bytes) -> bytes:
         """What the chain holds of it."""

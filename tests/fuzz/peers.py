@@ -27,7 +27,7 @@ from node.snapshot.past import PAST_KIND, answer_past
 from node.vault.exchange import STAGE
 from node.vault.release import FETCH, HELD, decode_answers, encode_wanted
 from node.vault.staged import Staging
-from node.vault.values import VaultValue
+from node.vault.values import VaultValue, encode_values
 from node.why.standing import read_standing
 from tests.fuzz.files import MEMORY
 from tests.fuzz.mutation import Mutator, change_bytes
@@ -248,7 +248,7 @@ def _vault_requests() -> dict[str, list[bytes]]:
     transaction, values = _registration(network)
     again, _ = network.registration("c2", "qian")
     wanted = encode_wanted([(value.id, value.digest(network.chain_id)) for value in values])
-    staged = codec.encode([[one.raw, [value.to_value() for value in values]] for one in (transaction, again)])
+    staged = codec.encode([[one.raw, encode_values(values)] for one in (transaction, again)])
     return {FETCH: [wanted], HELD: [wanted, codec.encode([])], STAGE: [staged]}
 
 

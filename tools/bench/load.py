@@ -17,6 +17,8 @@ from tools.bench.workload import Lane, Made, body_of
 
 HEIGHT_EVERY_S = 2.0
 SETTLE_S = 0.5
+WAIT_MS = 30_000
+"""How long a node waits for commitment before it answers."""
 ANSWERS_S = 30.0
 ADDRESSES = tuple(f"127.0.0.{number}" for number in range(2, 10))
 """Where requests come from: a node takes 64 connections of one address."""
@@ -95,12 +97,12 @@ class Load:
 
     async def send(self, lane: Lane, made: list[Made], tally: Tally) -> float:
         """One request, and what became of each transaction in it; for how many seconds the node wants to be left."""
-        url = self.network.profile.node_url(lane.department) + "/v1/transactions"
+        url = f"{self.network.profile.node_url(lane.department)}/v1/transactions?wait=committed&timeout_ms={WAIT_MS}"
         body, begin = body_of(made), time.monotonic()
         self._turn += 1
         session = self._sessions[self._turn % len(self._sessions)]
         try:
-            async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+            async with session.post(url, data=body, headers={"Content-Type": "application/msgpack"}) as response:
                 said = await response.json(content_type=None)
                 pause_s = float(response.headers.get("Retry-After", 0))
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -7,16 +7,14 @@ what a lane sends next waits for what it sent before.
 
 from __future__ import annotations
 
-import base64
-import json
 import secrets
-from collections.abc import Iterator
 from typing import Any
 
+from chain import codec
 from chain.crypto import SigningKey
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
 from cli.records import seal_fields
-from node.vault.values import VaultValue
+from node.vault.values import VaultValue, encode_values
 
 REGISTER_EVERY = 10
 EXPIRY_HEIGHTS = 9_000
@@ -83,26 +81,6 @@ class Lane:
         return sign_transaction(self.key, self._chain_id, nonce, height + EXPIRY_HEIGHTS, calls), values
 
 
-def body_of(made: list[Made], timeout_ms: int = 30_000) -> bytes:
-    """The request that submits them and waits until they are committed."""
-    return json.dumps(
-        {
-            "transactions": [base64.b64encode(transaction.raw).decode() for transaction, _ in made],
-            "values": list(_values(made)),
-            "wait": "committed",
-            "timeout_ms": timeout_ms,
-        },
-        ensure_ascii=False,
-    ).encode()
-
-
-def _values(made: list[Made]) -> Iterator[dict[str, str]]:
-    for _, values in made:
-        for value in values:
-            yield {
-                "table": value.table,
-                "record": value.record,
-                "field": value.field,
-                "salt": value.salt.hex(),
-                "value": value.value,
-            }
+def body_of(made: list[Made]) -> bytes:
+    """The request that submits them, as `application/msgpack`."""
+    return codec.encode_flat([[transaction.raw, encode_values(values)] for transaction, values in made])

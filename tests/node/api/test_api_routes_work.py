@@ -11,7 +11,7 @@ from chain.ledger import Ledger
 from chain.light import ReceiptProof, StateProof
 from chain.transaction import Call, Transaction
 from contracts.registry import contract_table
-from node.vault.values import VaultValue
+from node.vault.values import VaultValue, encode_values
 from tests.node.api.conftest import Api
 from tests.node.api.fake_node import key_of
 
@@ -69,6 +69,15 @@ async def test_a_canonical_list_of_envelopes_is_the_fast_path(api: Api) -> None:
     )
     assert [item["id"] for item in answer.json["transactions"]] == [item.id.hex() for item in transactions]
     assert list(api.node.pending) == [item.id for item in transactions]
+
+
+async def test_a_canonical_list_carries_values_beside_their_envelopes(api: Api) -> None:
+    values = [VaultValue("customers", "c1", field, b"\x07" * 32, "王小明") for field in ("name", "phone")]
+    with_values, without = api.node.transaction("li"), api.node.transaction("wang")
+    body = codec.encode([[with_values.raw, encode_values(values)], without.raw])
+    answer = await api.request("POST", "/v1/transactions?wait=admitted", body, {"Content-Type": "application/msgpack"})
+    assert [item["id"] for item in answer.json["transactions"]] == [with_values.id.hex(), without.id.hex()]
+    assert api.node.values == values
 
 
 async def test_a_receipt_proof_verifies_against_genesis_alone(api: Api) -> None:
