@@ -14,6 +14,9 @@ from cli.run import Run
 
 app = group("Run a department's node.")
 
+NODE_EXITS = (0, 2, 3, 4, 5, 6)
+"""What `node.process` ends with; whoever restarts nodes goes by it."""
+
 
 @command(
     app,
@@ -21,16 +24,19 @@ app = group("Run a department's node.")
     needs=Needs.NOTHING,
     example="kehu node run /var/lib/kehu",
     json_keys=("home", "exit"),
-    exits=(Exit.KEY, Exit.MACHINE),
+    exits=tuple(map(Exit, NODE_EXITS)),
 )
 def run_home(_run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")]) -> Answer:
-    """Run a node until SIGTERM. Its folder is all it needs."""
+    """Run a node until SIGTERM. Its folder is all it needs.
+
+    The exit codes are the node's own, not those of other commands: docs/node.md.
+    """
     from node.process import run_node
 
     code = run_node(home)
     text = "stopped in order" if code == 0 else "stopped; its log says why"
     answer = {"home": str(home), "exit": code}
-    return Answer(answer, lambda screen: screen.line(f"The node {text}."), Exit.MACHINE if code else Exit.OK)
+    return Answer(answer, lambda screen: screen.line(f"The node {text}."), Exit(code))
 
 
 @command(

@@ -45,6 +45,10 @@ def fingerprint(introduction: Path) -> str:
     return fingerprint_of(Introduction.read(introduction).genesis.chain_id.hex())
 
 
+def test_a_node_that_cannot_start_ends_with_the_exit_code_of_the_runbook(kehu: Kehu, tmp_path: Path) -> None:
+    assert kehu.json("node", "run", str(tmp_path / "nowhere"), exit=2)["exit"] == 2
+
+
 def init(kehu: Kehu, home: Path, introduction: Path, *more: str, exit_: int = 0) -> Any:
     told = ("--introduction", str(introduction), "--fingerprint", fingerprint(introduction))
     ran = kehu("node", "init", str(home), "legal", *PLACE, *told, *more, "--json")

@@ -42,7 +42,7 @@ def test_a_node_in_the_unit_can_do_little(unit: Path) -> None:
 
 
 def test_unit_does_not_repeat_what_does_not_get_better() -> None:
-    from node.process import EXIT_INVARIANT, EXIT_OUTDATED, EXIT_REFUSED
+    from node.process import EXIT_INVARIANT, EXIT_OUTDATED, EXIT_REFUSED, EXIT_REMOVED
 
-    codes = f"{EXIT_REFUSED} {EXIT_INVARIANT} {EXIT_OUTDATED}"
+    codes = f"{EXIT_REFUSED} {EXIT_INVARIANT} {EXIT_OUTDATED} {EXIT_REMOVED}"
     assert f"RestartPreventExitStatus={codes}" in UNIT.read_text(encoding="utf-8")
