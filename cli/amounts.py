@@ -19,13 +19,19 @@ AMOUNT_MALFORMED = define(
     "write --amount 12500.50 --currency CNY; a currency has 0, 2 or 3 digits after the point",
 )
 
+CURRENCY_UNKNOWN = define(
+    "usage.currency", "the currency is none of ISO 4217", "write its three capital letters, such as --currency CNY"
+)
+
 
 def minor_units(text: str, currency: str) -> str:
-    """ "12500.5" in CNY is "1250050". Errors show no amount. Errors: usage.amount."""
+    """ "12500.5" in CNY is "1250050". Errors show no amount. Errors: usage.amount, usage.currency."""
+    if not is_currency(currency):
+        raise KehuError(CURRENCY_UNKNOWN, currency=currency)
     found = _AMOUNT.fullmatch(text.replace(",", "").strip())
-    digits = minor_digits(currency) if is_currency(currency) else -1
+    digits = minor_digits(currency)
     if found is None or digits < len(found[2] or ""):
-        raise KehuError(AMOUNT_MALFORMED, digits=max(digits, 0))
+        raise KehuError(AMOUNT_MALFORMED, digits=digits)
     return str(int(found[1] + (found[2] or "").ljust(digits, "0")))
 
 

@@ -146,9 +146,11 @@ def _pair(before: Any, after: Any) -> dict[str, Any]:
 
 
 def name_of(record: RecordShown) -> str:
-    """The name, as far as it is to be had, with the id."""
+    """The name with the id; the id alone where the reader gets no name."""
     field = record.fields.get("name")
-    return f"{cell(field)} ({record.record})" if field is not None else record.record
+    if field is None or field.state not in ("shown", "superseded"):
+        return record.record
+    return f"{cell(field)} ({record.record})"
 
 
 def chart_lines(found: ProjectMap) -> list[str]:

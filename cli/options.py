@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
-Person = Annotated[str, typer.Argument(metavar="PERSON", help="A work id.")]
+
+
+def work_id(text: str) -> str:
+    """The work id in `text`, which may be written as a grant's subject."""
+    return text.removeprefix("person:")
+
+
+Person = Annotated[str, typer.Argument(metavar="PERSON", help="A work id.", parser=work_id)]
+PersonOption = Annotated[
+    str | None, typer.Option("--person", metavar="PERSON", help="What this one did.", parser=work_id)
+]
 Purpose = Annotated[str, typer.Option("--purpose", metavar="WORD", help="Why; it goes on the record.")]
 Region = Annotated[
     str | None, typer.Option("--region", metavar="CC", help="Country of numbers without +, two letters (CN).")

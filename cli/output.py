@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from chain.errors import CATALOGUE, KehuError, shown_details
 from cli.exits import Exit, exit_of
+from cli.layout import GAP, column_widths, plain, shown, shown_as
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,18 +54,36 @@ class Screen:
         self.console.print(plain(text), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-        """A table; each cell is shown as text."""
+        """A table; each cell is shown as text. Where its words do not fit beside each other, rows become lists."""
+        cells = [[shown_as(name, cell) for name, cell in zip(columns, row, strict=True)] for row in rows]
+        if title is not None:
+            self.line(title)
+        if not cells:
+            self.line("Nothing.")
+            return
+        widths = column_widths([columns, *cells], self.console.width)
+        if widths is None:
+            self._list(columns, cells)
+        else:
+            self._table(columns, cells, widths)
+
+    def _table(self, columns: Sequence[str], cells: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        heading = None if title is None else Text(plain(title))
-        table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for column in columns:
-            table.add_column(Text(column), overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(shown(cell)) for cell in row))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+        for column, width in zip(columns, widths, strict=True):
+            table.add_column(Text(column), overflow="fold", width=width)
+        for row in cells:
+            table.add_row(*map(Text, row))
         self.console.print(table)
+
+    def _list(self, columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        for row in cells:
+            self.line("")
+            self.facts(zip(columns, row, strict=True))
+        self.line("")
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values below each other."""
@@ -76,39 +94,8 @@ class Screen:
         grid.add_column()
         grid.add_column(overflow="fold")
         for name, value in pairs:
-            grid.add_row(Text(name, style="bold"), Text(shown(value)))
+            grid.add_row(Text(name, style="bold"), Text(shown_as(name, value)))
         self.console.print(grid)
-
-
-def plain(text: str) -> str:
-    """`text` with control and invisible formatting characters as escapes; line breaks in values included."""
-    return "".join(
-        character if unicodedata.category(character) not in _UNSAFE else f"\\u{{{ord(character):x}}}"
-        for character in text
-    )
-
-
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-def shown(value: object) -> str:
-    """A cell's text."""
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, bytes):
-        return value.hex()
-    return plain(str(value))
-
-
-def time_text(time_ms: int | None) -> str:
-    """Unix milliseconds in the machine's own time zone, with its offset."""
-    if time_ms is None:
-        return "—"
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="milliseconds")
 
 
 def json_ready(value: Any) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from cli.amounts import AMOUNTS, amount_text
 from cli.exits import Exit
-from cli.output import Screen, time_text
+from cli.output import Screen
 from cli.records import RecordShown
 from cli.verify import Disclosed
+
+_ABSENT: Final = "record.field_absent"
+"""The code of a field that the record does not have."""
 
 
 def record_json(record: RecordShown) -> dict[str, Any]:
@@ -31,7 +34,7 @@ def show_record(screen: Screen, record: RecordShown) -> None:
 
 def _facts(facts: dict[str, Any]) -> list[tuple[str, object]]:
     return [
-        (name, time_text(value) if name.endswith("_ms") else value)
+        (name, value)
         for name, value in facts.items()
         if not isinstance(value, (dict, list)) and value not in ("", None)
     ]
@@ -51,4 +54,6 @@ def cell(item: Disclosed) -> str:
         return str(item.value)
     if item.state == "superseded":
         return f"superseded (version {item.version})"
+    if item.code == _ABSENT:
+        return "—"
     return f"refused ({item.code})" if item.state == "refused" else "not held by this node"

@@ -21,7 +21,8 @@ from chain.transaction import Call
 from cli.amounts import AMOUNTS, amount_plain
 from cli.cells import guarded
 from cli.client import NodeClient
-from cli.output import Advance, time_text
+from cli.layout import time_text
+from cli.output import Advance
 from cli.records import RecordShown, disclose
 from node.storage.durable import storage_failures, sync_folder, write_file, write_fully
 

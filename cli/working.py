@@ -29,6 +29,12 @@ NOT_THERE = define(
     "check the id: the group's list command shows what there is",
 )
 
+FIELD_NEEDED = define(
+    "usage.field_needed",
+    "the command needs a text that was not given",
+    "add FIELD=VALUE, as in --help's example; or --fields FILE",
+)
+
 
 def new_id(prefix: str) -> str:
     """A random id: ids stand on the chain, so they say nothing about what they name."""
@@ -91,10 +97,14 @@ async def change(
         return await write(run, call, table, record, {"version": version, **facts}, fields, extra, client)
 
 
-def given_fields(given: list[str] | None, file: Path | None) -> dict[str, str]:
+def given_fields(given: list[str] | None, file: Path | None, needed: str | None = None) -> dict[str, str]:
+    """Errors: usage.*; usage.field_needed if `needed` is not among them."""
     from cli.records import read_fields
 
-    return read_fields(given or [], file)
+    fields = read_fields(given or [], file)
+    if needed is not None and needed not in fields:
+        raise KehuError(FIELD_NEEDED, field=needed)
+    return fields
 
 
 # Reading what belongs to a record

@@ -10,7 +10,8 @@ import typer
 from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import Exit
-from cli.output import Answer, Screen, progress, time_text
+from cli.layout import time_text
+from cli.output import Answer, Screen, progress
 from cli.root import app
 from cli.run import Run
 

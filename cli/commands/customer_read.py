@@ -22,7 +22,7 @@ from cli.options import (
     Region,
     Sort,
 )  # fmt: skip
-from cli.output import Answer, Screen, time_text
+from cli.output import Answer, Screen
 from cli.run import Run
 
 if TYPE_CHECKING:
@@ -203,18 +203,18 @@ async def history(
 
 def _show_history(screen: Screen, data: dict[str, Any]) -> None:
     rows = data["rows"]
-    columns = ["number", *sorted({key for row in rows for key in row} - {"number", "transaction", "attestation"})]
-    screen.table(columns, [[_history_cell(key, row.get(key)) for key in columns] for row in rows], title=data["kind"])
     if not data["allowed"]:
         screen.line(f"Refused: {data['code']}")
+        return
+    found = {key for row in rows for key, value in row.items() if value is not None} - {"transaction", "attestation"}
+    columns = [*(key for key in _FIRST if key in found), *sorted(found - set(_FIRST))]
+    screen.table(columns, [[row.get(key) for key in columns] for row in rows], title=data["kind"])
     if data["next"] is not None:
         screen.line(f"More: --after {data['next']}")
 
 
-def _history_cell(key: str, value: Any) -> object:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return time_text(value) if key.endswith("_ms") and value else value
+_FIRST: Final = ("number", "time_ms", "by", "department")
+"""The columns of a history that come first; the others follow by name."""
 
 
 @command(

@@ -10,8 +10,9 @@ from chain.errors import KehuError
 from cli.command import Needs, command, group
 from cli.commands import customer as customers
 from cli.exits import SIGNED
+from cli.layout import time_text
 from cli.options import Customer
-from cli.output import Answer, Screen, time_text
+from cli.output import Answer, Screen
 from cli.run import Run
 
 app = group("Erase records for good, keep them from being erased, and see who has confirmed.")
@@ -83,7 +84,11 @@ async def _order(run: Run, table: str, record: str, reason: str, confirm: str | 
         screen.facts((name, _text(name, value)) for name, value in facts)
         rows = [_together_row(one) for one in data["together"]]
         screen.table(("table", "record", "fields", "vaults of", "held"), rows, title=f"{len(rows)} records go together")
-        if not data["is_ordered"]:
+        if data["is_ordered"]:
+            return
+        if any(one["held"] is not None for one in data["together"]):
+            screen.line("A legal hold keeps it from being erased, until kehu erasure release.")
+        else:
             screen.line(
                 f"Nothing is erased yet. To erase it for good: the same command with --confirm {data['confirm']}"
             )

@@ -11,7 +11,8 @@ from chain.errors import KehuError, define
 from cli.command import Needs, command, group
 from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED
-from cli.output import Answer, Screen, time_text
+from cli.layout import time_text
+from cli.output import Answer, Screen
 from cli.run import Run
 
 app = group("See which departments' nodes equivocated, and take the proof to others.")

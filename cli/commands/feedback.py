@@ -38,7 +38,7 @@ async def send(
 ) -> Answer:
     """Send feedback: the customer, or the administration on the customer's behalf. Field: text (needed)."""
     args = {"customer": customer, "project": project, "correction": is_correction}
-    given = given_fields(fields, fields_file)
+    given = given_fields(fields, fields_file, "text")
     return await write(run, "feedback.send", _TABLE, record_id or new_id("f"), args, given, ("state",))
 
 
@@ -55,7 +55,7 @@ async def resolve(
     expect: Expect = None,
 ) -> Answer:
     """Say what was done about feedback, or why not. For the administration. Field: resolution (needed)."""
-    given = given_fields(fields, fields_file)
+    given = given_fields(fields, fields_file, "resolution")
     async with run.client() as client:
         row = await present(client, _TABLE, feedback)
         args = {"version": expect or row["version"], "outcome": outcome}

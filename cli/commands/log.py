@@ -9,8 +9,9 @@ import typer
 from chain.errors import KehuError, define
 from cli.command import Needs, command, group
 from cli.exits import SIGNED, Exit
-from cli.options import PURPOSE_DEFAULT, Purpose
-from cli.output import Answer, Screen, time_text
+from cli.layout import time_text
+from cli.options import PURPOSE_DEFAULT, PersonOption, Purpose
+from cli.output import Answer, Screen
 from cli.run import Run
 
 app = group("Who logged in, read or changed what. Looking is itself permitted and recorded.")
@@ -25,7 +26,6 @@ KEYS: Final = ("log", "allowed", "because", "code", "rows", "next", "transaction
 RecordOption = Annotated[
     str | None, typer.Option("--record", metavar="RECORD", help="TABLE/RECORD, or a customer's id.")
 ]
-PersonOption = Annotated[str | None, typer.Option("--person", metavar="PERSON", help="What this one did.")]
 Since = Annotated[
     str | None, typer.Option("--since", metavar="WHEN", help="From this date or time on; or 7d, 12h, 30m ago.")
 ]
@@ -148,20 +148,30 @@ def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
     if not data["allowed"]:
         screen.line(f"Refused: {data['code']}")
-    screen.table(_COLUMNS[data["log"]], [_cells(data["log"], row) for row in data["rows"]])
+    if data["allowed"]:
+        _show_entries(screen, data["log"], data["rows"])
     if data["next"] is not None:
         screen.line(f"More: --after {data['next']}")
+
+
+def _show_entries(screen: Screen, log: str, rows: list[dict[str, Any]]) -> None:
+    """The entries of a log as a table; public facts only where any changed."""
+    columns = [
+        column
+        for column in _COLUMNS[log]
+        if column not in _SOMETIMES or any(row.get(column) is not None for row in rows)
+    ]
+    screen.table(columns, [[_values(log, row).get(column) for column in columns] for row in rows])
 
 
 _COLUMNS: Final = {
     "logins": ("number", "when", "person", "node", "purpose"),
     "accesses": ("number", "when", "who", "department", "action", "record", "purpose", "allowed", "refused"),
-    "changes": ("number", "when", "who", "department", "record", "fields", "from", "to"),
+    "changes": ("number", "when", "who", "department", "record", "fields", "facts", "from", "to"),
 }
+_SOMETIMES: Final = ("facts",)
 
 
-def _cells(log: str, row: dict[str, Any]) -> list[object]:
+def _values(log: str, row: dict[str, Any]) -> dict[str, Any]:
     values = row | {"when": time_text(row["time_ms"]), "who": row.get("by")}
-    if log != "logins":
-        values["record"] = f"{row['table']}/{row['record']}"
-    return [", ".join(value) if isinstance(value, list) else value for value in map(values.get, _COLUMNS[log])]
+    return values if log == "logins" else values | {"record": f"{row['table']}/{row['record']}"}

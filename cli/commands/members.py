@@ -57,7 +57,7 @@ async def list_members(
     data["height"] = found.height
 
     def show(screen: Screen) -> None:
-        show_rows(screen, found.records, facts)
+        show_rows(screen, found.records, facts, has_origin=as_of is None)
         if found.code != "ok":
             screen.line(f"Refused: {found.code}")
 

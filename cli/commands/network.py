@@ -11,7 +11,8 @@ import typer
 from chain.errors import KehuError
 from cli.command import Needs, command, group
 from cli.exits import Exit
-from cli.output import Answer, Screen, problem_of, shown
+from cli.layout import shown
+from cli.output import Answer, Screen, problem_of
 from cli.run import Run
 
 app = group("Make, start, stop and look at a network on this machine.")
@@ -199,7 +200,7 @@ async def status(run: Run) -> Answer:
         screen.facts((("network", profile.name), ("chain id", data["chain_id"])))
         screen.table(
             [column.replace("_", " ") for column in columns],
-            [[_short(node[column]) for column in columns] for node in nodes],
+            [[_short(column, node[column]) for column in columns] for node in nodes],
         )
         if carrier is not None:
             screen.facts((("carrier simulator", carrier["url"]), ("answers", carrier["is_ready"])))
@@ -208,8 +209,11 @@ async def status(run: Run) -> Answer:
     return Answer(data, show, Exit.OK if is_whole else Exit.PARTIAL)
 
 
-def _short(value: object) -> object:
-    return value[:16] if isinstance(value, str) and len(value) == 64 else value
+def _short(column: str, value: object) -> object:
+    """What tells nodes apart on one line: where it is, and the beginning of a block id."""
+    if column == "url":
+        return str(value).removeprefix("http://")
+    return value[:8] if column == "block_id" and isinstance(value, str) else value
 
 
 @command(

@@ -30,7 +30,8 @@ _CHANGES = (*SIGNED, Exit.CONFLICT)
 async def add(run: Run, fields: Fields = None, fields_file: FieldsFile = None, record_id: Id = None) -> Answer:
     """Register a client organisation. Fields: name (needed), address, note."""
     record = record_id or new_id("o")
-    return await write(run, "organisations.register", "organisations", record, {}, given_fields(fields, fields_file))
+    given = given_fields(fields, fields_file, "name")
+    return await write(run, "organisations.register", "organisations", record, {}, given)
 
 
 @command(
@@ -71,7 +72,7 @@ async def add_department(
 ) -> Answer:
     """Register a department of an organisation, at the top or below another. Fields: name (needed), note."""
     args = {"organisation": organisation, "parent": parent}
-    given = given_fields(fields, fields_file)
+    given = given_fields(fields, fields_file, "name")
     return await write(run, "client_departments.register", "client_departments", record_id or new_id("d"), args, given)
 
 

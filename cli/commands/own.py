@@ -11,8 +11,9 @@ import typer
 
 from cli.command import Needs, command, group
 from cli.exits import SIGNED, Exit
+from cli.layout import time_text
 from cli.options import Purpose
-from cli.output import Answer, Screen, time_text
+from cli.output import Answer, Screen
 from cli.run import Run
 
 if TYPE_CHECKING:

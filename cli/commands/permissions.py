@@ -10,7 +10,8 @@ import typer
 from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import SIGNED
-from cli.output import Answer, Screen, time_text
+from cli.layout import time_text
+from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
 
@@ -120,7 +121,7 @@ async def _try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
 
     def show(screen: Screen) -> None:
         screen.table(_DIFFERENCE, [[row[column] for column in _DIFFERENCE] for row in rows], title="Would change")
-        screen.line(f"{said['people']} people looked at, {said['left_out']} left out; nothing was changed.")
+        screen.line(f"People looked at: {said['people']}, left out: {said['left_out']}. Nothing was changed.")
 
     return Answer(data, show)
 

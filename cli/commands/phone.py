@@ -9,8 +9,9 @@ import typer
 from chain.errors import KehuError
 from cli.command import Needs, command, group
 from cli.exits import SIGNED, Exit
+from cli.layout import time_text
 from cli.options import PURPOSE_DEFAULT, Customer, Purpose
-from cli.output import Answer, Screen, progress, time_text
+from cli.output import Answer, Screen, progress
 from cli.run import Run
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ async def add(
     run: Run, project: Project, fields: Fields = None, fields_file: FieldsFile = None, record_id: Id = None
 ) -> Answer:
     """Record a project's progress; by default for finance and process. Field: text (needed)."""
-    args, given = {"project": project}, given_fields(fields, fields_file)
+    args, given = {"project": project}, given_fields(fields, fields_file, "text")
     return await write(run, "progress.record", "progress", record_id or new_id("r"), args, given, ("project", "stage"))
 
 
@@ -81,7 +81,7 @@ async def add_demand(
     record_id: Id = None,
 ) -> Answer:
     """Register what a customer asked for. Fields: text (needed), answer."""
-    args, given = {"customer": customer, "project": project}, given_fields(fields, fields_file)
+    args, given = {"customer": customer, "project": project}, given_fields(fields, fields_file, "text")
     return await write(run, "demands.register", "demands", record_id or new_id("n"), args, given, ("state",))
 
 

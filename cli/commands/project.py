@@ -33,7 +33,7 @@ async def add(
     run: Run, organisation: Organisation, fields: Fields = None, fields_file: FieldsFile = None, record_id: Id = None
 ) -> Answer:
     """Begin a project for an organisation, at the first department of the order. Fields: name (needed), goal, note."""
-    args, given = {"organisation": organisation}, given_fields(fields, fields_file)
+    args, given = {"organisation": organisation}, given_fields(fields, fields_file, "name")
     return await write(run, "projects.register", _TABLE, record_id or new_id("p"), args, given, ("stage",))
 
 
@@ -62,7 +62,7 @@ async def hand_over(
     run: Run, project: Project, to: To, fields: Fields = None, fields_file: FieldsFile = None, expect: Expect = None
 ) -> Answer:
     """Hand a project of your department to a neighbour in the order, forward or back. Field: note (needed)."""
-    return await _move(run, "handovers.make", project, to, given_fields(fields, fields_file), expect)
+    return await _move(run, "handovers.make", project, to, given_fields(fields, fields_file, "note"), expect)
 
 
 @command(
@@ -73,7 +73,7 @@ async def correct(
     run: Run, project: Project, to: To, fields: Fields = None, fields_file: FieldsFile = None, expect: Expect = None
 ) -> Answer:
     """Set a project's stage right; it is on the record as a correction. For administrators. Field: note (needed)."""
-    return await _move(run, "handovers.correct", project, to, given_fields(fields, fields_file), expect)
+    return await _move(run, "handovers.correct", project, to, given_fields(fields, fields_file, "note"), expect)
 
 
 async def _move(run: Run, call: str, project: str, to: str, fields: dict[str, str], expect: int | None) -> Answer:

@@ -11,8 +11,9 @@ from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED, Exit
+from cli.layout import time_text
 from cli.options import Purpose
-from cli.output import Answer, Screen, time_text
+from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
 
@@ -192,7 +193,7 @@ def _show(screen: Screen, data: dict[str, Any], proven: Proven) -> None:
 
 
 def _entry_text(value: dict[str, Any] | None) -> str:
-    from cli.output import shown
+    from cli.layout import shown
 
     if value is None:
         return "absent"

@@ -9,8 +9,9 @@ import typer
 
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
+from cli.layout import time_text
 from cli.options import PURPOSE_DEFAULT, After, Descending, Filters, FiltersFile, Limit, Purpose, Region, Sort
-from cli.output import Answer, Screen, time_text
+from cli.output import Answer, Screen
 from cli.run import Run
 
 Record = Annotated[str, typer.Argument(metavar="ID", help="The record's id.")]
@@ -151,24 +152,29 @@ def list_json(record: Any) -> dict[str, Any]:
     return {"record": record.record, **record_json(record)}
 
 
-def show_rows(screen: Screen, records: list[Any], facts: tuple[str, ...], title: str | None = None) -> None:
-    """Records as a table: id, facts, and the fields that any of them has."""
+def show_rows(screen: Screen, records: list[Any], facts: tuple[str, ...], *, has_origin: bool = False) -> None:
+    """Records as a table: id, facts, and the fields that any of them has. `has_origin`: with when and by whom each was
+    recorded."""
     from cli.shown import field_text
 
     names = list(dict.fromkeys(name for record in records for name in record.fields))
     screen.table(
-        ("id", *facts, *names),
+        ("id", *(_ORIGIN if has_origin else ()), *facts, *names),
         [
             (
                 record.record,
-                *(_fact(name, record.facts.get(name)) for name in facts),
+                *(_origin(record) if has_origin else ()),
+                *map(record.facts.get, facts),
                 *(field_text(record, name) if name in record.fields else None for name in names),
             )
             for record in records
         ],
-        title=title,
     )
 
 
-def _fact(name: str, value: Any) -> object:
-    return time_text(value) if name.endswith("_ms") and isinstance(value, int) else value
+_ORIGIN = ("when", "by")
+
+
+def _origin(record: Any) -> tuple[object, ...]:
+    registered = record.facts.get("registered") or {}
+    return time_text(registered.get("time_ms")), str(registered.get("by") or "—").removeprefix("person:")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import Exit
-from cli.output import Answer
+from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
 
@@ -47,4 +50,21 @@ async def status(run: Run) -> Answer:
     own = said.get("node")
     shown = {key: value for key, value in data.items() if key != "node"}
     shown |= own if isinstance(own, dict) else {}
-    return Answer(data, lambda screen: screen.facts(shown.items()))
+    return Answer(data, lambda screen: _show(screen, shown))
+
+
+def _show(screen: Screen, shown: dict[str, Any]) -> None:
+    """Facts, those of a part of the node under the part's name; then its links."""
+    screen.facts(pair for name, value in shown.items() if name != "peers" for pair in _named(name, value))
+    peers = shown.get("peers") or []
+    columns = list(dict.fromkeys(name for peer in peers for name in peer))
+    if peers:
+        screen.table(columns, [[peer.get(column) for column in columns] for peer in peers])
+
+
+def _named(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for part, below in value.items():
+        yield from _named(f"{name}.{part}", below)

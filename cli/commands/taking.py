@@ -12,7 +12,7 @@ from cli.command import Needs, command
 from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED, Exit
 from cli.options import Purpose
-from cli.output import Answer, print_note, progress
+from cli.output import Answer, Screen, print_note, progress
 from cli.run import Run
 
 HEADERS_UNKNOWN = define("usage.headers", "column names are in en or zh", "write --headers zh for Chinese ones")
@@ -70,9 +70,16 @@ async def _take(run: Run, file: Path, layout: Any) -> Answer:
         "bytes": done.bytes if done.rows else 0,
         "is_resumed": done.is_resumed,
     }
-    facts = {**data, "fields": ", ".join(layout.fields)}
     exit_ = Exit.REFUSED if not done.rows else Exit.PARTIAL if done.missing else Exit.OK
-    return Answer(data, lambda screen: screen.facts(facts.items()), exit_)
+    return Answer(data, lambda screen: _show(screen, data), exit_)
+
+
+def _show(screen: Screen, data: dict[str, Any]) -> None:
+    screen.facts(data.items())
+    if not data["rows"]:
+        screen.line(
+            "There is nothing here that you may export. Reading does not include it: ask for a grant of export."
+        )
 
 
 async def _export(run: Run, exporter: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from chain.errors import KehuError, define
 from cli.command import Needs, command, group
 from cli.exits import Exit
+from cli.layout import time_text
 from cli.options import TransactionId
-from cli.output import Answer, Screen, json_ready, time_text
+from cli.output import Answer, Screen, json_ready
 from cli.run import Run
 
 app = group("Look transactions up.")

@@ -9,8 +9,9 @@ import typer
 
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
+from cli.layout import time_text
 from cli.options import Person
-from cli.output import Answer, Screen, time_text
+from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
 

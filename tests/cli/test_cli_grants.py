@@ -60,6 +60,7 @@ def test_a_project_is_granted_after_it_was_tried_out_and_ends_with_the_grant(keh
     (ground,) = (one for one in kehu.json(*missed, as_="wang")["grounds"] if one["name"] == "grant:g-project")
     assert (ground["misses"], ground["ties"]) == (["scope"], [f"project:{world.project}"])
     assert "Belongs to projects: none" in kehu(*missed, as_="wang").out
+    assert kehu.json("why", "person:wang", *missed[2:], as_="wang")["person"] == "wang"
     assert changes(kehu.json("revoke", "g-project", "--dry-run", as_="admin")) == [("wang", "customers", "name", 0, 2)]
     kehu.json("revoke", "g-project", as_="admin")
     assert found(kehu, "wang") == []

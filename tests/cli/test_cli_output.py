@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from rich.cells import cell_len
 from chain.errors import KehuError
 from cli.commands.permissions import read_expiry
 from cli.exits import Exit
-from cli.output import Answer, Screen, json_ready, plain, print_answer, print_error, progress
+from cli.layout import plain
+from cli.output import Answer, Screen, json_ready, print_answer, print_error, progress
 from cli.profile import PROFILE_DEPARTMENT, Profile
 from cli.records import read_fields
 
@@ -34,6 +36,39 @@ def test_a_long_value_in_a_pipe_is_folded_and_not_cut() -> None:
     note = "备" * 400
     text = printed(lambda screen: screen.table(("note",), [(note,)]))
     assert text.count("备") == 400
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal, as wide as the environment's COLUMNS says."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_no_id_number_or_time_is_broken_however_narrow_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    row = ("c-7451291bdfe8f113", "王小明", "+8613800138010", "东方公司 采购 部", "a note of several words")
+    Screen(stream).table(("id", "name", "phone", "organisation", "note"), [row, row])
+    text = re.sub(r"\x1b\[\d*m", "", stream.getvalue())
+    assert max(map(cell_len, text.splitlines())) <= columns
+    for unbroken in (row[0], row[2], "several"):
+        assert text.count(unbroken) == 2
+
+
+def test_times_lists_and_maps_are_shown_as_people_read_them() -> None:
+    facts = {"due_ms": 1_795_908_398_916, "wait_ms": 5000, "members": ["sales", "finance"], "none": [], "at": {"a": 1}}
+    text = printed(lambda screen: screen.facts(facts.items()))
+    assert "2026-1" in text.splitlines()[0]
+    assert [line.split(None, 1)[1].strip() for line in text.splitlines()[1:]] == ["5000", "sales, finance", "—", "a 1"]
+
+
+def test_a_table_without_rows_says_so() -> None:
+    assert printed(lambda screen: screen.table(("id",), [])).strip() == "Nothing."
 
 
 def test_values_neither_move_the_cursor_nor_count_as_markup() -> None:

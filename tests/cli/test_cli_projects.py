@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -283,13 +284,54 @@ def test_finance_follow_payments_whose_amounts_others_do_not_see(stage: Stage) -
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency"), [("12.345", "CNY"), ("1.5", "JPY"), ("x", "CNY"), ("1", "RMB"), ("-1", "CNY")]
+    ("amount", "currency", "code"),
+    [
+        ("12.345", "CNY", "usage.amount"),
+        ("1.5", "JPY", "usage.amount"),
+        ("x", "CNY", "usage.amount"),
+        ("-1", "CNY", "usage.amount"),
+        ("1", "RMB", "usage.currency"),
+    ],
 )
-def test_an_amount_that_the_currency_does_not_have_is_not_sent(stage: Stage, amount: str, currency: str) -> None:
+def test_an_amount_that_the_currency_does_not_have_is_not_sent(
+    stage: Stage, amount: str, currency: str, code: str
+) -> None:
     line = ("payment", "add", stage.p, f"--amount={amount}", "--currency", currency, "--due", "7d")
     problem = stage.kehu.problem(*line, as_="qian", exit=2)
-    assert problem["code"] == "usage.amount"
+    assert problem["code"] == code
     assert amount not in json.dumps(problem["details"])
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (("org", "add", "address=上海"), "name"),
+        (("project", "hand-over", "PROJECT", "finance"), "note"),
+        (("progress", "add", "PROJECT"), "text"),
+        (("demand", "add", "CUSTOMER"), "text"),
+    ],
+)
+def test_what_lacks_its_text_is_not_sent(stage: Stage, line: tuple[str, ...], field: str) -> None:
+    named = [{"PROJECT": stage.p, "CUSTOMER": stage.wang}.get(word, word) for word in line]
+    height = stage.height()
+    problem = stage.kehu.problem(*named, as_="li", exit=2)
+    assert (problem["code"], problem["details"]) == ("usage.field_needed", {"field": field})
+    assert stage.height() == height
+
+
+def test_people_see_when_and_by_whom_a_project_was_handed_on(stage: Stage) -> None:
+    project = stage.add("project", "add", stage.o, "name=二期")
+    stage.run("project", "hand-over", project, "finance", "note=合同已签")
+    told = stage.kehu("project", "history", project, as_="li").out
+    (row,) = (line for line in told.splitlines() if "合同已签" in line)
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d", row)
+    assert " li " in row
+
+
+def test_a_customers_history_names_what_was_moved_where(stage: Stage) -> None:
+    assert f"client_department {stage.head}" in stage.kehu("customer", "history", stage.wang, as_="li").out
+    record = ("--record", f"customers/{stage.wang}")
+    assert f"client_department {stage.head}" in stage.kehu("log", "changes", *record, as_="admin").out
 
 
 @pytest.mark.parametrize(
