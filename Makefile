@@ -14,6 +14,8 @@ STATES ?= 1000000
 EXECUTIONS ?= 100000
 ENGINE ?= docker
 BASE ?=
+# Where it is set, every process of a test would compile all sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
 

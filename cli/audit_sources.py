@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Final, Protocol
 
-import aiohttp
-
 from chain.errors import KehuError, define
+from cli.http import HttpError, Response, Session
 
 CHUNK_BYTES: Final = 1 << 20
-IDLE_TIMEOUT_S: Final = 60.0
+STATUS_BYTES_MAX: Final = 1 << 20
 
 AUDIT_SOURCE_UNREADABLE = define(
     "audit_source.unreadable",
@@ -77,23 +77,34 @@ class HttpSource:
             try:
                 while (chunk := runner.run(_next(stream))) is not None:
                     yield chunk
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise KehuError(AUDIT_SOURCE_UNREACHABLE, source=self.name, reason=type(error).__name__) from error
+            except HttpError as error:
+                raise KehuError(AUDIT_SOURCE_UNREACHABLE, source=self.name, reason=str(error)) from error
             finally:
                 runner.run(stream.aclose())
 
     async def _stream(self, from_height: int) -> AsyncGenerator[bytes, None]:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=IDLE_TIMEOUT_S, sock_read=IDLE_TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            async with session.get(f"{self.name}/v1/status") as response:
-                status = await response.json() if response.status == 200 else {}
-                height = status.get("height") if isinstance(status, dict) else None
-                self.target_height = height if type(height) is int else None
-            async with session.get(f"{self.name}/v1/export", params={"from": str(from_height)}) as response:
+        async with Session() as session:
+            async with session.ask("GET", f"{self.name}/v1/status") as response:
+                self.target_height = await _height(response) if response.status == 200 else None
+            async with session.ask("GET", f"{self.name}/v1/export?from={from_height}") as response:
                 if response.status != 200:
                     raise KehuError(AUDIT_SOURCE_REFUSED, source=self.name, status=response.status)
-                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                async for chunk in response.pieces():
                     yield chunk
+
+
+async def _height(status: Response) -> int | None:
+    """What the node says of itself; it only moves a progress bar."""
+    body = b""
+    async for piece in status.pieces():
+        body += piece
+        if len(body) > STATUS_BYTES_MAX:
+            return None
+    try:
+        height = json.loads(body).get("height")
+    except (ValueError, AttributeError):
+        return None
+    return height if type(height) is int else None
 
 
 async def _next(stream: AsyncGenerator[bytes, None]) -> bytes | None:

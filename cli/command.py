@@ -41,17 +41,6 @@ class CommandSpec:
     exits: tuple[Exit, ...]
 
 
-def group(name_help: str) -> typer.Typer:
-    """A group of commands."""
-    return typer.Typer(
-        help=name_help,
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-    )
-
-
 def _option(kind: Any, *flags: str, **settings: Any) -> Any:
     return Annotated[kind, typer.Option(*flags, **settings)]
 

@@ -45,8 +45,5 @@ async def _look_at_node(profile: Profile, department: str, name: str | None, pro
 async def _look_at_carrier(profile: Profile, process: Process | None) -> dict[str, Any] | None:
     if profile.carrier_url is None:
         return None
-    import aiohttp
-
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        ready = await is_ready(session, profile.carrier_url + "/healthz")
+    ready = await is_ready(profile.carrier_url + "/healthz")
     return {"url": profile.carrier_url, "pid": process.pid() if process else None, "is_ready": ready}

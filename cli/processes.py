@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cli
 from chain.errors import KehuError, define
@@ -24,6 +24,7 @@ from cli.profile import Profile
 
 CARRIER: Final = "carrier"
 LOOK_PAUSE_S: Final = 0.1
+READY_SILENCE_MAX_S: Final = 5.0
 
 PROCESS_FAILED = define(
     "network.process_failed",
@@ -153,16 +154,13 @@ def _carrier(profile: Profile, url: str) -> Process:
 
 async def wait_ready(wanted: list[Process], timeout_s: float) -> dict[str, KehuError]:
     """Until all are ready, ended or out of time; gives what is wrong with those that are not ready."""
-    import aiohttp
-
     deadline = time.monotonic() + timeout_s
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        troubles = await asyncio.gather(*(_wait_one(session, process, deadline) for process in wanted))
+    troubles = await asyncio.gather(*(_wait_one(process, deadline) for process in wanted))
     return {process.name: trouble for process, trouble in zip(wanted, troubles, strict=True) if trouble is not None}
 
 
-async def _wait_one(session: Any, process: Process, deadline: float) -> KehuError | None:
-    while not await is_ready(session, process.ready_url):
+async def _wait_one(process: Process, deadline: float) -> KehuError | None:
+    while not await is_ready(process.ready_url):
         if process.pid() is None:
             return KehuError(PROCESS_FAILED, process=process.name, log=str(process.log_file))
         if time.monotonic() > deadline:
@@ -171,13 +169,13 @@ async def _wait_one(session: Any, process: Process, deadline: float) -> KehuErro
     return None
 
 
-async def is_ready(session: Any, url: str) -> bool:
-    import aiohttp
+async def is_ready(url: str) -> bool:
+    from cli.http import HttpError, Session
 
     try:
-        async with session.get(url) as response:
-            return bool(response.status == 200)
-    except (aiohttp.ClientError, TimeoutError):
+        async with Session(READY_SILENCE_MAX_S) as session, session.ask("GET", url) as response:
+            return response.status == 200
+    except HttpError:
         return False
 
 

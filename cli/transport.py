@@ -11,17 +11,13 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
-import aiohttp
-
 from chain.crypto import SigningKey
 from chain.errors import ErrorSpec, KehuError, define
 from cli.exits import RemoteRefusal
+from cli.http import ConnectError, HttpError, Response, Session
 from cli.profile import KEY_NAME_MISSING
-from node.api.signature_terms import NONCE_BYTES
 
 ANSWER_BYTES_MAX: Final = 64 << 20
-CONNECT_TIMEOUT_S: Final = 5.0
-ANSWER_TIMEOUT_S: Final = 60.0
 SIGNED_BEFORE_START: Final = "auth.before_start"
 
 NODE_UNREACHABLE = define(
@@ -48,16 +44,15 @@ class Transport:
         self._chain_id = chain_id
         self._department = department
         self._signer = signer
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=ANSWER_TIMEOUT_S)
-        self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = Session()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self._session.__aexit__(kind, error, trace)
 
     async def json(self, method: str, path: str, body: Any = None, *, is_signed: bool = False) -> Any:
         """The JSON of a good answer. Errors: the node's own, node.unreachable, node.answer_malformed."""
@@ -86,30 +81,27 @@ class Transport:
     async def stream(self, path: str, *, is_signed: bool = False) -> AsyncIterator[AsyncIterator[bytes]]:
         """A long answer, piece by piece."""
         async with self._ask("GET", path, None, is_signed=is_signed) as response:
-            yield response.content.iter_chunked(1 << 16)
+            yield response.pieces()
 
     @asynccontextmanager
-    async def _ask(
-        self, method: str, path: str, body: Any, *, is_signed: bool
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _ask(self, method: str, path: str, body: Any, *, is_signed: bool) -> AsyncIterator[Response]:
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
         url = self.url + path
         if is_signed:
             headers = self._signature(method, url, headers, data or b"")
         try:
-            async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
-            ) as response:
+            async with self._session.ask(method, url, headers, data) as response:
                 if response.status != 200:
                     raise self._problem(response.status, await self._read(response, path), path)
                 yield response
-        except aiohttp.ClientConnectorError as error:
-            raise NeverSent(NODE_UNREACHABLE, url=self.url, problem=type(error).__name__) from None
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise KehuError(NODE_UNREACHABLE, url=self.url, problem=type(error).__name__) from None
+        except ConnectError as error:
+            raise NeverSent(NODE_UNREACHABLE, url=self.url, problem=str(error)) from None
+        except HttpError as error:
+            raise KehuError(NODE_UNREACHABLE, url=self.url, problem=str(error)) from None
 
     def _signature(self, method: str, url: str, headers: dict[str, str], data: bytes) -> dict[str, str]:
+        from node.api.signature_terms import NONCE_BYTES
         from node.api.signing import sign_request
 
         if self._signer is None:
@@ -126,9 +118,9 @@ class Transport:
             secrets.token_bytes(NONCE_BYTES),
         )
 
-    async def _read(self, response: aiohttp.ClientResponse, path: str) -> bytes:
+    async def _read(self, response: Response, path: str) -> bytes:
         body = bytearray()
-        async for piece in response.content.iter_chunked(1 << 16):
+        async for piece in response.pieces():
             body += piece
             if len(body) > ANSWER_BYTES_MAX:
                 raise KehuError(

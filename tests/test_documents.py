@@ -10,7 +10,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from cli.main import app
+from cli.main import tree
 from node.api.limits import ApiLimits
 from node.config import Config
 
@@ -21,7 +21,7 @@ SOURCES = sorted(
 )
 
 
-COMMANDS = typer.main.get_command(app)
+COMMANDS = typer.main.get_command(tree())
 
 
 def named(path: Path) -> str:

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError, define
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import Exit
 from cli.options import Region
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 
-app = group("Run the carrier simulator, and do to its numbers what carriers do.")
+app = group("carrier", "Run the carrier simulator, and do to its numbers what carriers do.")
 
 LISTEN = define("usage.listen", "an address is HOST:PORT", "write 127.0.0.1:9000; port 0 is any free one")
 ACTION = define(

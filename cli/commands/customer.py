@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError, define
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.options import Customer, FieldsFile, Region
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 
-app = group("Record, read, change and contact customers.")
+app = group("customer", "Record, read, change and contact customers.")
 
 Fields = Annotated[
     list[str] | None,

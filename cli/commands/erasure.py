@@ -7,15 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands import customer as customers
 from cli.exits import SIGNED
 from cli.layout import time_text
 from cli.options import Customer
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("Erase records for good, keep them from being erased, and see who has confirmed.")
+app = group("erasure", "Erase records for good, keep them from being erased, and see who has confirmed.")
 
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")]
 Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record's table.")]

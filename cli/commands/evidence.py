@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError, define
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED
 from cli.layout import time_text
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("See which departments' nodes equivocated, and take the proof to others.")
+app = group("evidence", "See which departments' nodes equivocated, and take the proof to others.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="DEPARTMENT.HEIGHT.VIEW.KIND, as the list shows it.")]
 _ROW_KEYS = ("name", "department", "kind", "epoch", "at_height", "view", "by", "height", "time_ms", "transaction")

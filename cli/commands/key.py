@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import Exit
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("Make and look at keys on this machine.")
+app = group("key", "Make and look at keys on this machine.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A work id.")]
 Department = Annotated[str, typer.Option("--department", metavar="DEPARTMENT", help="Whose person it is.")]

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Final
 import typer
 
 from chain.errors import KehuError, define
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import PURPOSE_DEFAULT, PersonOption, Purpose
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("Who logged in, read or changed what. Looking is itself permitted and recorded.")
+app = group("log", "Who logged in, read or changed what. Looking is itself permitted and recorded.")
 
 TIME_MALFORMED = define(
     "usage.time",

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import KehuError
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
 if TYPE_CHECKING:
     from cli.membership import Proposed
 
-app = group("See who takes part in the agreement, and change it by agreement of the departments.")
+app = group("member", "See who takes part in the agreement, and change it by agreement of the departments.")
 
 Department = Annotated[str, typer.Argument(metavar="DEPARTMENT", help="The department's id.")]
 ProposalId = Annotated[str, typer.Argument(metavar="PROPOSAL", help="The proposal's id.")]

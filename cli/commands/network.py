@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import Exit
 from cli.layout import shown
 from cli.output import Answer, Screen, problem_of
+from cli.root import group
 from cli.run import Run
 
-app = group("Make, start, stop and look at a network on this machine.")
+app = group("network", "Make, start, stop and look at a network on this machine.")
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Departments, or carrier (default: all).")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="How long to wait.")]

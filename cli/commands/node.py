@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("Run a department's node.")
+app = group("node", "Run a department's node.")
 
 NODE_EXITS = (0, 2, 3, 4, 5, 6)
 """What `node.process` ends with; whoever restarts nodes goes by it."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_search, add_show
 from cli.commands.taking import add_export
@@ -14,11 +14,12 @@ from cli.commands.work_options import Department, Expect, Fields, Id, Organisati
 from cli.exits import SIGNED, Exit
 from cli.options import FieldsFile
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 from cli.working import WRITTEN, change, given_fields, new_id, write
 
-app = group("Client organisations 客户机构.")
-dept = group("Departments of a client organisation 客户部门: a tree.")
+app = group("org", "Client organisations 客户机构.")
+dept = group("dept", "Departments of a client organisation 客户部门: a tree.")
 
 Parent = Annotated[
     str | None, typer.Option("--parent", metavar="DEPARTMENT", help="The department above (default: none, the top).")

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import Purpose
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
 if TYPE_CHECKING:
     from cli.own_projects import OwnProject
 
-app = group("For customers: your own record and projects, who has read your data, and feedback.")
+app = group("own", "For customers: your own record and projects, who has read your data, and feedback.")
 
 
 @command(

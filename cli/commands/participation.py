@@ -6,17 +6,18 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_show
 from cli.commands.work_options import Expect, Fields, Id, Participation, Project, Weight
 from cli.exits import SIGNED, Exit
 from cli.options import Customer, FieldsFile
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 from cli.working import WRITTEN, change, given_fields, new_id, write
 
-app = group("Customers' parts in projects 项目决策: role, decision right, weight, stance.")
+app = group("participation", "Customers' parts in projects 项目决策: role, decision right, weight, stance.")
 
 _TABLE = "participations"
 _CHANGES = (*SIGNED, Exit.CONFLICT)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_show
 from cli.commands.taking import add_export
@@ -14,10 +14,11 @@ from cli.commands.work_options import Expect, Fields, Id, Project
 from cli.exits import SIGNED, Exit
 from cli.options import FieldsFile
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 from cli.working import change, given_fields, new_id, present, write
 
-app = group("Payments 付费情况: due, paid, overdue.")
+app = group("payment", "Payments 付费情况: due, paid, overdue.")
 
 _TABLE = "payments"
 _STATED = ("table", "record", "version", "state", "transaction", "height")

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError, define
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.reading import add_search
 from cli.exits import SIGNED, Exit
 from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("Enrol people, list them, change and revoke their keys.")
+app = group("people", "Enrol people, list them, change and revoke their keys.")
 
 Key = Annotated[str | None, typer.Option("--key", metavar="HEX", help="The public key.")]
 Possession = Annotated[str | None, typer.Option("--possession", metavar="HEX", help="The new key's proof.")]

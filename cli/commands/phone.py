@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import KehuError
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import PURPOSE_DEFAULT, Customer, Purpose
 from cli.output import Answer, Screen, progress
+from cli.root import group
 from cli.run import Run
 
 if TYPE_CHECKING:
     from cli.client import NodeClient
 
-app = group("Have customers' numbers checked with the carrier.")
+app = group("phone", "Have customers' numbers checked with the carrier.")
 KEYS = (
     "customer", "status", "reason", "version", "checked_ms", "was_asked", "outcome", "no_answer_reason", "transaction",
 )  # fmt: skip

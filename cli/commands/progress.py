@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_search, add_show
 from cli.commands.taking import add_export
@@ -14,11 +14,12 @@ from cli.commands.work_options import Expect, Fields, Id, OfProject, Project
 from cli.exits import SIGNED, Exit
 from cli.options import Customer, FieldsFile
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 from cli.working import change, given_fields, new_id, write
 
-app = group("Progress of projects 项目进程: recorded, confirmed and answered.")
-demand = group("Demands of customers 客户需求.")
+app = group("progress", "Progress of projects 项目进程: recorded, confirmed and answered.")
+demand = group("demand", "Demands of customers 客户需求.")
 
 _STATED = ("table", "record", "version", "state", "transaction", "height")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_search, add_show
 from cli.commands.taking import add_export
@@ -14,10 +14,11 @@ from cli.commands.work_options import Expect, Fields, Id, Organisation, Project
 from cli.exits import SIGNED, Exit
 from cli.options import FieldsFile
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 from cli.working import WRITTEN, change, given_fields, new_id, present, write
 
-app = group("Projects 项目: begin them, hand them on, see who decides what at the client.")
+app = group("project", "Projects 项目: begin them, hand them on, see who decides what at the client.")
 
 _TABLE = "projects"
 _CHANGES = (*SIGNED, Exit.CONFLICT)

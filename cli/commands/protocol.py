@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.member import PROPOSED, DryRun, NewId, answer_of
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("See which version of the rules counts and whose software speaks it, and propose the next one.")
+app = group("protocol", "See which version of the rules counts and whose software speaks it, and propose the next one.")
 
 
 @command(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.commands.customer import app as customer
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_show
@@ -14,10 +14,13 @@ from cli.commands.work_options import Expect, Fields, Id, Relation, Weight
 from cli.exits import SIGNED, Exit
 from cli.options import Customer, FieldsFile
 from cli.output import Answer
+from cli.root import group
 from cli.run import Run
 from cli.working import WRITTEN, change, given_fields, new_id, present, write
 
-app = group("Relations between customers 客户关系: who reports to, assists, influences, is at odds with whom.")
+app = group(
+    "relation", "Relations between customers 客户关系: who reports to, assists, influences, is at odds with whom."
+)
 
 _TABLE = "relations"
 _CHANGES = (*SIGNED, Exit.CONFLICT)

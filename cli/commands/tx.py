@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from chain.errors import KehuError, define
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import Exit
 from cli.layout import time_text
 from cli.options import TransactionId
 from cli.output import Answer, Screen, json_ready
+from cli.root import group
 from cli.run import Run
 
-app = group("Look transactions up.")
+app = group("tx", "Look transactions up.")
 
 ID_MALFORMED = define("usage.transaction", "a transaction id is 64 hex digits", "copy it from the command's output")
 

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.command import Needs, command, group
+from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
+from cli.root import group
 from cli.run import Run
 
-app = group("Look after the department's vault.")
+app = group("vault", "Look after the department's vault.")
 
 
 @command(

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.founding import Plan, found_network
-from cli.main import app
+from cli.main import tree
 from cli.profile import Profile
 from node.keys import ScryptCost, create_key_file
 from tests.cli.contract import json_keys_of
@@ -51,7 +51,7 @@ class Kehu:
         environment = {"KEHU_NETWORK": str(self.folder), "KEHU_PASSPHRASE_FILE": str(self.pass_file)}
         if as_ is not None:
             environment["KEHU_AS"] = as_
-        result = CliRunner().invoke(app, list(arguments), input=stdin, env=environment)
+        result = CliRunner().invoke(tree(), list(arguments), input=stdin, env=environment)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,12 @@ from typer.main import get_command
 
 from cli.exits import Exit, RemoteRefusal, exit_of
 from cli.intake.rows import COLUMNS
-from cli.main import app
+from cli.main import tree
 from tests.cli.contract import DOCUMENT, promises
 
 
 def commands(node: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    node = node or get_command(app)
+    node = node or get_command(tree())
     if not hasattr(node, "commands"):
         yield " ".join(path), node
         return
@@ -88,11 +89,44 @@ def test_an_exit_code_follows_from_the_error_and_from_who_said_it(code: str, is_
     assert exit_of(kind(ErrorSpec(code, "cause", "cure"))) is expected
 
 
-def test_help_loads_no_heavy_library() -> None:
-    """A command starts fast because it imports late."""
-    script = (
-        "import sys, cli.main; heavy = {'aiohttp', 'pydantic', 'phonenumbers', 'cryptography', 'plyvel', 'rich'};"
-        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
-    )
+HEAVY = "{'aiohttp', 'pydantic', 'phonenumbers', 'cryptography', 'plyvel', 'rich'}"
+
+
+def run_python(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_help_loads_no_heavy_library() -> None:
+    """A command starts fast because it imports late."""
+    run_python(
+        f"import sys, cli.main; cli.main.tree(); heavy = {HEAVY};"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+
+
+def test_a_client_loads_no_library_of_servers() -> None:
+    run_python(
+        "import sys, cli.client, cli.processes, cli.fleet, cli.records, node.api.signing, node.keys;"
+        "heavy = {'aiohttp', 'pydantic', 'phonenumbers', 'plyvel', 'rich', 'prometheus_client'};"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+
+
+def test_a_command_is_the_same_in_a_tree_of_its_own_as_in_the_whole() -> None:
+    """A run builds only the branch that its first argument names."""
+    run_python(
+        textwrap.dedent("""
+        import multiprocessing, typer.main
+        def shape(command):
+            return {name: shape(below) for name, below in getattr(command, "commands", {}).items()}
+        def branch(name):
+            import cli.main
+            return shape(typer.main.get_command(cli.main.tree(name)))
+        with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as fresh:
+            whole = fresh.apply(branch, ("",))
+            assert fresh.apply(branch, ("no-such-command",)) == whole
+            for name, below in whole.items():
+                assert fresh.apply(branch, (name,))[name] == below, name
+        """)
+    )

@@ -13,7 +13,7 @@ from chain.errors import KehuError
 from chain.evidence import Evidence
 from chain.following import KnownSets
 from cli.evidence import is_evidence_file, verify_evidence_file
-from cli.main import app
+from cli.main import tree
 from cli.proof_file import ProofFile, verify_proof_file
 from tools.membership_vectors import ACCEPTED_AT, equivocation, proof_file, receipt_proof
 from tools.sample_chain import make_changes
@@ -61,6 +61,6 @@ def test_the_command_verifies_both_kinds_of_file(tmp_path: Path) -> None:
     (tmp_path / "proof.kehu").write_bytes(PROOF.to_bytes())
     (tmp_path / "lie.evidence").write_bytes(equivocation(CHAIN).to_file(PROOF.changes))
     for name in ("proof.kehu", "lie.evidence"):
-        ran = CliRunner().invoke(app, ["verify", str(tmp_path / name), "--genesis", str(tmp_path / "genesis.json")])
+        ran = CliRunner().invoke(tree(), ["verify", str(tmp_path / name), "--genesis", str(tmp_path / "genesis.json")])
         assert ran.exit_code == 0, ran.output
         assert "Everything checks." in ran.output
