@@ -36,11 +36,12 @@ class MessageLog:
     votes: dict[str, dict[tuple[int, Phase], Vote]] = field(default_factory=dict)
 
     def vote_of(self, department: str, phase: Phase, view: int) -> Vote | None:
-        return self.votes.get(department, {}).get((view, phase))
+        kept = self.votes.get(department)
+        return None if kept is None else kept.get((view, phase))
 
     def has_room_for(self, vote: Vote, views_kept: int) -> bool:
         """Whether the vote would stay: a member's lowest views go first."""
-        kept = self.votes.get(vote.department, {})
+        kept = self.votes.get(vote.department, ())
         return len(kept) < 2 * views_kept or vote.view > min(kept)[0]
 
     def add_vote(self, vote: Vote, views_kept: int) -> None:
@@ -51,8 +52,9 @@ class MessageLog:
 
     def matching_votes(self, phase: Phase, view: int, block_id: bytes) -> list[Vote]:
         """One vote per department for this block in this view."""
-        found = (self.vote_of(department, phase, view) for department in self.votes)
-        return [vote for vote in found if vote is not None and vote.block_id == block_id]
+        key = (view, phase)
+        found = [kept[key] for kept in self.votes.values() if key in kept]
+        return [vote for vote in found if vote.block_id == block_id]
 
     def view_changes_for(self, view: int) -> tuple[ViewChange, ...]:
         """The VIEW-CHANGEs for exactly this view, in order of department."""
@@ -77,7 +79,8 @@ class FutureMessages:
     claimed_heights: dict[str, int] = field(default_factory=dict)
 
     def claim(self, sender: str, height: int) -> None:
-        self.claimed_heights[sender] = max(height, self.claimed_heights.get(sender, 0))
+        if height > self.claimed_heights.get(sender, 0):
+            self.claimed_heights[sender] = height
 
     def withdraw(self, sender: str, height: int) -> None:
         """The member says itself that it has nothing under way beyond `height`."""

@@ -194,7 +194,7 @@ def prepare(state: ReplicaState) -> bool:
     at, block_id = state.at, state.at.proposal
     if block_id is None or at.prepare is not None or block_id not in at.bodies:
         return False
-    if not (state.may_vote and at.is_active):
+    if not (at.is_active and state.may_vote):
         return False
     at.prepare = state.signed_vote("prepare", block_id)
     at.is_touched = True
@@ -209,7 +209,7 @@ def prepare(state: ReplicaState) -> bool:
 def commit(state: ReplicaState) -> bool:
     """O5: COMMIT once a quorum has prepared what we prepared. Durable first, with the prepared certificate."""
     at = state.at
-    if at.prepare is None or at.commit is not None or not (state.may_vote and at.is_active):
+    if at.prepare is None or at.commit is not None or not (at.is_active and state.may_vote):
         return False
     votes = at.log.matching_votes("prepare", at.view, at.prepare.block_id)
     if len(votes) < state.validators.quorum:

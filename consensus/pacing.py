@@ -36,25 +36,28 @@ def is_missing_something(state: ReplicaState) -> bool:
 def pace(state: ReplicaState) -> None:
     """Sets and cancels timers so that they are as they should be; the last thing in every step."""
     at = state.at
-    may_wait = at.is_active or is_quorum_leaving(state)
-    key = (at.height, at.view, at.is_active)
     has_reason = is_busy(state)
+    may_wait = at.is_active or is_quorum_leaving(state)
     wants_view = has_reason and may_wait and state.may_vote
-    _arrange(state, VIEW, key if wants_view else None, state.config.timeout_ms(at.view - at.first_view))
     must_ask = state.observer is not None and state.observer.votes_from_height == 0
-    has_to_ask = has_reason or is_missing_something(state) or must_ask
-    wants_retransmit = has_to_ask and state.is_member and not at.is_deciding
-    _arrange(state, RETRANSMIT, key if wants_retransmit else None, state.config.retransmit_ms)
+    has_to_ask = has_reason or must_ask or is_missing_something(state)
+    wants_retransmit = has_to_ask and not at.is_deciding and state.is_member
+    if wants_view or wants_retransmit or state.timers:
+        _arrange(state, VIEW, state.config.timeout_ms(at.view - at.first_view) if wants_view else None)
+        _arrange(state, RETRANSMIT, state.config.retransmit_ms if wants_retransmit else None)
 
 
-def _arrange(state: ReplicaState, timer: str, wanted: tuple[object, ...] | None, delay_ms: int) -> None:
-    """`wanted` says what the timer is for; a timer that runs for the same thing is left alone."""
+def _arrange(state: ReplicaState, timer: str, delay_ms: int | None) -> None:
+    """None: not wanted. A timer that runs for the view under way is left alone."""
     running = state.timers.get(timer)
-    if wanted is None:
+    if delay_ms is None:
         if running is not None:
             del state.timers[timer]
             state.emit(CancelTimer(timer))
-    elif running is None or running[1:] != wanted:
+        return
+    at = state.at
+    wanted = (at.height, at.view, at.is_active)
+    if running is None or running[1:] != wanted:
         state.timer_token += 1
         state.timers[timer] = (state.timer_token, *wanted)
         state.emit(SetTimer(timer, state.timer_token, delay_ms))

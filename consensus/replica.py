@@ -212,7 +212,7 @@ def _on_appended(state: ReplicaState, event: Appended) -> None:
     recovery.stop_observing(state)
     _watch_primary(state, has_judged=has_judged and not has_other_set)
     for sender, message in state.future.take(at.height):
-        _on_height_message(state, sender, message)
+        _on_height_message(state, sender, message, coordinates(message)[1])
 
 
 def _begin_set(state: ReplicaState) -> None:
@@ -244,6 +244,8 @@ def _on_bytes(state: ReplicaState, sender: str, data: bytes) -> None:
         evidence.accuse(state, sender, evidence.MALFORMED, error.code)
         return
     match message:
+        case VoteMessage() | PrePrepare() | ViewChange() | NewView():
+            _sort_by_height(state, sender, message)
         case Status():
             recovery.on_status(state, sender, message)
         case ProposalRequest():
@@ -252,24 +254,22 @@ def _on_bytes(state: ReplicaState, sender: str, data: bytes) -> None:
             ordering.on_proposal_reply(state, sender, message)
         case Complaint(height, view):
             slowness.on_complaint(state, sender, height, view)
-        case _:
-            _sort_by_height(state, sender, message)
 
 
 def _sort_by_height(state: ReplicaState, sender: str, message: HeightMessage) -> None:
     """Past heights are over, the current one is worked on, the next ones are kept, the rest is a hint."""
-    height, at = coordinates(message)[0], state.at
+    at, (height, view, _) = state.at, coordinates(message)
     state.future.claim(sender, height)
     if height == at.height:
-        _on_height_message(state, sender, message)
+        _on_height_message(state, sender, message, view)
     elif at.height < height <= at.height + state.config.height_window:
         state.future.keep(sender, message)
     elif height < at.height and isinstance(message, ViewChange):
         state.send(sender, recovery.own_status(state, wants_reply=False))
 
 
-def _on_height_message(state: ReplicaState, sender: str, message: HeightMessage) -> None:
-    at, view = state.at, coordinates(message)[1]
+def _on_height_message(state: ReplicaState, sender: str, message: HeightMessage, view: int) -> None:
+    at = state.at
     if at.is_deciding or (view > at.view + state.config.view_window and not isinstance(message, NewView)):
         return
     match message:

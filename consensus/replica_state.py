@@ -118,7 +118,7 @@ class ReplicaState:
     @property
     def is_member(self) -> bool:
         """Whether the height under way is ours to vote on, with the key that we have."""
-        return self.validators.key_of(self.me) == self.signer.public
+        return self.head.validators.key_of(self.config.department) == self.signer.public
 
     @property
     def may_vote(self) -> bool:
@@ -126,7 +126,7 @@ class ReplicaState:
 
     @property
     def is_primary(self) -> bool:
-        return self.validators.primary(self.at.view) == self.me
+        return self.head.validators.primary(self.at.view) == self.config.department
 
     def emit(self, effect: Effect) -> None:
         self.out.append(effect)

@@ -59,7 +59,7 @@ def observe(state: ReplicaState) -> None:
     if at.proposal is not None:
         if watch.accepted_ms is None:
             watch.accepted_ms = state.now_ms
-    elif not (state.has_work and at.is_active and state.may_vote) or state.is_primary:
+    elif not (state.has_work and at.is_active) or state.is_primary or not state.may_vote:
         watch.waiting_since_ms = None
     elif watch.waiting_since_ms is None:
         watch.waiting_since_ms = state.now_ms

@@ -53,9 +53,10 @@ def start(state: ReplicaState, view: int) -> None:
 
 def leave(state: ReplicaState) -> bool:
     """V1: the primary of this view (or of the one we asked for) has had its chance."""
-    if not (state.at.is_suspect or is_abandoned(state)) or not state.may_vote:
+    at = state.at
+    if not (at.is_suspect or (not at.is_active and is_abandoned(state))) or not state.may_vote:
         return False
-    start(state, state.at.view + 1)
+    start(state, at.view + 1)
     return True
 
 
@@ -73,8 +74,6 @@ def join(state: ReplicaState) -> bool:
 def is_abandoned(state: ReplicaState) -> bool:
     """V5: the primary of the view we asked for has promised not to vote in it, so there is nothing to wait for."""
     at = state.at
-    if at.is_active:
-        return False
     promise = at.log.view_changes.get(state.validators.primary(at.view))
     return promise is not None and promise.view > at.view and is_quorum_leaving(state)
 

@@ -33,6 +33,8 @@ def block_id_of(body: bytes) -> bytes:
 class Disk:
     """What survives a crash, and what was written and not yet synced."""
 
+    sets: list[tuple[int, ValidatorSet]]
+    """The schedule: (activation height, set), from genesis on; a function of the blocks."""
     votes: list[Record] = field(default_factory=list)
     unsynced: list[Record] = field(default_factory=list)
     torn: list[Record] = field(default_factory=list)
@@ -41,33 +43,32 @@ class Disk:
     """From height 1."""
     executed: dict[int, int] = field(default_factory=dict)
     """Transaction -> height."""
-    sets: list[tuple[int, ValidatorSet]] = field(default_factory=list)
-    """The schedule: (activation height, set), from genesis on; a function of the blocks."""
     coming: tuple[ValidatorSet, ...] = ()
     """What the changes of this run come to, in order; the content of their transactions."""
     distance: int = 2
     """Heights from the acceptance of a change to its activation."""
 
-    @property
-    def height(self) -> int:
-        return len(self.blocks)
+    height: int = field(init=False)
+    validators: ValidatorSet = field(init=False)
+    """Who decides the next height."""
+    peers: frozenset[str] = field(init=False)
+    """With whom a node links: who decides the next height, or will."""
+
+    def __post_init__(self) -> None:
+        self._stand()
+
+    def _stand(self) -> None:
+        """What follows from the blocks, and is asked for at every event."""
+        self.height = len(self.blocks)
+        self.validators = self.set_at(self.height + 1)
+        self.peers = frozenset(self.validators.departments + self.sets[-1][1].departments)
 
     def set_at(self, height: int) -> ValidatorSet:
         return next(validators for activation, validators in reversed(self.sets) if activation <= height)
 
     @property
-    def validators(self) -> ValidatorSet:
-        """Who decides the next height."""
-        return self.set_at(self.height + 1)
-
-    @property
     def is_change_waiting(self) -> bool:
         return self.sets[-1][0] > self.height + 1
-
-    @property
-    def peers(self) -> frozenset[str]:
-        """With whom a node links: who decides the next height, or will."""
-        return frozenset(self.validators.departments + self.sets[-1][1].departments)
 
     @property
     def head_id(self) -> bytes:
@@ -97,9 +98,10 @@ class Disk:
         return None if self.is_log_lost else [record for _, record in self.votes]
 
     def copy(self) -> Disk:
-        kept = Disk(list(self.votes), [], [], self.is_log_lost, list(self.blocks), dict(self.executed))
-        kept.sets, kept.coming, kept.distance = list(self.sets), self.coming, self.distance
-        return kept
+        blocks, executed = list(self.blocks), dict(self.executed)
+        return Disk(
+            list(self.sets), list(self.votes), [], [], self.is_log_lost, blocks, executed, self.coming, self.distance
+        )
 
     def build(self, transactions: list[int]) -> bytes:
         return codec.encode_flat([self.height + 1, self.head_id, transactions])
@@ -127,6 +129,7 @@ class Disk:
             self.executed[transaction] = self.height + 1
             self._change(transaction - CHANGE_FIRST, self.height + 1)
         self.blocks.append((block_id, body, certificate))
+        self._stand()
         return transactions
 
     def _change(self, number: int, height: int) -> None:

@@ -86,9 +86,6 @@ class SimNode:
         self.signer = signer
         return True
 
-    def clock_ms(self) -> int:
-        return self.clock_offset_ms + int(self.world.now_ms / self.clock_rate)
-
     # Life and death
 
     def start(self) -> None:
@@ -151,7 +148,7 @@ class SimNode:
         if self.replica is None:
             return
         world = self.world
-        effects = self.replica.step(event, self.clock_ms())
+        effects = self.replica.step(event, self.clock_offset_ms + int(world.now_ms / self.clock_rate))
         self.steps += 1
         if self.steps % FOOTPRINT_EVERY == 0:
             world.checker.on_footprint(self.name, self.replica)
@@ -165,12 +162,12 @@ class SimNode:
                     self.crash()
                     return
             self.perform(effect)
-        self.sync()
+        if self.disk.unsynced:
+            self.sync()
 
     def sync(self) -> None:
-        if self.disk.unsynced:
-            for _, record in self.disk.sync():
-                self.world.checker.on_durable(self.name, record)
+        for _, record in self.disk.sync():
+            self.world.checker.on_durable(self.name, record)
 
     def perform(self, effect: Effect) -> None:
         world, rng = self.world, self.world.rng

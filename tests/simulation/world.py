@@ -165,7 +165,7 @@ class World:
         """To every node of the department, each with its own luck."""
         for receiver in self.nodes_of[department]:
             if self.is_healed:
-                self.at(delay_ms + self.rng.randint(1, 15), self.arrive, sender, receiver, data)
+                self.at(delay_ms + 1 + self.rng.randrange(15), self.arrive, sender, receiver, data)
             else:
                 self.carry_badly(sender, receiver, data, delay_ms)
 
@@ -179,7 +179,7 @@ class World:
             self.counts["duplicate"] += 1
             copies = 2
         for _ in range(copies):
-            due_ms = self.now_ms + delay_ms + rng.randint(1, 15)
+            due_ms = self.now_ms + delay_ms + 1 + rng.randrange(15)
             if plan.slow and rng.random() < plan.slow:
                 self.counts["delay"] += 1
                 due_ms += rng.randint(15, 1_500)
