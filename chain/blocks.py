@@ -25,8 +25,9 @@ from chain.execution import UNEXECUTED
 from chain.light import StateProof
 from chain.receipt import Receipt, decode_receipts, encode_receipts
 from chain.snapshot import ScheduleLink
-from chain.state import State, Writes, key_digest, state_key
+from chain.state import Writes, key_digest, state_key
 from chain.store import Store
+from chain.stored_state import CURRENT, HISTORY, Scratch, StoredState
 from chain.trie import Node, prove
 
 STORAGE_INCOMPLETE = define(
@@ -87,6 +88,12 @@ class BlockStore:
         height, block_id = codec.fields(codec.decode(raw, 64), "head", codec.is_uint, codec.is_digest)
         return height, block_id
 
+    def require_head(self) -> tuple[int, bytes]:
+        head = self.head()
+        if head is None:
+            raise KehuError(STORAGE_INCOMPLETE, what="head")
+        return head
+
     def require_genesis(self, genesis: bytes) -> None:
         """Raises if the folder belongs to another chain."""
         if self._store.get(b"meta/genesis") != genesis:
@@ -98,7 +105,7 @@ class BlockStore:
     def append(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Block, certificate, receipts, state, indexes and head in one durable step."""
         puts = {**rows_of(executed), **certified_rows(executed, certificate)}
-        gone = [b"s/" + key for key, value in executed.writes.items() if value is None]
+        gone = [CURRENT + key for key, value in executed.writes.items() if value is None]
         self._store.write(puts, gone)
 
     def block_bytes(self, height: int) -> bytes:
@@ -138,8 +145,8 @@ class BlockStore:
         """Everything in the store, as of the moment the first pair is taken."""
         return self._store.scan(b"")
 
-    def load_state(self) -> State:
-        return State({key[2:]: value for key, value in self._store.scan(b"s/")})
+    def load_state(self, scratch: Scratch | None = None) -> StoredState:
+        return StoredState(self._store, scratch)
 
     def first(self) -> tuple[int, int]:
         """(lowest height from which on all blocks are here, lowest height whose state is known)."""
@@ -162,17 +169,10 @@ class BlockStore:
         """The canonical bytes of a state value as of the end of block `height`. Errors: block.not_held."""
         if height < self.first()[1]:
             raise KehuError(BLOCK_NOT_HELD, what="state", height=height, first=self.first()[1])
-        found: bytes = b""
-        for _, raw in self._versions(table, key, height):
-            found = raw
-        return found or None
-
-    def _versions(self, table: str, key: str, height: int) -> Iterator[tuple[int, bytes]]:
-        for stored, raw in self._store.scan(b"h/" + state_key(table, key) + b"\x00"):
-            version = int.from_bytes(stored[-8:], "big")
-            if version > height:
-                return
-            yield version, raw
+        for stored, raw in self._store.scan_back(HISTORY + state_key(table, key) + b"\x00"):
+            if int.from_bytes(stored[-8:], "big") <= height:
+                return raw or None
+        return None
 
     def _require(self, key: bytes, height: int) -> bytes:
         raw = self._store.get(key)
@@ -225,9 +225,9 @@ def block_puts(
 
 def state_puts(key: bytes, value: bytes | None, height: int) -> dict[bytes, bytes]:
     """What is stored for a state value that block `height` wrote (None: took away)."""
-    puts = {_at(b"h/" + key + b"\x00", height): value or b""}
+    puts = {_at(HISTORY + key + b"\x00", height): value or b""}
     if value is not None:
-        puts[b"s/" + key] = value
+        puts[CURRENT + key] = value
     return puts
 
 

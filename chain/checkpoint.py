@@ -97,7 +97,7 @@ def checkpoint_chunks(auditor: Auditor) -> Iterator[bytes]:
     top = [_VERSION, ledger.genesis.chain_id, ledger.head.header.to_bytes(), certificate, auditor.counts.to_value()]
     for part in (
         top,
-        *_parts(sorted(ledger.state.values.items())),
+        *_parts(list(ledger.state.items())),
         *_parts(ledger.recent.pairs()),
     ):
         raw = codec.encode(part)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain import merkle, protocol
+from chain import merkle, protocol, trie
 from chain.batch import Batch
 from chain.block import BLOCK_MISMATCH, Block, Header, batches_root, certificate_digest
 from chain.blocks import BlockStore, ExecutedBlock
@@ -23,7 +23,7 @@ from chain.genesis import Genesis
 from chain.recent import RecentTransactions
 from chain.state import State, View, decode_shared, state_key
 from chain.store import Store
-from chain.trie import Node
+from chain.stored_state import STORAGE_STATE, Scratch
 from chain.validators import ValidatorSet, last_scheduled, scheduled_at
 
 BLOCK_TIME = define(
@@ -36,12 +36,6 @@ BLOCK_IDLE_BATCH = define(
     "a block carries a batch in which every transaction is expired or was executed before",
     "don't accept the block; its primary should have left the batch out",
 )
-STORAGE_STATE = define(
-    "storage.state_mismatch",
-    "the state in the folder does not have the root that the last block's header certifies",
-    "the folder is damaged: keep it for inspection and let the node sync again into an empty one",
-)
-
 VerifyBatch = Callable[[Batch, ValidatorSet], None]
 """Raises unless the batch's signatures are good; a node remembers those it has verified."""
 
@@ -92,7 +86,7 @@ class Ledger:
             primary="",
             batches_root=merkle.root([]),
             receipts_root=merkle.root([]),
-            state_root=after.digest,
+            state_root=trie.digest_of(after),
             validators_digest=genesis.validators.digest,
             parent_certificate_digest=ZERO_DIGEST,
         )
@@ -108,18 +102,17 @@ class Ledger:
         return ledger, ExecutedBlock(block, [], [], view.writes, after, [])
 
     @classmethod
-    def open(cls, genesis: Genesis, contracts: Contracts, store: Store) -> tuple[Ledger, BlockStore]:
+    def open(
+        cls, genesis: Genesis, contracts: Contracts, store: Store, scratch: Scratch | None = None
+    ) -> tuple[Ledger, BlockStore]:
         """The ledger as it lies in `store`, or a new one; refuses a store whose state doesn't fit its head."""
         blocks = BlockStore(store)
-        head = blocks.head()
-        if head is None:
-            ledger, executed = cls.at_genesis(genesis, contracts)
-            blocks.write_genesis(genesis.raw, executed)
-            return ledger, blocks
+        if blocks.head() is None:
+            blocks.write_genesis(genesis.raw, cls.at_genesis(genesis, contracts)[1])
         blocks.require_genesis(genesis.raw)
-        height, block_id = head
+        height, block_id = blocks.require_head()
         header = blocks.block(height).header
-        state = blocks.load_state()
+        state = blocks.load_state(scratch)
         if state.root != header.state_root or header.id != block_id:
             raise KehuError(STORAGE_STATE, height=height, expected=header.state_root, actual=state.root)
         recent = RecentTransactions()
@@ -219,7 +212,9 @@ class Ledger:
             raise KehuError(BLOCK_IDLE_BATCH, height=facts.height, batch=execution.idle_batches[0])
         return execution
 
-    def _seal(self, primary: str, time_ms: int, batches: Sequence[Batch], execution: Execution) -> tuple[Header, Node]:
+    def _seal(
+        self, primary: str, time_ms: int, batches: Sequence[Batch], execution: Execution
+    ) -> tuple[Header, trie.Node]:
         """The one header that follows from the chain and an execution."""
         after = self.state.preview(execution.writes)
         header = Header(
@@ -231,7 +226,7 @@ class Ledger:
             primary=primary,
             batches_root=batches_root(batches),
             receipts_root=merkle.root(execution.receipt_bytes),
-            state_root=after.digest,
+            state_root=trie.digest_of(after),
             validators_digest=self.validators(self.height + 1).digest,
             parent_certificate_digest=certificate_digest(self.head.certificate),
         )
@@ -248,7 +243,7 @@ class Ledger:
         self.head = Head(executed.block.id, header, certificate)
 
 
-def _executed(block: Block, execution: Execution, after: Node) -> ExecutedBlock:
+def _executed(block: Block, execution: Execution, after: trie.Node) -> ExecutedBlock:
     return ExecutedBlock(
         block, execution.receipts, execution.receipt_bytes, execution.writes, after, execution.executed
     )

@@ -109,7 +109,7 @@ def part_at(root: trie.Node, prefix: bytes) -> trie.Node:
     """The part of a trie under a prefix. Errors: snapshot.unknown."""
     node = root
     for number in prefix:
-        if isinstance(node, trie.Leaf) or number >= trie.ARITY:
+        if not isinstance(node, trie.Branch) or number >= trie.ARITY:
             raise KehuError(SNAPSHOT_UNKNOWN, prefix=prefix)
         node = node.children[number]
     return node
@@ -121,12 +121,12 @@ def give_piece(root: trie.Node, prefix: bytes, values_under: Callable[[bytes], S
     `values_under` gives the (key, value) pairs of a prefix; it is asked for at most `PIECE_ENTRIES_MAX` at a time.
     """
     node = part_at(root, prefix)
-    if node.count <= PIECE_ENTRIES_MAX or isinstance(node, trie.Leaf):
+    if not isinstance(node, trie.Branch) or node.count <= PIECE_ENTRIES_MAX:
         pairs = values_under(prefix)
         size = sum(len(key) + len(value) for key, value in pairs)
-        if isinstance(node, trie.Leaf) or size <= PIECE_BYTES_MAX:
+        if not isinstance(node, trie.Branch) or size <= PIECE_BYTES_MAX:
             return codec.encode_flat(["values", [[key, value] for key, value in pairs]])
-    return codec.encode_flat(["parts", [child.digest for child in node.children]])
+    return codec.encode_flat(["parts", node.child_digests()])
 
 
 def take_piece(part: Part, answer: bytes) -> tuple[list[Part], list[tuple[bytes, bytes]]]:
@@ -143,7 +143,7 @@ def take_piece(part: Part, answer: bytes) -> tuple[list[Part], list[tuple[bytes,
     pairs = [codec.fields(item, "value", codec.is_bytes, codec.is_bytes) for item in items]
     entries = {key_digest(key): value_digest(value) for key, value in pairs}
     is_inside = len(entries) == len(pairs) and all(_is_under(key, prefix) for key in entries)
-    _require(prefix, expected, trie.build(entries, len(prefix)).digest if is_inside else ZERO_DIGEST)
+    _require(prefix, expected, trie.digest_of(trie.build(entries, len(prefix))) if is_inside else ZERO_DIGEST)
     return [], [(key, value) for key, value in pairs]
 
 

@@ -1,20 +1,20 @@
-"""The state: "table/key" -> a map, kept in memory, digested by the trie, read and written through a view.
+"""The state: "table/key" -> a map, digested by the trie, read and written through a view.
 
 `State` holds what the appended blocks made. A `View` lies over it while a block executes: it collects the
-writes, can undo those of a failed transaction, and leaves the state as it was until `State.apply`. Everything
-is in memory because reads from LevelDB on the commit path halve the rate (docs/adr/0006-state.md).
+writes, can undo those of a failed transaction, and leaves the state as it was until `State.apply`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from chain import codec, trie
-from chain.crypto import digest
+from chain.crypto import tag_prefix
 
 T = TypeVar("T")
 Writes: TypeAlias = dict[bytes, bytes | None]
@@ -24,6 +24,8 @@ Writes: TypeAlias = dict[bytes, bytes | None]
 _SMALL_KEYS_MAX: Final = 4_096
 _SHARED_MAX: Final = 4_096
 _DECODER: Final = msgspec.msgpack.Decoder()
+_KEY: Final = tag_prefix("state-key")
+_VALUE: Final = tag_prefix("state-value")
 
 
 def state_key(table: str, key: str) -> bytes:
@@ -31,34 +33,11 @@ def state_key(table: str, key: str) -> bytes:
 
 
 def key_digest(key: bytes) -> bytes:
-    return digest("state-key", key)
+    return sha256(_KEY + key).digest()
 
 
 def value_digest(value: bytes) -> bytes:
-    return digest("state-value", value)
-
-
-class Pin:
-    """The state as it was when it was pinned, though it goes on: the old trie, and the values that were overwritten
-    since.
-
-    Another thread may read while `State.apply` runs: what is overwritten is put aside first, and read last.
-    """
-
-    __slots__ = ("_values", "overwritten", "trie")
-
-    def __init__(self, values: dict[bytes, bytes], root: trie.Node) -> None:
-        self._values = values
-        self.trie = root
-        self.overwritten: Writes = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        value = self._values.get(key)
-        return self.overwritten.get(key, value)
-
-    def all_keys(self) -> list[bytes]:
-        """Every key that the pinned state has, and some that came later. For the thread that applies blocks."""
-        return [*self._values, *self.overwritten]
+    return sha256(_VALUE + value).digest()
 
 
 class SmallTables:
@@ -89,21 +68,51 @@ class SmallTables:
         return self._keys.get(table.encode(), ())
 
 
+class Pin:
+    """The state as it was when it was pinned, though it goes on: the old trie, and where its values still are.
+
+    Another thread may read while `State.apply` runs.
+    """
+
+    __slots__ = ("_find", "_keys", "gone", "trie")
+
+    def __init__(
+        self, root: trie.Node, find: Callable[[bytes, bytes], bytes | None], keys: Callable[[], Iterable[bytes]]
+    ) -> None:
+        """`find` gives the value of that digest which stands, or stood, under a key; `keys` all present ones."""
+        self.trie = root
+        self._find, self._keys = find, keys
+        self.gone: set[bytes] = set()
+        """Keys that were taken away since."""
+
+    def get(self, key: bytes) -> bytes | None:
+        wanted = trie.find(self.trie, key_digest(key))
+        return None if wanted is None else self._find(key, wanted)
+
+    def all_keys(self) -> Iterator[bytes]:
+        """Every key that the pinned state has, and some that came later; those of `gone` may be lacking."""
+        return iter(self._keys())
+
+
 class State:
-    """All values after one block, and their trie."""
+    """All values after one block, in memory, and their trie. A node's is `chain.stored_state.StoredState`."""
 
     def __init__(self, values: dict[bytes, bytes] | None = None) -> None:
-        self.values = values if values is not None else {}
-        self._small = SmallTables(self.values)
+        self._values = values if values is not None else {}
+        self._small = SmallTables(self._values)
         self._pins: list[Pin] = []
-        self.trie = trie.build_rows([key_digest(key) + value_digest(value) for key, value in self.values.items()])
+        self.trie = trie.build_many(key_digest(key) + value_digest(value) for key, value in self._values.items())
 
     @property
     def root(self) -> bytes:
-        return self.trie.digest
+        return trie.digest_of(self.trie)
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return trie.count_of(self.trie)
 
     def get(self, key: bytes) -> bytes | None:
-        return self.values.get(key)
+        return self._values.get(key)
 
     def preview(self, writes: Mapping[bytes, bytes | None]) -> trie.Node:
         """The trie as it will be after `writes`; the state itself stays as it is."""
@@ -111,8 +120,9 @@ class State:
         return trie.update(self.trie, changes)
 
     def pin(self) -> Pin:
-        """This state, to be read later as it is now. Costs what is overwritten until it is let go."""
-        pin = Pin(self.values, self.trie)
+        """This state, to be read later as it is now, until it is let go."""
+        values = dict(self._values)
+        pin = Pin(self.trie, lambda key, _digest: values.get(key), values.keys)
         self._pins.append(pin)
         return pin
 
@@ -121,27 +131,48 @@ class State:
 
     def apply(self, writes: Mapping[bytes, bytes | None], after: trie.Node) -> None:
         """Takes `writes` over; `after` is what `preview` gave for them."""
-        for pin in self._pins:
-            for key in writes:
-                if key not in pin.overwritten:
-                    pin.overwritten[key] = self.values.get(key)
         for key, value in writes.items():
             if value is None:
-                self.values.pop(key, None)
+                self._forget(key)
                 self._small.remove(key)
+                for pin in self._pins:
+                    pin.gone.add(key)
             else:
-                if key not in self.values:
-                    self._small.add(key)
-                self.values[key] = value
+                self._remember(key, value)
         self.trie = after
 
-    def scan(self, table: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every (key, value) of a table in key order: for answers, not for contracts (in a large table it looks at all
-        keys of all tables)."""
-        first, skip = state_key(table, prefix), len(table) + 1
+    def _remember(self, key: bytes, value: bytes) -> None:
+        self._values[key] = value
+        self._small.add(key)
+
+    def _forget(self, key: bytes) -> None:
+        self._values.pop(key, None)
+
+    def items(self, first: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Every (key, value) whose key begins with `first`, in key order, from key `first + start` on: for answers, not
+        for contracts (it looks at all keys)."""
+        for key in sorted(key for key in self._values if key.startswith(first) and key >= first + start):
+            yield key, self._values[key]
+
+    def scan(self, table: str, prefix: str = "", after: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every (key, value) of a table in key order, behind `after`. A table of few keys is not looked for among
+        millions of others'."""
+        return ((key, decode_value(value)) for key, value in self._rows(table, prefix, after))
+
+    def keys(self, table: str, after: str = "") -> Iterator[str]:
+        """The keys of a table in order, behind `after`."""
+        return (key for key, _ in self._rows(table, "", after))
+
+    def _rows(self, table: str, prefix: str, after: str) -> Iterator[tuple[str, bytes]]:
+        first, skip, behind = state_key(table, prefix), len(table) + 1, state_key(table, after)
         small = self._small.keys_of(table)
-        for key in sorted(key for key in (self.values if small is None else small) if key.startswith(first)):
-            yield key[skip:].decode(), decode_value(self.values[key])
+        if small is None:
+            found: Iterable[tuple[bytes, bytes | None]] = self.items(first, behind[len(first) :])
+        else:
+            found = ((key, self.get(key)) for key in sorted(key for key in small if key.startswith(first)))
+        for key, value in found:
+            if key > behind and value is not None:
+                yield key[skip:].decode(), value
 
 
 def decode_value(raw: bytes) -> dict[str, Any]:

@@ -10,62 +10,76 @@ nibbles of their key digest:
 So there is one trie for one content, no matter in what order it came. Nodes never change: an update makes
 new nodes along the touched paths and shares the rest, hence a proposal that is not decided costs nothing to
 forget. An attacker who grinds keys into one leaf only makes that leaf split.
+
+A large state has millions of entries, so a leaf is nothing but its bytes; its digest stands in the branch above.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Final, TypeAlias
 
-from chain.crypto import ZERO_DIGEST, digest
+from chain.crypto import DIGEST_BYTES, ZERO_DIGEST, tag_prefix
 
 LEAF_ENTRIES_MAX: Final = 16
 ARITY: Final = 16
 DEPTH_MAX: Final = 64
 
-_ENTRY_BYTES: Final = 64
+_ENTRY_BYTES: Final = 2 * DIGEST_BYTES
+_LEAF_BYTES_MAX: Final = LEAF_ENTRIES_MAX * _ENTRY_BYTES
+_LEAF: Final = tag_prefix("state-leaf")
+_BRANCH: Final = tag_prefix("state-branch")
 
 Entries: TypeAlias = Mapping[bytes, bytes]
+Change: TypeAlias = tuple[bytes, bytes | None]
+"""Key digest, and the new value digest or None where the entry goes."""
 
 
-class Leaf:
-    """Up to 16 entries. `packed`: key digest value digest key digest ... in key order. A large state has hundreds of
-    thousands of leaves: in two objects each, an entry takes 100 bytes of memory, in a dict it takes 400."""
-
-    __slots__ = ("count", "digest", "packed")
-
-    def __init__(self, packed: bytes) -> None:
-        self.packed = packed
-        self.count: int = len(packed) // _ENTRY_BYTES
-        self.digest: bytes = leaf_digest(packed)
-
-    def entries(self) -> list[tuple[bytes, bytes]]:
-        """In key order."""
-        packed = self.packed
-        return [(packed[at : at + 32], packed[at + 32 : at + 64]) for at in range(0, len(packed), _ENTRY_BYTES)]
+Leaf: TypeAlias = bytes
+"""Up to 16 entries: key digest value digest key digest ... in key order."""
 
 
 class Branch:
-    """Sixteen sub-tries, one per nibble; `count` entries below it, always more than a leaf can hold."""
+    """Sixteen sub-tries, one per nibble, and their digests one after the other; `count` entries below it, always more
+    than a leaf can hold."""
 
-    __slots__ = ("children", "count", "digest")
+    __slots__ = ("children", "count", "digest", "digests")
 
-    def __init__(self, children: tuple[Node, ...]) -> None:
-        self.children = children
-        self.count: int = sum([child.count for child in children])
-        self.digest: bytes = branch_digest([child.digest for child in children])
+    def __init__(self, children: Sequence[Node], digests: bytes, count: int) -> None:
+        self.children = tuple(children)
+        self.digests = digests
+        self.count = count
+        self.digest = sha256(_BRANCH + digests).digest()
+
+    def child_digests(self) -> list[bytes]:
+        return [self.digests[at : at + DIGEST_BYTES] for at in range(0, len(self.digests), DIGEST_BYTES)]
 
 
 Node: TypeAlias = Leaf | Branch
 
 
+def digest_of(node: Node) -> bytes:
+    return node.digest if isinstance(node, Branch) else leaf_digest(node)
+
+
+def count_of(node: Node) -> int:
+    """How many entries there are below."""
+    return node.count if isinstance(node, Branch) else len(node) // _ENTRY_BYTES
+
+
+def entries_of(leaf: Leaf) -> list[tuple[bytes, bytes]]:
+    """In key order."""
+    return [(leaf[at : at + 32], leaf[at + 32 : at + 64]) for at in range(0, len(leaf), _ENTRY_BYTES)]
+
+
 def leaf_digest(packed: bytes) -> bytes:
-    return digest("state-leaf", packed) if packed else ZERO_DIGEST
+    return sha256(_LEAF + packed).digest() if packed else ZERO_DIGEST
 
 
 def branch_digest(children: list[bytes]) -> bytes:
-    return digest("state-branch", b"".join(children))
+    return sha256(_BRANCH + b"".join(children)).digest()
 
 
 def nibble(key_digest: bytes, depth: int) -> int:
@@ -73,24 +87,36 @@ def nibble(key_digest: bytes, depth: int) -> int:
     return byte & 15 if depth & 1 else byte >> 4
 
 
-EMPTY: Final = Leaf(b"")
+EMPTY: Final[Leaf] = b""
 
 
 def build(entries: Entries, depth: int = 0) -> Node:
     """The trie of `entries`, which all share their first `depth` nibbles."""
-    return build_rows([key + value for key, value in entries.items()], depth)
-
-
-def build_rows(rows: list[bytes], depth: int = 0) -> Node:
-    """`build` of entries with key and value digest in one, for many at once; sorts `rows`."""
-    rows.sort()
+    rows = sorted([key + value for key, value in entries.items()])
     return _build(rows, 0, len(rows), depth)
+
+
+def build_many(rows: Iterable[bytes]) -> Node:
+    """`build` of entries with key and value digest in one, in any order; takes little more memory than the trie."""
+    parts = [bytearray() for _ in range(ARITY * ARITY)]
+    for row in rows:
+        parts[row[0]] += row
+    children = [
+        _joined([_build_part(parts, high * ARITY + low) for low in range(ARITY)]) for high in range(ARITY)
+    ]  # fmt: skip
+    return _joined(children)
+
+
+def _build_part(parts: list[bytearray], first_byte: int) -> Node:
+    packed, parts[first_byte] = bytes(parts[first_byte]), bytearray()
+    rows = sorted([packed[at : at + _ENTRY_BYTES] for at in range(0, len(packed), _ENTRY_BYTES)])
+    return _build(rows, 0, len(rows), 2)
 
 
 def _build(rows: list[bytes], first: int, last: int, depth: int) -> Node:
     """The trie of the sorted `rows[first:last]` (key and value digest in one), which share `depth` nibbles."""
     if last - first <= LEAF_ENTRIES_MAX:
-        return Leaf(b"".join(rows[first:last])) if last > first else EMPTY
+        return b"".join(rows[first:last])
     place = depth >> 1
     shared, byte = rows[first][:place], rows[first][place]
     children: list[Node] = []
@@ -102,29 +128,83 @@ def _build(rows: list[bytes], first: int, last: int, depth: int) -> Node:
             end = bisect_left(rows, shared + bytes((following,)), first, last)
         children.append(_build(rows, first, end, depth + 1))
         first = end
-    return Branch(tuple(children))
+    return _joined(children)
 
 
-def update(node: Node, changes: Mapping[bytes, bytes | None], depth: int = 0) -> Node:
-    """The trie after `changes` (None removes). Only the touched paths are digested again."""
-    if isinstance(node, Leaf):
-        entries: dict[bytes, bytes | None] = dict(node.entries())
-        entries.update(changes)
-        return build_rows([key + value for key, value in entries.items() if value is not None], depth)
-    parts: dict[int, dict[bytes, bytes | None]] = {}
-    for key, value in changes.items():
-        parts.setdefault(nibble(key, depth), {})[key] = value
-    children = list(node.children)
-    for index, part in parts.items():
-        children[index] = update(children[index], part, depth + 1)
-    if sum([child.count for child in children]) > LEAF_ENTRIES_MAX:
-        return Branch(tuple(children))
-    return Leaf(b"".join([_packed_below(child) for child in children]))
+def _joined(children: Sequence[Node]) -> Node:
+    """The branch over sixteen nodes, or one leaf where their entries have room in it."""
+    count = sum(map(count_of, children))
+    if count <= LEAF_ENTRIES_MAX:
+        return _leaf_of(children)
+    return Branch(children, b"".join(map(digest_of, children)), count)
 
 
-def _packed_below(node: Node) -> bytes:
+def _leaf_of(children: Sequence[Node]) -> Leaf:
     """The children of a branch stand in key order, and so do their entries one after the other."""
-    return node.packed if isinstance(node, Leaf) else b"".join([_packed_below(child) for child in node.children])
+    return b"".join([_leaf_of(child.children) if isinstance(child, Branch) else child for child in children])
+
+
+def update(node: Node, changes: Mapping[bytes, bytes | None]) -> Node:
+    """The trie after `changes` (None removes). Only the touched paths are digested again."""
+    ordered = sorted(changes.items())
+    if isinstance(node, Branch):
+        return _update(node, ordered, 0, len(ordered), 0)
+    return _update_leaf(node, ordered, 0)
+
+
+def _update(node: Branch, changes: Sequence[Change], first: int, last: int, depth: int) -> Node:
+    """`changes[first:last]` stand in key order and share `depth` nibbles.
+
+    Every change of a block comes through here: what is usual, one change for a leaf, is done in place.
+    """
+    children, digests, count = list(node.children), bytearray(node.digests), node.count
+    place, shift = depth >> 1, 0 if depth & 1 else 4
+    while first < last:
+        number = changes[first][0][place] >> shift & 15
+        end = first + 1
+        while end < last and changes[end][0][place] >> shift & 15 == number:
+            end += 1
+        child = children[number]
+        if isinstance(child, Branch):
+            below = _update(child, changes, first, end, depth + 1)
+        elif end - first > 1 or len(leaf := _with(child, *changes[first])) > _LEAF_BYTES_MAX:
+            below = _update_leaf(child, changes[first:end], depth + 1)
+        else:
+            below = leaf
+        children[number] = below
+        if type(below) is bytes is type(child):
+            count += (len(below) - len(child)) // _ENTRY_BYTES
+            digest = sha256(_LEAF + below).digest() if below else ZERO_DIGEST
+        else:
+            count += count_of(below) - count_of(child)
+            digest = digest_of(below)
+        digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES] = digest
+        first = end
+    return Branch(children, bytes(digests), count) if count > LEAF_ENTRIES_MAX else _leaf_of(children)
+
+
+def _update_leaf(leaf: Leaf, changes: Sequence[Change], depth: int) -> Node:
+    entries: dict[bytes, bytes | None] = dict(entries_of(leaf))
+    entries.update(changes)
+    return build({key: value for key, value in entries.items() if value is not None}, depth)
+
+
+def _with(leaf: Leaf, key: bytes, value: bytes | None) -> Leaf:
+    """The entries of a leaf with one more, one changed, or one gone."""
+    at = _place_of(leaf, key)
+    following = at + _ENTRY_BYTES
+    if at < 0:
+        places = range(0, len(leaf), _ENTRY_BYTES)
+        at = following = next((place for place in places if leaf[place : place + 32] > key), len(leaf))
+    return leaf[:at] + (b"" if value is None else key + value) + leaf[following:]
+
+
+def _place_of(leaf: Leaf, key: bytes) -> int:
+    """Where the entry of a key digest begins; -1 if there is none."""
+    at = leaf.find(key)
+    while at > 0 and at % _ENTRY_BYTES:
+        at = leaf.find(key, at + 1)
+    return at
 
 
 def find(node: Node, key: bytes) -> bytes | None:
@@ -133,7 +213,8 @@ def find(node: Node, key: bytes) -> bytes | None:
     while isinstance(node, Branch):
         node = node.children[nibble(key, depth)]
         depth += 1
-    return next((value for other, value in node.entries() if other == key), None)
+    at = _place_of(node, key)
+    return None if at < 0 else node[at + DIGEST_BYTES : at + _ENTRY_BYTES]
 
 
 def prove(node: Node, key: bytes) -> tuple[list[list[bytes]], list[tuple[bytes, bytes]]]:
@@ -141,9 +222,9 @@ def prove(node: Node, key: bytes) -> tuple[list[list[bytes]], list[tuple[bytes, 
     root down) and all entries of the leaf where it stands or would stand."""
     branches: list[list[bytes]] = []
     while isinstance(node, Branch):
-        branches.append([child.digest for child in node.children])
+        branches.append(node.child_digests())
         node = node.children[nibble(key, len(branches) - 1)]
-    return branches, node.entries()
+    return branches, entries_of(node)
 
 
 def fold_proof(key: bytes, branches: list[list[bytes]], leaf: list[tuple[bytes, bytes]]) -> bytes | None:

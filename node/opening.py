@@ -30,6 +30,7 @@ from node.soundness.copying import remove_leftovers
 from node.soundness.setting_aside import heal
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
+from node.storage.scratch import ScratchRows
 from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog, require_voted
 from node.vault.keys import PurgingStore
 from node.vault.store import Vault
@@ -49,6 +50,10 @@ class Disk(Protocol):
     whoever opened it closes it."""
 
     def open_chain(self) -> PurgingStore: ...
+
+    def open_scratch(self) -> ScratchRows | None:
+        """Where rows of the state are near at hand; None where the store is."""
+        ...
 
     def choose_key(self, files: HomeFiles, ledger: Ledger, members: dict[str, Member]) -> SigningKey:
         """The key to start with: it may be another than at the last start. Errors: node.wrong_key, config.invalid."""
@@ -71,6 +76,9 @@ class FolderDisk:
 
     def open_chain(self) -> PurgingStore:
         return LevelStore(self._home.chain, create=True)
+
+    def open_scratch(self) -> ScratchRows:
+        return ScratchRows(self._home.path)
 
     def choose_key(self, files: HomeFiles, ledger: Ledger, members: dict[str, Member]) -> SigningKey:
         passphrase = read_passphrase(file=self._home.path / files.config.passphrase_file)
@@ -137,8 +145,11 @@ def open_disk(home: Home, files: HomeFiles, disk: Disk) -> Opened:
         store = disk.open_chain()
         closing.callback(store.close)
         remove_leftovers(home.path)  # a check that still runs would have refused the line above
+        scratch = disk.open_scratch()
+        if scratch is not None:
+            closing.callback(scratch.close)
         with readable(home.chain):
-            ledger, blocks = Ledger.open(genesis, contract_table(), store)
+            ledger, blocks = Ledger.open(genesis, contract_table(), store, scratch)
         require_spoken(ledger)
         members = read_members(home)
         node_key = disk.choose_key(files, ledger, members)

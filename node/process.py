@@ -13,6 +13,7 @@ from typing import Final
 
 from chain.errors import InvariantError, KehuError
 from chain.protocol import PROTOCOL_TOO_NEW
+from chain.stored_state import StateUnreadableError
 from node.api.app import make_app
 from node.api.metrics import LIMITS as METRICS_LIMITS
 from node.api.metrics import make_metrics_app
@@ -65,9 +66,10 @@ def _run_process(home: Home) -> int | None:
     try:
         try:
             asyncio.run(_run(home))
-        except KehuError as error:
-            if not heal(home.path, error):
-                raise
+        except (KehuError, StateUnreadableError) as error:
+            failure = error.failure if isinstance(error, StateUnreadableError) else error
+            if not heal(home.path, failure):
+                raise failure from error
             return None
     except StorageFailure as error:
         log.critical("%s -- %s", error, error.spec.cure)

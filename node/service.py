@@ -299,7 +299,7 @@ class Node:
             "snapshot": self._snapshots.status(),
             "mempool_transactions": self._mempool.transactions,
             "pressure": self._pressure.status(),
-            "state_entries": len(self.ledger.state.values),
+            "state_entries": len(self.ledger.state),
             "vault": {**self._opened.vault.status(), **self._exchange.status()},
             "phone": self._phones.status(),
             **self._scrub.status(),

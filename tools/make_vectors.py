@@ -140,7 +140,7 @@ def tries() -> Any:
             branches, leaf = trie.prove(node, key_digest(state_key("notes", name)))
             proofs.append({"key": f"notes/{name}", "branches": _hex_rows(branches), "leaf": _hex_rows(leaf)})
         state = {f"notes/n{number}": values[number].hex() for number in range(count)}
-        cases.append({"state": state, "root": node.digest.hex(), "proofs": proofs})
+        cases.append({"state": state, "root": trie.digest_of(node).hex(), "proofs": proofs})
     return cases
 
 

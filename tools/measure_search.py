@@ -70,7 +70,7 @@ def stock(count: int) -> Office:
         view.put("customers", record, {"version": 1, "fields": digests, "gateways": {}, **facts})
         tie = {"department": "sales", "by": f"person:{sender}", "height": 1, "time_ms": 1}
         view.put("assignments", f"customers.{record}", {"subjects": {f"person:{sender}": tie}})
-    office.ledger.state.values.update({key: value for key, value in view.writes.items() if value is not None})
+    office.ledger.state.apply(view.writes, office.ledger.state.preview(view.writes))
     return office
 
 

@@ -149,7 +149,7 @@ def _lister(table: str) -> Handler:
 
 
 def _rows_after(node: NodeFacade, table: str, after: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    return (row for row in node.ledger.state.scan(table) if after is None or row[0] > after)
+    return node.ledger.state.scan(table, after=after or "")
 
 
 def _facts(value: dict[str, Any]) -> dict[str, Any]:

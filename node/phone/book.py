@@ -63,7 +63,7 @@ class PhoneBook:
 
     async def _catch_up(self) -> None:
         if self._changed is None:
-            self._changed = dict.fromkeys(self._all())
+            self._changed = dict.fromkeys(self._ledger.state.keys(TABLE))
             self._looked_ms = self._now_ms()
         if self._lacking and self._now_ms() - self._looked_ms >= LOOK_AGAIN_MS:
             self._changed.update(self._lacking)
@@ -116,7 +116,3 @@ class PhoneBook:
 
     def _seal(self, number: str) -> bytes:
         return hmac.new(self._key, number.encode(), hashlib.sha256).digest()
-
-    def _all(self) -> list[str]:
-        prefix = f"{TABLE}/".encode()
-        return [raw[len(prefix) :].decode() for raw in self._ledger.state.values if raw.startswith(prefix)]

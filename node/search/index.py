@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from itertools import islice
@@ -176,13 +176,22 @@ class RecordIndex:
         """Everything; the index answers from then on."""
         self._add_tables()
         for table in ("assignments", "scope_grants"):
-            for number, key in enumerate(self._keys(table)):
-                self._refresh_ties(table, key)
-                if number % BATCH == 0:
-                    await asyncio.sleep(0)
-        self.touch(self._all())
-        await self.catch_up()
+            async for keys in self._pages(table):
+                for key in keys:
+                    self._refresh_ties(table, key)
+        for table in list(self.tables):
+            async for keys in self._pages(table):
+                self.touch(RecordId(table, key) for key in keys)
+                await self.catch_up()
         self.is_ready = True
+
+    async def _pages(self, table: str) -> AsyncIterator[list[str]]:
+        """The keys of a table, so many at a time that others get their turns and not all are in memory at once."""
+        after = ""
+        while page := list(islice(self._ledger.state.keys(table, after), BATCH)):
+            after = page[-1]
+            yield page
+            await asyncio.sleep(0)
 
     async def catch_up(self) -> None:
         """Refreshes what was touched, in batches."""
@@ -260,8 +269,4 @@ class RecordIndex:
         (index.assigned if table == "assignments" else index.granted).put(record, sorted(row["subjects"]))
 
     def _all(self) -> list[RecordId]:
-        return [RecordId(table, key) for table in self.tables for key in self._keys(table)]
-
-    def _keys(self, table: str) -> list[str]:
-        prefix = f"{table}/".encode()
-        return [raw[len(prefix) :].decode() for raw in self._ledger.state.values if raw.startswith(prefix)]
+        return [RecordId(table, key) for table in self.tables for key in self._ledger.state.keys(table)]

@@ -1,8 +1,8 @@
 """What this node gives to others: the state after certain blocks, piece by piece.
 
 Every node pins the state after the same heights (multiples of `interval_blocks`), so that a node that takes a snapshot
-can take its pieces from several. A pin costs the values that are overwritten while it stands (chain/state.py). The two
-newest are kept, and an older one for as long as somebody takes it; after a start there is one, of the head.
+can take its pieces from several. A pin costs the parts of the trie that change while it stands (chain/state.py). The
+two newest are kept, and an older one for as long as somebody takes it; after a start there is one, of the head.
 
 `snapshot-offers`  [] -> [offer bytes, ...], the newest first
 `snapshot-piece`   [height, prefix] -> a piece (chain/snapshot.py)
@@ -11,7 +11,7 @@ newest are kept, and an older one for as long as somebody takes it; after a star
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,12 +38,13 @@ Pairs = list[tuple[bytes, bytes]]
 
 @dataclass(slots=True)
 class _Offered:
-    """`buckets`: the state's keys by the first nibbles of their digests, made when the first piece is asked for."""
+    """`buckets`: the state's keys by the first nibbles of their digests, those of one bucket joined by zero bytes; made
+    when the first piece is asked for, and forgotten when nobody asks any more."""
 
     offer: Offer
     pin: Pin
     asked_s: float
-    buckets: list[list[bytes]] | None = None
+    buckets: list[bytes] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -59,7 +60,7 @@ class SnapshotOffers:
         """A block was appended and is the head."""
         if executed.block.header.height % self._interval == 0:
             self._add()
-            self._let_go()
+        self._let_go()
 
     def status(self) -> list[int]:
         """The heights on offer."""
@@ -73,6 +74,9 @@ class SnapshotOffers:
 
     def _let_go(self) -> None:
         used_after = self._clock_s() - IN_USE_S
+        for offered in self._offered.values():
+            if offered.asked_s <= used_after and not offered.lock.locked():
+                offered.buckets = None
         for height in sorted(self._offered)[:-KEPT]:
             if self._offered[height].asked_s <= used_after or len(self._offered) > KEPT_MAX:
                 self._ledger.state.unpin(self._offered.pop(height).pin)
@@ -93,29 +97,30 @@ class SnapshotOffers:
         async with offered.lock:
             if offered.buckets is None:
                 offered.buckets = await asyncio.to_thread(_buckets, offered.pin.all_keys())
-        return await asyncio.to_thread(_piece, offered.pin, offered.buckets, prefix)
+            gone = [key for key in list(offered.pin.gone) if _is_under(key_digest(key), prefix)]
+            return await asyncio.to_thread(_piece, offered.pin, offered.buckets, gone, prefix)
 
 
-def _buckets(keys: Sequence[bytes]) -> list[list[bytes]]:
-    buckets: list[list[bytes]] = [[] for _ in range(16**_BUCKET_NIBBLES)]
+def _buckets(keys: Iterable[bytes]) -> list[bytes]:
+    buckets = [bytearray() for _ in range(16**_BUCKET_NIBBLES)]
     for key in keys:
-        buckets[int.from_bytes(key_digest(key)[:2], "big") >> 4].append(key)
-    return buckets
+        buckets[int.from_bytes(key_digest(key)[:2], "big") >> 4] += key + b"\x00"
+    return [bytes(bucket) for bucket in buckets]
 
 
-def _piece(pin: Pin, buckets: list[list[bytes]], prefix: bytes) -> bytes:
-    return give_piece(pin.trie, prefix, lambda prefix: _values_under(pin, buckets, prefix))
+def _piece(pin: Pin, buckets: Sequence[bytes], gone: Sequence[bytes], prefix: bytes) -> bytes:
+    return give_piece(pin.trie, prefix, lambda prefix: _values_under(pin, buckets, gone, prefix))
 
 
-def _values_under(pin: Pin, buckets: list[list[bytes]], prefix: bytes) -> Pairs:
+def _values_under(pin: Pin, buckets: Sequence[bytes], gone: Sequence[bytes], prefix: bytes) -> Pairs:
     start = 0
     for number in prefix[:_BUCKET_NIBBLES]:
         start = start * 16 + number
     width = 16 ** max(0, _BUCKET_NIBBLES - len(prefix))
-    keys = [key for bucket in buckets[start * width : (start + 1) * width] for key in bucket]
+    keys = b"".join(buckets[start * width : (start + 1) * width]).split(b"\x00")[:-1]
     if len(prefix) > _BUCKET_NIBBLES:
         keys = [key for key in keys if _is_under(key_digest(key), prefix)]
-    found = ((key, pin.get(key)) for key in dict.fromkeys(keys))
+    found = ((key, pin.get(key)) for key in dict.fromkeys([*keys, *gone]))
     return [(key, value) for key, value in found if value is not None]
 
 

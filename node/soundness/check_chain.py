@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import zip_longest
 
 from chain.batch import Batch
 from chain.block import Block
@@ -49,7 +50,7 @@ def check_chain(store: Store, genesis: Genesis, report: CheckReport, on_progress
     _compare_state(store, replay)
     if snapshot:
         counts[_HISTORY] = _count(store, _HISTORY)  # the snapshot's own height is in there too
-    _compare_counts(store, counts + Counter({_STATE: len(replay.state.values)}))
+    _compare_counts(store, counts + Counter({_STATE: len(replay.state)}))
     return stored
 
 
@@ -82,8 +83,8 @@ def _compare(store: Store, rows: Mapping[bytes, bytes], counts: Counter[bytes], 
 
 
 def _compare_state(store: Store, replay: Ledger) -> None:
-    stored = {key[2:]: value for key, value in store.scan(_STATE)}
-    if stored != replay.state.values:
+    stored = ((key[len(_STATE) :], value) for key, value in store.scan(_STATE))
+    if any(one != other for one, other in zip_longest(stored, replay.state.items())):
         raise KehuError(CHECK_ROWS, kind="state", height=replay.height)
 
 

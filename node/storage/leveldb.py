@@ -23,7 +23,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +40,12 @@ else:
 
 WRITE_BUFFER_BYTES: Final = 16 << 20
 """Four times the default: fewer, larger tables. Also the most that is replayed at a start."""
-CACHE_BYTES: Final = 64 << 20
+CACHE_BYTES: Final = 8 << 20
+"""For blocks of tables that single reads came across; a node has three stores. What is read again and again is kept by
+those who read it, and the system keeps the files."""
 _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
+_SCAN_BACK_PAIRS: Final = 4
 _REWRITTEN_AT_ONCE: Final = 1_000
 """Keys of one write of `rewrite`."""
 
@@ -119,21 +122,32 @@ class LevelStore:
         """As of the moment the first pair is taken; later writes don't show."""
         # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
         with self._handle("scan") as database:
-            cursor = database.raw_iterator(verify_checksums=True)
+            cursor = database.raw_iterator(verify_checksums=True, fill_cache=False)
             cursor.seek(prefix + start)
         with cursor:
-            while pairs := self._next_pairs(cursor, prefix):
+            while pairs := self._next_pairs(cursor, prefix, cursor.next, _SCAN_PAIRS):
                 yield from pairs
 
-    def _next_pairs(self, cursor: Any, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """As `scan`, from the last key to the first. Whoever asks mostly wants the first few, so few are fetched."""
+        with self._handle("scan") as database:
+            cursor = database.raw_iterator(verify_checksums=True, fill_cache=False)
+            _seek_behind(cursor, prefix)
+        with cursor:
+            while pairs := self._next_pairs(cursor, prefix, cursor.prev, _SCAN_BACK_PAIRS):
+                yield from pairs
+
+    def _next_pairs(
+        self, cursor: Any, prefix: bytes, step: Callable[[], None], pairs_max: int
+    ) -> list[tuple[bytes, bytes]]:
         pairs: list[tuple[bytes, bytes]] = []
         with self._handle("scan"):
-            while len(pairs) < _SCAN_PAIRS and cursor.valid():
+            while len(pairs) < pairs_max and cursor.valid():
                 key, value = cursor.item()
                 if not key.startswith(prefix):
                     break
                 pairs.append((key, value))
-                cursor.next()
+                step()
         return pairs
 
     def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
@@ -212,6 +226,17 @@ class LevelStore:
         is_damage = isinstance(error, plyvel.CorruptionError) or _is_lacking(error)
         spec = STORAGE_CORRUPT if is_damage else STORAGE_IO
         return StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
+
+
+def _seek_behind(cursor: Any, prefix: bytes) -> None:
+    """To the last key that begins with `prefix`, or one before it."""
+    kept = prefix.rstrip(b"\xff")
+    if kept:
+        cursor.seek(kept[:-1] + bytes([kept[-1] + 1]))
+    if kept and cursor.valid():
+        cursor.prev()
+    else:
+        cursor.seek_to_last()
 
 
 def _is_lacking(error: Exception) -> bool:

@@ -149,7 +149,7 @@ class Duties:
 
     def keys(self, table: str) -> list[str]:
         """Every key of one of the state's tables."""
-        return [key for key, _ in self._ledger.state.scan(table)]
+        return list(self._ledger.state.keys(table))
 
     def rows(self, table: str) -> Iterator[Mapping[str, Any]]:
         return (row for _, row in self._ledger.state.scan(table))
@@ -216,8 +216,7 @@ class Duties:
         """Every record of a table; may be consumed bit by bit while the chain goes on."""
         sequence = SEQUENCES.get(table)
         if sequence is None:
-            names = [key for key, _ in self._ledger.state.scan(table)]
-            yield from (RecordId(table, name) for name in names)
+            yield from (RecordId(table, name) for name in list(self._ledger.state.keys(table)))
             return
         number = 1
         while number <= count_of(self.view(), table):

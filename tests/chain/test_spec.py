@@ -77,7 +77,7 @@ def calls(method: str) -> Iterator[str]:
 
 
 def test_the_table_of_digest_tags_is_the_codes() -> None:
-    assert sorted(row[0] for row in rows("digests", "tag")) == sorted(set(calls("digest")))
+    assert sorted(row[0] for row in rows("digests", "tag")) == sorted({*calls("digest"), *calls("tag_prefix")})
 
 
 def test_the_table_of_purposes_is_the_codes() -> None:

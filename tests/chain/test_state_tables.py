@@ -25,9 +25,7 @@ def test_scanning_gives_what_stands_there_whether_a_table_is_large_or_small(
             state.apply(writes, state.preview(writes))
         for table in ("a", "ab", "b", "c"):
             first = f"{table}/".encode()
-            wanted = sorted(
-                (key[len(first) :].decode(), raw) for key, raw in state.values.items() if key.startswith(first)
-            )
+            wanted = sorted((key[len(first) :].decode(), raw) for key, raw in state.items() if key.startswith(first))
             found = [(key, codec.encode(value)) for key, value in state.scan(table)]
             assert found == wanted
             assert list(state.scan(table, "1")) == [(key, value) for key, value in state.scan(table) if key[0] == "1"]

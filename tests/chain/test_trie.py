@@ -38,11 +38,11 @@ def test_updating_gives_the_trie_that_building_gives(
     entries: dict[bytes, bytes], changes: dict[bytes, bytes | None]
 ) -> None:
     before = trie.build(entries)
-    root = before.digest
+    root = trie.digest_of(before)
     after = trie.update(before, changes)
-    assert after.digest == trie.build(applied(entries, changes)).digest
-    assert after.count == len(applied(entries, changes))
-    assert before.digest == root == trie.build(entries).digest
+    assert trie.digest_of(after) == trie.digest_of(trie.build(applied(entries, changes)))
+    assert trie.count_of(after) == len(applied(entries, changes))
+    assert trie.digest_of(before) == root == trie.digest_of(trie.build(entries))
 
 
 @given(ENTRIES, st.randoms(use_true_random=False))
@@ -52,14 +52,14 @@ def test_the_order_in_which_entries_come_does_not_matter(entries: dict[bytes, by
     node: trie.Node = trie.EMPTY
     for key_, value in shuffled:
         node = trie.update(node, {key_: value})
-    assert node.digest == trie.build(entries).digest
+    assert trie.digest_of(node) == trie.digest_of(trie.build(entries))
 
 
 @given(ENTRIES, KEYS)
 def test_presence_and_absence_are_proven(entries: dict[bytes, bytes], wanted: bytes) -> None:
     node = trie.build(entries)
     branches, leaf = trie.prove(node, wanted)
-    assert trie.fold_proof(wanted, branches, leaf) == node.digest
+    assert trie.fold_proof(wanted, branches, leaf) == trie.digest_of(node)
     assert dict(leaf).get(wanted) == entries.get(wanted) == trie.find(node, wanted)
 
 
@@ -70,15 +70,15 @@ def test_a_tampered_proof_leads_to_another_root_or_nowhere(entries: dict[bytes, 
     node = trie.build(entries)
     branches, leaf = trie.prove(node, wanted)
     without = [entry for entry in leaf if entry[0] != wanted]
-    assert trie.fold_proof(wanted, branches, without) != node.digest
+    assert trie.fold_proof(wanted, branches, without) != trie.digest_of(node)
     other = [(key_, digest("other", value) if key_ == wanted else value) for key_, value in leaf]
-    assert trie.fold_proof(wanted, branches, other) != node.digest
+    assert trie.fold_proof(wanted, branches, other) != trie.digest_of(node)
     for level, at in itertools.product(range(len(branches)), range(trie.ARITY)):
         changed = [list(row) for row in branches]
         changed[level][at] = digest("other", changed[level][at])
-        assert trie.fold_proof(wanted, changed, leaf) != node.digest
+        assert trie.fold_proof(wanted, changed, leaf) != trie.digest_of(node)
     for level in range(len(branches)):
-        assert trie.fold_proof(wanted, branches[:level] + branches[level + 1 :], leaf) != node.digest
+        assert trie.fold_proof(wanted, branches[:level] + branches[level + 1 :], leaf) != trie.digest_of(node)
 
 
 def test_absence_is_not_shown_by_the_path_of_another_key() -> None:
@@ -106,7 +106,7 @@ def test_a_proof_out_of_order_too_long_or_too_deep_is_none() -> None:
 
 
 def test_an_empty_trie_is_zeros_and_a_leaf_splits_at_the_seventeenth_entry() -> None:
-    assert trie.EMPTY.digest == ZERO_DIGEST
+    assert trie.digest_of(trie.EMPTY) == ZERO_DIGEST
     entries = {key(number): key(0) for number in range(trie.LEAF_ENTRIES_MAX)}
     assert isinstance(trie.build(entries), trie.Leaf)
     split = trie.update(trie.build(entries), {key(99): key(0)})
@@ -120,4 +120,4 @@ def test_keys_ground_into_one_leaf_only_make_it_split() -> None:
     branches, leaf = trie.prove(node, bytes(32))
     assert len(leaf) <= trie.LEAF_ENTRIES_MAX
     assert len(branches) == 63
-    assert trie.fold_proof(bytes(32), branches, leaf) == node.digest
+    assert trie.fold_proof(bytes(32), branches, leaf) == trie.digest_of(node)

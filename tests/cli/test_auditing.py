@@ -17,6 +17,7 @@ from aiohttp import web
 
 from chain.checkpoint import checkpoint_chunks, read_checkpoint
 from chain.errors import KehuError
+from chain.state import State
 from cli.audit_sources import FileSource, HttpSource
 from cli.auditing import AuditProgress, AuditReport, run_audit
 from tools.sample_chain import Notes, SampleChain, make_genesis, make_story
@@ -202,7 +203,7 @@ def test_a_damaged_checkpoint_is_refused_wherever_it_is_damaged(tmp_path: Path) 
 
 def test_a_checkpoint_whose_state_or_certificate_is_wrong_is_refused_though_its_digest_is_right() -> None:
     chain = make_story()
-    chain.ledger.state.values[b"notes/a"] = b"\x80"
+    chain.ledger.state = State({**dict(chain.ledger.state.items()), b"notes/a": b"\x80"})
     from chain.audit import Auditor
 
     def restored() -> Auditor:

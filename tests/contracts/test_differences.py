@@ -80,7 +80,7 @@ def test_counting_by_ties_is_counting_record_by_record(
     purpose: str | None,
 ) -> None:
     office = office_with(policy_rules, given_grants, assigned)
-    before = View(dict(office.ledger.state.values).get)
+    before = View(dict(office.ledger.state.items()).get)
     office.grant("new", **change | {"purpose": "*" if "change" in change["actions"] else change["purpose"]})
     if given_grants:
         office.ok("boss", "permissions.revoke", grant="g0")

@@ -43,7 +43,7 @@ def test_an_order_leaves_a_tombstone_without_fields_and_without_what_carriers_sa
     }
     digests = [digest for digest, _ in before["fields"].values()]
     assert len(digests) == 5
-    current = [raw for key, raw in stocked.ledger.state.values.items() if not key.startswith(b"versions/")]
+    current = [raw for key, raw in stocked.ledger.state.items() if not key.startswith(b"versions/")]
     assert not any(digest in raw for digest in digests for raw in current)
 
 

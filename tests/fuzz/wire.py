@@ -167,7 +167,7 @@ def _attestations() -> list[bytes]:
 
 def _piece() -> tuple[tuple[bytes, bytes], bytes]:
     state = story().ledger.state
-    return (b"", state.root), give_piece(state.trie, b"", lambda _: list(state.values.items()))
+    return (b"", state.root), give_piece(state.trie, b"", lambda _: list(state.items()))
 
 
 def _offer() -> bytes:

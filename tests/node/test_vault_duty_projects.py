@@ -31,7 +31,7 @@ def held(view: View, office: Office) -> dict[RecordId, Any]:
 
 def noticed(office: Office, before: dict[bytes, bytes]) -> set[RecordId]:
     """What `affected_by` says of the writes since `before`."""
-    after = office.ledger.state.values
+    after = dict(office.ledger.state.items())
     writes = {key: after.get(key) for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     found = affected_by(writes, office.view())
     of_tables = {RecordId(table, key) for table in found.tables for key, _ in office.ledger.state.scan(table)}
@@ -105,7 +105,7 @@ def test_no_change_of_entitlement_goes_unnoticed(done: list[Any]) -> None:
     client = full_client()
     office = client.office
     for number, step in enumerate(done):
-        before, values = held(office.view(), office), dict(office.ledger.state.values)
+        before, values = held(office.view(), office), dict(office.ledger.state.items())
         act(client, number, step)
         after = held(office.view(), office)
         changed = {record for record in after if after[record] != before.get(record)}
@@ -115,7 +115,7 @@ def test_no_change_of_entitlement_goes_unnoticed(done: list[Any]) -> None:
 @pytest.mark.parametrize("stage", ["process", "technical"])
 def test_handing_over_concerns_what_belongs_to_the_project_and_nothing_else(stage: str) -> None:
     client = full_client()
-    values = dict(client.office.ledger.state.values)
+    values = dict(client.office.ledger.state.items())
     client.office.ok("boss", "handovers.correct", **client.handover_args("h9", stage))
     found = noticed(client.office, values)
     assert RecordId("customers", "c2") in found
@@ -126,7 +126,7 @@ def test_handing_over_concerns_what_belongs_to_the_project_and_nothing_else(stag
 
 def test_a_change_of_a_projects_text_concerns_the_project_only() -> None:
     client = full_client()
-    values = dict(client.office.ledger.state.values)
+    values = dict(client.office.ledger.state.items())
     fields = client.digests("projects", "p1", note="注")
     client.office.ok("li", "projects.update", project="p1", version=1, fields=fields)
     assert noticed(client.office, values) == {RecordId("projects", "p1")}

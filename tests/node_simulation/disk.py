@@ -164,6 +164,9 @@ class SimStore:
             found.append((key, pairs[key]))
         yield from found
 
+    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        yield from list(self.scan(prefix))[::-1]
+
     def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
         self._require_usable()
         keys, size, pairs = self._platter.keys, 0, 0
@@ -245,6 +248,9 @@ class DiskOfLife:
     def __init__(self, disk: SimDisk, life: Life) -> None:
         self._disk, self._life = disk, life
         self.votes: SimVoteLog | None = None
+
+    def open_scratch(self) -> None:
+        """The platter is as near."""
 
     def open_chain(self) -> SimStore:
         return SimStore(self._disk, CHAIN, self._life)

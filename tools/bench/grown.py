@@ -35,6 +35,7 @@ from contracts.registry import contract_table
 from node.config import Home
 from node.reading import read_home
 from node.storage.leveldb import LevelStore
+from node.storage.scratch import ScratchRows
 from node.storage.wal import VoteLog
 from node.vault.store import Vault
 from node.vault.values import VaultValue
@@ -117,7 +118,8 @@ class Maker:
         self._voters = {name: key for name, key in self._keys.items() if name not in behind}
         self._primary = network.departments[0]
         self._store = HastyStore(self.homes[self._primary].chain)
-        self.ledger, self._blocks = Ledger.open(network.profile.genesis, contract_table(), self._store)
+        self._scratch = ScratchRows(self.homes[self._primary].path)
+        self.ledger, self._blocks = Ledger.open(network.profile.genesis, contract_table(), self._store, self._scratch)
         self.first = self.ledger.height + 1
 
     def make(self, story: Story, first: int, last: int, per_block: int) -> None:
@@ -151,6 +153,7 @@ class Maker:
         head = self.ledger.head
         epoch = self.ledger.validators(head.height).epoch
         self._store.close()
+        self._scratch.close()
         at = (self._network.chain_id, epoch, head.height, 0, head.block_id)
         prepares = [sign_vote(key, at[0], "prepare", *at[1:], name) for name, key in self._voters.items()]
         for name, key in self._voters.items():
@@ -238,7 +241,7 @@ def grow(network: Network, name: str, records: int, transactions: int, per_block
     kept = [name for name in network.departments if name not in behind]
     maker.copy(kept[1:])
     made = time.monotonic()
-    first, height, entries = maker.first, maker.ledger.height, len(maker.ledger.state.values)
+    first, height, entries = maker.first, maker.ledger.height, len(maker.ledger.state)
     tasks = [
         VaultTask(maker.homes[name].path, name, story, holders, 0, min(records, transactions), transactions)
         for name in kept
