@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from chain.errors import KehuError, define
 from node.vault.keys import RecordKeys
 from node.vault.rows import Sealed
-from node.vault.seal import NONCE_BYTES, RecordId, RecordKey, seal_value
+from node.vault.seal import NONCE_BYTES, RecordId, seal_values
 from node.vault.values import VaultValue
 
 VAULT_OTHER_VALUE = define(
@@ -20,8 +20,12 @@ VAULT_OTHER_VALUE = define(
 
 def by_record(values: Iterable[VaultValue]) -> dict[RecordId, list[VaultValue]]:
     found: dict[RecordId, list[VaultValue]] = {}
+    table = record = None
     for value in values:
-        found.setdefault(RecordId(value.table, value.record), []).append(value)
+        if (value.table, value.record) != (table, record):  # most follow others of the same record
+            table, record = value.table, value.record
+            of = found.setdefault(RecordId(table, record), [])
+        of.append(value)
     return found
 
 
@@ -32,18 +36,9 @@ def seal_all(
     keys = record_keys.ensure(dict.fromkeys(record for values in batches for record in values))
     nonces = _nonces(sum(len(values) for batch in batches for values in batch.values()))
     return [
-        {record: _seal_record(chain_id, keys[record], values, nonces) for record, values in values_of.items()}
+        {record: seal_values(chain_id, values, keys[record], nonces) for record, values in values_of.items()}
         for values_of in batches
     ]
-
-
-def _seal_record(chain_id: bytes, key: RecordKey, values: Sequence[VaultValue], nonces: Iterator[bytes]) -> Sealed:
-    sealed: Sealed = {}
-    cipher = key.cipher()
-    for value in values:
-        digest = value.digest(chain_id)
-        sealed[value.field, digest] = seal_value(value, digest, key, cipher, next(nonces))
-    return sealed
 
 
 def _nonces(count: int) -> Iterator[bytes]:

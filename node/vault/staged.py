@@ -38,32 +38,24 @@ class Staging:
 
 
 @dataclass(slots=True)
-class StagedTransaction:
-    """`opened` has the values of a record in the clear, if this process staged them, all at once."""
+class StagedRow:
+    """What a transaction has staged for one record; `key`: where it stands in the store. `opened` has the values in the
+    clear, if this process staged them, all at once."""
 
+    key: bytes
+    sealed: Sealed
+    opened: Sequence[VaultValue]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.sealed.values()))
+
+
+@dataclass(slots=True)
+class StagedTransaction:
     expires_height: int
     source: str
-    sealed: dict[RecordId, Sealed] = attribute(default_factory=dict)
-    opened: dict[RecordId, Sequence[VaultValue]] = attribute(default_factory=dict)
-    size: int = 0
-
-    def put(self, record: RecordId, sealed: Sealed, opened: Sequence[VaultValue]) -> int:
-        """By how much it has grown."""
-        before = self.size
-        if record in self.sealed:  # a second staging, which may bring other fields
-            self.opened.pop(record, None)
-            self.sealed[record] |= sealed
-            self.size = sum(len(value) for row in self.sealed.values() for value in row.values())
-        else:
-            self.sealed[record] = sealed
-            self.size += sum(map(len, sealed.values()))
-            if opened:
-                self.opened[record] = opened
-        return self.size - before
-
-    def drop(self, record: RecordId) -> None:
-        self.opened.pop(record, None)
-        self.size -= sum(map(len, self.sealed.pop(record).values()))
+    rows: dict[RecordId, StagedRow] = attribute(default_factory=dict)
 
 
 class StagedValues:
@@ -78,8 +70,7 @@ class StagedValues:
         for key, raw in store.scan(STAGED):
             transaction_id, record = parse_staged_key(key)
             expires_height, source, sealed = decode_staged(record, raw)
-            self.begin(transaction_id, expires_height, source)
-            self.put(transaction_id, record, sealed, ())
+            self.add(transaction_id, expires_height, source, record, sealed, ())
 
     def __contains__(self, transaction_id: bytes) -> bool:
         return transaction_id in self._transactions
@@ -87,11 +78,14 @@ class StagedValues:
     def __len__(self) -> int:
         return len(self._transactions)
 
-    def items(self) -> Iterable[tuple[bytes, StagedTransaction]]:
-        return self._transactions.items()
+    def expiries(self) -> dict[bytes, int]:
+        """Transaction id -> expiry height."""
+        return {key: staged.expires_height for key, staged in self._transactions.items()}
 
-    def of(self, transaction_id: bytes) -> StagedTransaction:
-        return self._transactions[transaction_id]
+    def rows_of(self, transaction_id: bytes) -> dict[RecordId, StagedRow]:
+        """By record; none of a transaction of which nothing is staged."""
+        staged = self._transactions.get(transaction_id)
+        return {} if staged is None else staged.rows
 
     def expiring(self, height: int) -> list[bytes]:
         """What can't commit any more once block `height` is appended."""
@@ -103,7 +97,7 @@ class StagedValues:
         return found
 
     def count_values(self) -> int:
-        return sum(len(row) for staged in self._transactions.values() for row in staged.sealed.values())
+        return sum(len(row.sealed) for staged in self._transactions.values() for row in staged.rows.values())
 
     def require_room(self, added: int, source: str) -> None:
         """Errors: vault.staged_full."""
@@ -111,78 +105,84 @@ class StagedValues:
         if added and held + added > STAGED_BYTES_MAX:
             raise KehuError(VAULT_STAGED_FULL, source=source or "own", held_bytes=held, limit_bytes=STAGED_BYTES_MAX)
 
-    def begin(self, transaction_id: bytes, expires_height: int, source: str) -> None:
-        """What was staged of the transaction before counts for `source` from now on."""
-        self._earliest = min(self._earliest, expires_height)
+    def add(
+        self,
+        transaction_id: bytes,
+        expires_height: int,
+        source: str,
+        record: RecordId,
+        sealed: Sealed,
+        opened: Sequence[VaultValue],
+    ) -> tuple[bytes, bytes]:
+        """Key and row, as they are to stand in the store."""
         staged = self._transactions.get(transaction_id)
         if staged is None:
-            self._transactions[transaction_id] = StagedTransaction(expires_height, source)
-            return
-        self._held[staged.source] -= staged.size
-        staged.expires_height, staged.source = expires_height, source
-        self._held[source] += staged.size
-
-    def put(self, transaction_id: bytes, record: RecordId, sealed: Sealed, opened: Sequence[VaultValue]) -> None:
-        staged = self._transactions[transaction_id]
-        if record not in staged.sealed:
+            staged = self._transactions[transaction_id] = StagedTransaction(expires_height, source)
+        elif (staged.expires_height, staged.source) != (expires_height, source):
+            self._take_over(staged, expires_height, source)
+        self._earliest = min(self._earliest, expires_height)
+        row = staged.rows.get(record)
+        if row is None:
+            row = staged.rows[record] = StagedRow(staged_key(transaction_id, record), sealed, opened)
             self._records[record] += 1
-        self._held[staged.source] += staged.put(record, sealed, opened)
+        else:  # a second staging, which may bring other fields
+            self._held[source] -= row.size
+            row.sealed, row.opened = {**row.sealed, **sealed}, ()
+        self._held[source] += row.size
+        return row.key, encode_staged(expires_height, source, row.sealed)
 
-    def sealed_of(self, transaction_ids: Iterable[bytes]) -> dict[RecordId, Sealed]:
-        found: dict[RecordId, Sealed] = {}
-        for transaction_id in transaction_ids:
-            for record, sealed in self._transactions[transaction_id].sealed.items():
-                found[record] = {**found[record], **sealed} if record in found else sealed
-        return found
+    def _take_over(self, staged: StagedTransaction, expires_height: int, source: str) -> None:
+        """What was staged of the transaction before counts for `source` from now on."""
+        size = sum(row.size for row in staged.rows.values())
+        self._held[staged.source] -= size
+        self._held[source] += size
+        staged.expires_height, staged.source = expires_height, source
 
-    def opened_of(self, transaction_ids: Iterable[bytes]) -> dict[RecordId, list[VaultValue]]:
-        """The values of the records of which all that was staged is known in the clear."""
-        found: dict[RecordId, list[VaultValue]] = {}
+    def settled(
+        self, transaction_ids: Iterable[bytes]
+    ) -> tuple[dict[RecordId, Sealed], dict[RecordId, Sequence[VaultValue]]]:
+        """By record what the transactions staged, the last one's over those before it; and all of it in the clear where
+        that is known."""
+        sealed: dict[RecordId, Sealed] = {}
+        opened: dict[RecordId, Sequence[VaultValue]] = {}
         closed: set[RecordId] = set()
         for transaction_id in transaction_ids:
-            staged = self._transactions[transaction_id]
-            closed.update(staged.sealed.keys() - staged.opened.keys())
-            for record, values in staged.opened.items():
-                found.setdefault(record, []).extend(values)
-        return {record: values for record, values in found.items() if record not in closed}
-
-    def row(self, transaction_id: bytes, record: RecordId) -> bytes:
-        """How it stands in the store."""
-        staged = self._transactions[transaction_id]
-        return encode_staged(staged.expires_height, staged.source, staged.sealed[record])
+            for record, row in self._transactions[transaction_id].rows.items():
+                is_first = record not in sealed
+                sealed[record] = row.sealed if is_first else {**sealed[record], **row.sealed}
+                opened[record] = row.opened if is_first else [*opened[record], *row.opened]
+                if not row.opened:
+                    closed.add(record)
+        for record in closed:
+            del opened[record]
+        return sealed, opened
 
     def remove(self, transaction_id: bytes) -> None:
         staged = self._transactions.pop(transaction_id)
-        self._held[staged.source] -= staged.size
-        for record in staged.sealed:
-            self._forget(record)
+        for record, row in staged.rows.items():
+            self._forget(record, row, staged.source)
 
     def remove_record(self, record: RecordId) -> None:
         """Out of every transaction; one of which nothing is left is staged no more."""
         for transaction_id, staged in list(self._transactions.items()):
-            if record not in staged.sealed:
-                continue
-            self._held[staged.source] -= staged.size
-            staged.drop(record)
-            self._held[staged.source] += staged.size
-            self._forget(record)
-            if not staged.sealed:
-                del self._transactions[transaction_id]
+            row = staged.rows.pop(record, None)
+            if row is not None:
+                self._forget(record, row, staged.source)
+                if not staged.rows:
+                    del self._transactions[transaction_id]
 
     def of_record(self, record: RecordId) -> dict[bytes, int]:
         """The store's keys under which values of the record stand, and how many under each."""
         if not self.has_record(record):
             return {}
-        return {
-            staged_key(transaction_id, record): len(staged.sealed[record])
-            for transaction_id, staged in self._transactions.items()
-            if record in staged.sealed
-        }
+        rows = (staged.rows.get(record) for staged in self._transactions.values())
+        return {row.key: len(row.sealed) for row in rows if row is not None}
 
     def has_record(self, record: RecordId) -> bool:
         return record in self._records
 
-    def _forget(self, record: RecordId) -> None:
+    def _forget(self, record: RecordId, row: StagedRow, source: str) -> None:
+        self._held[source] -= row.size
         self._records[record] -= 1
         if not self._records[record]:
             del self._records[record]

@@ -34,7 +34,7 @@ from node.storage.scans import begun
 from node.vault.erased import ErasedRecords
 from node.vault.keys import PurgingStore, RecordKeys
 from node.vault.live import LiveRows
-from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key, staged_key
+from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key
 from node.vault.seal import RecordId, Wanted, sealed_bytes, unseal_value
 from node.vault.sealing import by_record, require_digest, seal_all
 from node.vault.staged import StagedValues, Staging
@@ -105,16 +105,16 @@ class Vault:
         with self._lock:
             stagings = [kept for staging in stagings if (kept := self._without_erased(staging)).values]
             new = [staging for staging in stagings if staging.transaction_id not in self._staged]
-            self._staged.require_room(sum(sealed_bytes(value) for one in new for value in one.values), source)
+            self._staged.require_room(sum([sealed_bytes(value) for one in new for value in one.values]), source)
             records = [by_record(staging.values) for staging in stagings]
-            sealed = seal_all(self._chain_id, self._keys, records)
             rows: dict[bytes, bytes] = {}
-            for staging, values, boxes in zip(stagings, records, sealed, strict=True):
-                id_ = staging.transaction_id
-                self._staged.begin(id_, staging.expires_height, source)
-                for record, opened in values.items():
-                    self._staged.put(id_, record, boxes[record], opened)
-                    rows[staged_key(id_, record)] = self._staged.row(id_, record)
+            for staging, values, boxes in zip(
+                stagings, records, seal_all(self._chain_id, self._keys, records), strict=True
+            ):
+                for record, sealed in boxes.items():
+                    expires = staging.expires_height
+                    key, row = self._staged.add(staging.transaction_id, expires, source, record, sealed, values[record])
+                    rows[key] = row
             if rows:
                 self._data.write(rows)
 
@@ -153,16 +153,16 @@ class Vault:
     def staged(self) -> dict[bytes, int]:
         """Transaction id -> expiry height of all that is staged."""
         with self._lock:
-            return {key: staged.expires_height for key, staged in self._staged.items()}
+            return self._staged.expiries()
 
     def get_staged(self, transaction_id: bytes) -> list[VaultValue]:
         """The values staged for a transaction. Errors: vault.damaged."""
         with self._lock:
-            rows = self._staged.of(transaction_id).sealed if transaction_id in self._staged else {}
+            rows = self._staged.rows_of(transaction_id)
             return [
                 self._unseal((record.field(field), digest), sealed)
-                for record, row in sorted(rows.items())
-                for (field, digest), sealed in row.items()
+                for record in sorted(rows)
+                for (field, digest), sealed in rows[record].sealed.items()
             ]
 
     # What a block does
@@ -178,7 +178,7 @@ class Vault:
         with self._lock:
             settled = [key for key in dict.fromkeys(committed) if key in self._staged]
             unstaged = [*settled, *(key for key in dict.fromkeys(failed) if key in self._staged)]
-            added, opened = self._staged.sealed_of(settled), self._staged.opened_of(settled)
+            added, opened = self._staged.settled(settled)
             before: dict[RecordId, Sealed] = {}
             after: dict[RecordId, Sealed] = {}
             live: dict[RecordId, Digests] = {record: {} for record in current}
@@ -198,20 +198,32 @@ class Vault:
     ) -> set[RecordId]:
         """One write that makes of the rows `before` those `after` and takes transactions out of what is staged; the
         records of which something has come or gone."""
-        changed = {record: row for record, row in after.items() if row != before[record]}
-        puts = {live_key(record): encode_live(row) for record, row in changed.items() if row}
-        deletes = [live_key(record) for record, row in changed.items() if not row]
-        freed = [(key, record) for key in unstaged for record in self._staged.of(key).sealed]
-        deletes += [staged_key(key, record) for key, record in freed]
+        puts: dict[bytes, bytes] = {}
+        deletes: list[bytes] = []
+        changed: dict[RecordId, Sealed] = {}
+        unpurged: list[bytes] = []
+        for record, row in after.items():
+            was = before[record]
+            if row == was:
+                continue
+            changed[record], key = row, live_key(record)
+            if row:
+                puts[key] = encode_live(row)
+            else:
+                deletes.append(key)
+            if not was.keys() <= row.keys():
+                unpurged.append(key)
+        freed = [(record, row.key) for one in unstaged for record, row in self._staged.rows_of(one).items()]
+        deletes += [key for _, key in freed]
         if puts or deletes:
             self._data.write(puts, deletes)
         self._live.replaced(before, changed)
-        self._unpurged.update([live_key(one) for one, row in changed.items() if not before[one].keys() <= row.keys()])
-        for key in unstaged:
-            self._staged.remove(key)
+        self._unpurged.update(unpurged)
+        for one in unstaged:
+            self._staged.remove(one)
         self._was_unstaged |= bool(unstaged)
         emptied = [record for record, row in changed.items() if not row]
-        self._delete_idle_keys({*emptied, *(record for _, record in freed if record not in changed)})
+        self._delete_idle_keys({*emptied, *(record for record, _ in freed if record not in changed)})
         return set(changed)
 
     def _delete_idle_keys(self, records: Iterable[RecordId]) -> None:

@@ -20,7 +20,7 @@ from node.vault.seal import RecordId
 from node.vault.values import VaultValue
 from tests.node.peer_kit import until
 from tests.node.vault_kit import files_with, sealed_of, traces_of
-from tests.node.vault_network import HASTY, TIMING, UP, Network, network
+from tests.node.vault_network import TIMING, UP, Network, network
 
 C1 = {"table": "customers", "record": "c1"}
 ORDER = C1 | {"reason": "withdrawn"}
@@ -285,7 +285,7 @@ async def test_neither_the_vault_nor_its_keys_are_of_use_without_the_other(tmp_p
     from node.vault.store import Vault
     from tests.contracts.office import key_of
 
-    async with network(tmp_path, HASTY) as net:
+    async with network(tmp_path) as net:
         await net.submit(net.registration())
         chain_id = net.chain_id
     seed_of_somebody = key_of("somebody")
