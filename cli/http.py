@@ -1,4 +1,4 @@
-"""HTTP/1.1 as commands need it.
+"""HTTP/1.1 as commands need it: h11 says what the bytes mean, asyncio's streams carry them.
 
 aiohttp's client takes longer to import than all else that a command does. What it has beyond this (cookies,
 redirects, proxies, compression) no command uses.
@@ -7,21 +7,17 @@ redirects, proxies, compression) no command uses.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Final, Self
 
+import h11
 from yarl import URL
 
 CONNECT_TIMEOUT_S: Final = 5.0
 SILENCE_MAX_S: Final = 60.0
 PIECE_BYTES: Final = 1 << 16
-HEADERS_MAX: Final = 100
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
-_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;.*)?")
-_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+HEAD_BYTES_MAX: Final = 1 << 14
 
 
 class HttpError(Exception):
@@ -55,13 +51,11 @@ class Session:
         """Sends one request and gives its answer. Errors: ConnectError, HttpError."""
         place = _place(url)
         wire = self._kept(place.origin()) or await self._connect(place)
-        response: Response | None = None
         try:
-            wire.send(_request(method, place, headers or {}, body))
-            response = await _answer(wire)
-            yield response
+            wire.send(_request(method, place, headers or {}, body), body)
+            yield await _answer(wire)
         finally:
-            if response is not None and response.is_spent:
+            if wire.is_done():
                 self._idle.setdefault(place.origin(), []).append(wire)
             else:
                 wire.abort()
@@ -78,48 +72,23 @@ class Session:
         secure = True if place.scheme == "https" else None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                streams = await asyncio.open_connection(place.host, place.port, ssl=secure, limit=PIECE_BYTES)
+                streams = await asyncio.open_connection(place.host, place.port, ssl=secure)
         except (OSError, ValueError) as error:  # a TimeoutError is an OSError; what is no host name, a ValueError
             raise ConnectError(type(error).__name__) from None
         return _Wire(*streams, self._silence_max_s)
 
 
-@dataclass(slots=True)
 class Response:
-    """An answer whose body is still to be read. `headers` have lower-case names; `is_spent`: all was read, and the
-    connection can carry another request."""
+    """An answer whose body is still to be read; a connection whose answer was not read to its end is not kept."""
 
-    status: int
-    headers: dict[str, str]
-    _wire: _Wire
-    is_spent: bool = False
+    def __init__(self, status: int, wire: _Wire) -> None:
+        self.status = status
+        self._wire = wire
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body, at most `PIECE_BYTES` at a time. Errors: HttpError if it ends early or stalls."""
-        length = self.headers.get("content-length")
-        if "transfer-encoding" in self.headers:
-            while size := await self._chunk_size():
-                async for piece in self._wire.exactly(size):
-                    yield piece
-                await self._wire.line()
-            while await self._wire.line():
-                pass  # trailers
-        elif length is None:
-            while piece := await self._wire.some():
-                yield piece
-            return
-        elif _LENGTH.fullmatch(length):
-            async for piece in self._wire.exactly(int(length)):
-                yield piece
-        else:
-            raise HttpError("the length is not a number")
-        self.is_spent = self.headers.get("connection", "").lower() != "close"
-
-    async def _chunk_size(self) -> int:
-        match = _CHUNK_LINE.fullmatch(await self._wire.line())
-        if match is None:
-            raise HttpError("not a chunk")
-        return int(match[1], 16)
+        while isinstance(event := await self._wire.event(), h11.Data):
+            yield bytes(event.data)
 
 
 def _place(url: str) -> URL:
@@ -132,45 +101,36 @@ def _place(url: str) -> URL:
     return place
 
 
-def _request(method: str, place: URL, headers: Mapping[str, str], body: bytes | None) -> bytes:
-    lines = {"Host": place.host_port_subcomponent, "Accept": "*/*", **headers}
+def _request(method: str, place: URL, headers: Mapping[str, str], body: bytes | None) -> h11.Request:
+    lines = {"Host": place.host_port_subcomponent or "", "Accept": "*/*", **headers}
     if body is not None:
         lines["Content-Length"] = str(len(body))
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"{method} {place.raw_path_qs} HTTP/1.1\r\n{head}\r\n".encode() + (body or b"")
+    return h11.Request(method=method, target=place.raw_path_qs, headers=list(lines.items()))
 
 
 async def _answer(wire: _Wire) -> Response:
-    status, headers = await _head(wire)
-    while status < 200:
-        status, headers = await _head(wire)
-    return Response(status, headers, wire)
-
-
-async def _head(wire: _Wire) -> tuple[int, dict[str, str]]:
-    match = _STATUS_LINE.fullmatch(await wire.line())
-    if match is None:
-        raise HttpError("not HTTP")
-    headers: dict[str, str] = {}
-    for _ in range(HEADERS_MAX):
-        line = await wire.line()
-        if not line:
-            return int(match[1]), headers
-        name, _, value = line.decode("latin-1").partition(":")
-        headers[name.lower()] = value.strip()
-    raise HttpError("too many headers")
+    while isinstance(event := await wire.event(), h11.InformationalResponse):
+        pass
+    if not isinstance(event, h11.Response):
+        raise HttpError("ended early")
+    return Response(event.status_code, wire)
 
 
 class _Wire:
-    """A connection, read by lines and lengths; stalls and early ends are `HttpError`."""
+    """A connection and what was said on it; stalls, early ends and what is not HTTP are `HttpError`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silence_max_s: float) -> None:
         self._reader = reader
         self._writer = writer
         self._silence_max_s = silence_max_s
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
 
     def is_open(self) -> bool:
         return not self._reader.at_eof() and not self._writer.is_closing()
+
+    def is_done(self) -> bool:
+        """Whether the exchange came to its end and the connection can carry another one."""
+        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
 
     def abort(self) -> None:
         self._writer.transport.abort()
@@ -180,31 +140,19 @@ class _Wire:
         with suppress(OSError):
             await self._writer.wait_closed()
 
-    def send(self, request: bytes) -> None:
+    def send(self, request: h11.Request, body: bytes | None) -> None:
         """Without waiting: who refuses a body may answer and close before it has read it."""
-        self._writer.write(request)
+        if self.is_done():
+            self._http.start_next_cycle()
+        said = [request, *([] if body is None else [h11.Data(body)]), h11.EndOfMessage()]
+        self._writer.write(b"".join([self._http.send(event) or b"" for event in said]))
 
-    async def some(self, limit: int = PIECE_BYTES) -> bytes:
-        """What is there, or comes next; nothing at the end."""
+    async def event(self) -> object:
+        """What the other side says next."""
         try:
-            async with asyncio.timeout(self._silence_max_s):
-                return await self._reader.read(limit)
-        except OSError as error:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                async with asyncio.timeout(self._silence_max_s):
+                    self._http.receive_data(await self._reader.read(PIECE_BYTES))
+        except (OSError, h11.RemoteProtocolError) as error:
             raise HttpError(type(error).__name__) from None
-
-    async def exactly(self, length: int) -> AsyncIterator[bytes]:
-        """`length` bytes, piece by piece."""
-        while length:
-            piece = await self.some(min(length, PIECE_BYTES))
-            if not piece:
-                raise HttpError("ended early")
-            length -= len(piece)
-            yield piece
-
-    async def line(self) -> bytes:
-        """A line without its end."""
-        try:
-            async with asyncio.timeout(self._silence_max_s):
-                return (await self._reader.readuntil(b"\r\n"))[:-2]
-        except (OSError, EOFError, asyncio.LimitOverrunError) as error:
-            raise HttpError(type(error).__name__) from None
+        return event
