@@ -1,20 +1,10 @@
-"""Rows of the state, each decoded once though several parts of a node read it.
-
-What a row's bytes decode to depends on nothing else, so the bytes are what it is known by.
-"""
+"""The state, to be asked about many rows by those who change none."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-from chain.state import View, decode_value, state_key
-
-REMEMBERED_MAX: Final = 1_000
-"""About 3 KB each: the rows of a block or two."""
-
-decoded = lru_cache(REMEMBERED_MAX)(decode_value)
-"""As `decode_value`; what it gives is shared, and nobody may change it."""
+from chain.state import View, decode_shared, state_key
 
 
 class SharedRows(View):
@@ -26,5 +16,5 @@ class SharedRows(View):
         return self._base(key)
 
     def get(self, table: str, key: str) -> dict[str, Any] | None:
-        raw = self.stored(state_key(table, key))
-        return None if raw is None else decoded(raw)
+        raw = self._base(state_key(table, key))
+        return None if raw is None else decode_shared(raw)

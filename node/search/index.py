@@ -11,10 +11,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as attribute
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from chain.blocks import ExecutedBlock
 from chain.errors import KehuError
@@ -103,19 +101,13 @@ def fact_text(fact: Any) -> str | None:
     return fact if type(fact) is str else None
 
 
-@dataclass(slots=True)
-class _Touch:
-    """Why a record is looked at again. `came`: values that went live, newest last; `is_told`: nothing else came or
+class _Touched(NamedTuple):
+    """A record that is looked at again. `came`: values that went live, newest last; `is_told`: nothing else came or
     went."""
 
-    came: list[VaultValue] = attribute(default_factory=list)
-    is_told: bool = True
-
-    def add(self, values: Sequence[VaultValue] | None) -> None:
-        if values is None:
-            self.is_told = False
-        else:
-            self.came += values
+    record: RecordId
+    came: Sequence[VaultValue]
+    is_told: bool
 
 
 class RecordIndex:
@@ -125,7 +117,9 @@ class RecordIndex:
         self._ledger, self._values = ledger, values
         self.tables: dict[str, TableIndex] = {}
         self.is_ready = False
-        self._touched: dict[RecordId, _Touch] = {}
+        self._touched: dict[RecordId, None] = {}
+        self._came: dict[RecordId, list[VaultValue]] = {}
+        self._untold: set[RecordId] = set()
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -134,13 +128,28 @@ class RecordIndex:
     def touch(self, records: Iterable[RecordId], came: Mapping[RecordId, Sequence[VaultValue]] | None = None) -> None:
         """Values of these records came or went. Where `came` has all that changed of a record with its newest versions,
         they are taken from there; the vault is asked for everything else."""
+        told, touched = came or {}, dict.fromkeys(records)
         with self._lock:
-            for record in records:
-                touch = self._touched.get(record)
-                if touch is None:
-                    touch = self._touched[record] = _Touch()
-                touch.add(None if came is None else came.get(record))
+            self._touched.update(touched)
+            self._untold.update([record for record in touched if record not in told])
+            for record, values in told.items():
+                self._came.setdefault(record, []).extend(values)
         self._loop.call_soon_threadsafe(self._wake.set)
+
+    def _touch_facts(self, records: Iterable[RecordId]) -> None:
+        with self._lock:
+            self._touched.update(dict.fromkeys(records))
+        self._wake.set()
+
+    def _take(self) -> list[_Touched]:
+        """The next ones to be refreshed."""
+        with self._lock:
+            records = list(islice(self._touched, BATCH))
+            for record in records:
+                del self._touched[record]
+            taken = [_Touched(one, self._came.pop(one, ()), one not in self._untold) for one in records]
+            self._untold.difference_update(records)
+        return taken
 
     def on_block(self, executed: ExecutedBlock) -> None:
         """Facts and ties may have changed; a policy may have given a table new fields."""
@@ -157,7 +166,7 @@ class RecordIndex:
                 self._add_tables()
                 records += self._all()
         if records:
-            self.touch(records, dict.fromkeys(records, ()))
+            self._touch_facts(records)
 
     async def run(self) -> None:
         """Until cancelled: everything once, then what was touched."""
@@ -197,47 +206,52 @@ class RecordIndex:
         """Refreshes what was touched, in batches."""
         while True:
             async with self._refreshing:  # whoever finds nothing left to do has waited for what was in hand
-                with self._lock:
-                    batch = {record: self._touched.pop(record) for record in list(islice(self._touched, BATCH))}
-                if not batch:
+                touched = self._take()
+                if not touched:
                     return
-                await self._refresh(batch)
+                await self._refresh(touched)
             await asyncio.sleep(0)
 
-    async def _refresh(self, touched: Mapping[RecordId, _Touch]) -> None:
+    async def _refresh(self, touched: Sequence[_Touched]) -> None:
         view = SharedRows(self._ledger.state.get)
-        rows = {record: view.get(*record) for record in touched if record.table in self.tables}
-        texts: dict[RecordId, dict[str, str | None]] = {}
+        found: list[tuple[RecordId, dict[str, Any] | None, dict[str, str | None]]] = []
         asked: list[tuple[RecordId, str, bytes]] = []
-        for record, row in rows.items():
-            texts[record], lacking = self._at_hand(record, row, touched[record])
-            asked += [(record, field, digest) for field, digest in lacking]
+        texts_of: list[dict[str, str | None]] = []
+        for one in touched:
+            if one.record.table in self.tables:
+                row = view.get(*one.record)
+                texts, lacking = self._at_hand(one, row)
+                found.append((one.record, row, texts))
+                asked += lacking
+                texts_of += [texts] * len(lacking)
         if asked:
-            for (record, field, _), text in zip(asked, await asyncio.to_thread(self._read, asked), strict=True):
-                texts[record][field] = text
-        for record, row in rows.items():
-            self.tables[record.table].put(record.record, row, texts[record])
+            for (_, field, _), texts, text in zip(
+                asked, texts_of, await asyncio.to_thread(self._read, asked), strict=True
+            ):
+                texts[field] = text
+        for record, row, texts in found:
+            self.tables[record.table].put(record.record, row, texts)
 
     def _at_hand(
-        self, record: RecordId, row: Mapping[str, Any] | None, touch: _Touch
-    ) -> tuple[dict[str, str | None], list[tuple[str, bytes]]]:
-        """The texts by field that came with what touched the record, and the fields and digests to ask the vault for.
-        A field that has not changed since the columns were put in step is in neither."""
-        chain_id = self._ledger.genesis.chain_id
-        came = {value.field: value for value in touch.came}
-        up_to = self.tables[record.table].versions.get(record.record, 0) if touch.is_told else 0
+        self, touched: _Touched, row: Mapping[str, Any] | None
+    ) -> tuple[dict[str, str | None], list[tuple[RecordId, str, bytes]]]:
+        """The texts by field that came with what touched the record, and what to ask the vault for. A field that has
+        not changed since the columns were put in step is in neither."""
+        record, values, is_told = touched
+        came = {value.field: value for value in values}
+        up_to = self.tables[record.table].versions.get(record.record, 0) if is_told else 0
         texts: dict[str, str | None] = {}
-        lacking: list[tuple[str, bytes]] = []
+        lacking: list[tuple[RecordId, str, bytes]] = []
         for field, (digest, version) in ({} if row is None else row.get("fields", {})).items():
             if (version <= up_to and field not in came) or field in NOT_INDEXED:
                 continue
             value = came.get(field)
-            if value is None and touch.is_told:
+            if value is None and is_told:
                 texts[field] = None  # a newer one that the vault does not have
-            elif value is not None and value.digest(chain_id) == digest:
+            elif value is not None and value.digest(self._ledger.genesis.chain_id) == digest:
                 texts[field] = value.value
             else:
-                lacking.append((field, digest))
+                lacking.append((record, field, digest))
         return texts, lacking
 
     def _read(self, asked: Sequence[tuple[RecordId, str, bytes]]) -> list[str | None]:

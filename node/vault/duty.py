@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from chain import codec
 from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
@@ -28,7 +29,7 @@ from contracts.endings import ERASED
 from contracts.holders import holders
 from contracts.policy import load_policy
 from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
-from node.shared_rows import SharedRows, decoded
+from node.shared_rows import SharedRows
 from node.vault.entitlement import Entitlements
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
@@ -96,8 +97,7 @@ def _wanted(table: str, record: str, fields: Mapping[str, codec.Value], good: Co
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Who would hold a transaction's values. `required`: without these the chain would have a digest and nobody
     the value; `holders`: the entitled departments for each value that may come along; `records`: whose values these
     are."""
@@ -108,8 +108,7 @@ class Plan:
     records: tuple[RecordId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Duty:
+class Duty(msgspec.Struct, frozen=True):
     """A record's current digests, and those of the fields that this department is entitled to."""
 
     current: Mapping[str, bytes]
@@ -331,19 +330,14 @@ def _records_of(wanted: Sequence[Wanted]) -> Sequence[RecordId]:
     return list(dict.fromkeys([RecordId(name.table, name.record) for name, _ in wanted]))
 
 
-def _row(view: View, record: RecordId) -> Mapping[str, Any] | None:
-    raw = view.raw(*record)
-    return None if raw is None else decoded(raw)
-
-
 def _is_there(view: View, record: RecordId) -> bool:
-    row = _row(view, record)
+    row = view.look(*record)
     return row is not None and ERASED not in row
 
 
 def _digests_in(view: View, record: RecordId) -> Mapping[str, Sequence[Any]]:
     """Field -> [digest, version]."""
-    row = _row(view, record) if record.table in RECORD_TABLES else None
+    row = view.look(*record) if record.table in RECORD_TABLES else None
     return {} if row is None else row["fields"]
 
 

@@ -6,8 +6,9 @@ vault.stage     [[envelope, encoded values], ...]  ->  [[transaction id, "ok" or
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from chain.errors import KehuError, define
 from node.vault.duty import Plan
@@ -38,8 +39,7 @@ class Peers(Protocol):
     def handle(self, kind: str, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """A transaction, the values that came with it, and for each what it is and who may hold it, in that order."""
 
     plan: Plan
@@ -55,8 +55,7 @@ class Share:
         return tuple([value for value, holders in zip(self.values, self.holders, strict=True) if department in holders])
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True):
     """What one department may hold of a transaction, as it travels: [envelope, encoded values]."""
 
     id: bytes

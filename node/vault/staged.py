@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Final
 
+import msgspec
+
 from chain.errors import KehuError, define
 from chain.store import Store
 from node.vault.rows import STAGED, Sealed, decode_staged, encode_staged, parse_staged_key, staged_key
@@ -28,8 +30,7 @@ VAULT_STAGED_FULL = define(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Staging:
+class Staging(msgspec.Struct, frozen=True):
     """The values that one transaction commits to; `expires_height` is the transaction's."""
 
     transaction_id: bytes

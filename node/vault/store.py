@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from chain.crypto import SigningKey
 from chain.errors import KehuError
@@ -122,7 +123,7 @@ class Vault:
         if not self._erased.counts:
             return staging
         values = [value for value in staging.values if RecordId(value.table, value.record) not in self._erased]
-        return staging if len(values) == len(staging.values) else replace(staging, values=values)
+        return staging if len(values) == len(staging.values) else msgspec.structs.replace(staging, values=values)
 
     def settle(self, *transaction_ids: bytes) -> None:
         """The transactions committed: their staged values are live. Unknown ids are passed over."""

@@ -69,7 +69,7 @@ def _malformed(*names: str) -> str:
     return "field"
 
 
-@dataclass(slots=True, repr=False, unsafe_hash=True)
+@dataclass(init=False, slots=True, repr=False, unsafe_hash=True)
 class VaultValue:
     """`value` is text, `salt` 32 secret random bytes, new for every version of a field. Errors: vault.value_invalid.
 
@@ -81,16 +81,17 @@ class VaultValue:
     field: str
     salt: bytes
     value: str
-    size: int = attribute(init=False, compare=False)
+    size: int = attribute(compare=False)
     """UTF-8 bytes of `value`."""
-    _digest: tuple[bytes, bytes] | None = attribute(init=False, compare=False)
+    _digest: tuple[bytes, bytes] | None = attribute(compare=False)
     """The last chain id asked for and the digest: worked out once, asked for at every step on the way."""
 
-    def __post_init__(self) -> None:
-        require_names(self.table, self.record, self.field)
-        if type(self.salt) is not bytes or len(self.salt) != SALT_BYTES:
+    def __init__(self, table: str, record: str, field: str, salt: bytes, value: str) -> None:
+        require_names(table, record, field)
+        self.table, self.record, self.field, self.salt, self.value = table, record, field, salt, value
+        if type(salt) is not bytes or len(salt) != SALT_BYTES:
             raise KehuError(VAULT_VALUE_INVALID, part="salt", **self.id._asdict())
-        self.size = _storable_bytes(self.value)
+        self.size = _storable_bytes(value)
         if self.size > VALUE_BYTES_MAX:
             raise KehuError(VAULT_VALUE_INVALID, part="value", limit_bytes=VALUE_BYTES_MAX, **self.id._asdict())
         self._digest = None
