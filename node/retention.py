@@ -18,7 +18,8 @@ from contracts.base import ADMINISTRATION
 from contracts.policy import load_policy
 from contracts.retention import is_due
 from node.storage.durable import StorageFailure
-from node.vault.duty import TURN, Duties
+from node.vault.duty import Duties
+from node.vault.planning import TURN
 from node.vault.release import Submit
 from node.vault.seal import RecordId
 

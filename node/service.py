@@ -56,7 +56,7 @@ from node.snapshot.room import SnapshotRoom
 from node.soundness.scrub import Scrub
 from node.surroundings import Surroundings
 from node.upkeep import Upkeep
-from node.vault.duty import digests_of
+from node.vault.commitments import digests_of
 from node.vault.exchange import OBTAIN_S, VaultExchange
 from node.vault.replication import Pair
 from node.vault.values import VaultValue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from chain.state import View
+from chain.state import View, state_key
 from contracts.base import EVERY
 from contracts.reach import dependants
 from contracts.records import RECORD_TABLES
@@ -46,7 +46,8 @@ def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
         elif table == "assignments":
             assigned = RecordId(*key.split("."))
             records[assigned] = None
-            records.update(_reached_through(view, assigned.table, assigned.record))
+            if _first_change(assigned) not in writes:
+                records.update(_reached_through(view, assigned.table, assigned.record))
         elif table == "subject_grants":
             _, of_table, scope = key.split(".")
             concerned = in_scope(view, of_table, scope)
@@ -71,6 +72,11 @@ def in_scope(view: View, table: str, scope: str) -> Affected:
 def _reached_through(view: View, table: str, record: str) -> dict[RecordId, None]:
     """What scopes of projects reach through a record: it may have changed hands with it, or come or gone."""
     return dict.fromkeys(RecordId(*found) for found in dependants(view, table, record))
+
+
+def _first_change(record: RecordId) -> bytes:
+    """What the block writes that creates the record, and whatever belongs to it by then is written there too."""
+    return state_key("changes", f"{record.table}.{record.record}.1")
 
 
 def _is_hand_over(view: View, change: str) -> bool:

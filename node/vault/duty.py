@@ -1,111 +1,31 @@
 """What which vault has to hold, by the committed state and the contracts: no vault, no sockets here.
 
-A department is entitled to a value if `contracts.holders.holders` names it. For a transaction that is not yet
-committed the question is put to the state as it would be: the transaction is run on a view that is thrown away, so a
-new customer is already assigned to whoever registers it. Runs on the event loop, which is where the state changes.
+A department is entitled to a value if `contracts.holders.holders` names it. Of transactions that are not yet committed
+node/vault/planning.py says who would be. Runs on the event loop, which is where the state changes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from chain import codec
-from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
-from chain.batch import Batch
 from chain.blocks import ExecutedBlock
-from chain.errors import CATALOGUE, KehuError
-from chain.execution import CONTRACT_FAULT, execute
+from chain.errors import KehuError
 from chain.ledger import Ledger
-from chain.receipt import Receipt
 from chain.state import View
-from chain.transaction import Call, Transaction
-from contracts.attestations import attestations_of
+from chain.transaction import Transaction
 from contracts.base import count_of
-from contracts.endings import ERASED
 from contracts.holders import holders
 from contracts.policy import load_policy
-from contracts.records import RECORD_ARGUMENTS, RECORD_TABLES, SEQUENCES
+from contracts.records import SEQUENCES
 from node.shared_rows import SharedRows
 from node.vault.entitlement import Entitlements
+from node.vault.planning import TURN, Plan, Planning, digest_in
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
-
-TURN: Final = 256
-"""How many transactions or records are looked at before others get a turn of the event loop, each in a few
-microseconds."""
-_TRIED: Final = 16
-"""One that has to be tried takes as long as so many others."""
-_IN_PLACE: Final = frozenset({"customers.update", "people.update"})
-"""Calls that change fields of a record that is there, and nothing about who is entitled to them."""
-
-
-def commitments(transaction: Transaction) -> list[Wanted]:
-    """The fields and digests that a transaction's calls name: those whose values come with it."""
-    return [wanted for call in transaction.calls for wanted in _named(call)]
-
-
-def attested(transaction: Transaction) -> list[Wanted]:
-    """The identifiers that its attestations name. A value comes with one only if it is new to the chain."""
-    return [wanted for call in transaction.calls if call.args.get("attestation") for wanted in _attested(call)]
-
-
-def digests_of(transaction: Transaction) -> list[bytes]:
-    """All digests for which a value may come with the transaction."""
-    return [digest for _, digest in (*commitments(transaction), *attested(transaction))]
-
-
-def _named(call: Call) -> list[Wanted]:
-    record, fields = _record_and_fields(call)
-    return [] if record is None else _wanted(*record, fields)
-
-
-def _record_and_fields(call: Call) -> tuple[RecordId | None, Mapping[str, codec.Value]]:
-    table = call.name.partition(".")[0]
-    record, fields = call.args.get(RECORD_ARGUMENTS.get(table, "")), call.args.get("fields")
-    return (RecordId(table, record), fields) if type(record) is str and type(fields) is dict else (None, {})
-
-
-def _attested(call: Call) -> list[Wanted]:
-    try:
-        attestations = attestations_of(call.args.get("attestation"))
-    except KehuError:
-        return []
-    return [
-        wanted
-        for one in attestations
-        for wanted in _wanted(CUSTOMER_TABLE, one.customer, {IDENTIFIER_FIELD: one.identifier_digest})
-    ]
-
-
-def _wanted(table: str, record: str, fields: Mapping[str, codec.Value], good: Container[str] = ()) -> list[Wanted]:
-    """Without those of which a name or digest is malformed: the contract will refuse the call and say why.
-
-    `good`: names of fields that are well-formed; then those of table and record are."""
-    found: list[Wanted] = []
-    for field, digest in fields.items():
-        if not codec.is_digest(digest):
-            continue
-        try:
-            name = FieldId._make((table, record, field)) if field in good else FieldId(table, record, field)
-        except KehuError:
-            continue
-        found.append((name, digest))
-    return found
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Who would hold a transaction's values. `required`: without these the chain would have a digest and nobody
-    the value; `holders`: the entitled departments for each value that may come along; `records`: whose values these
-    are."""
-
-    transaction: Transaction
-    required: tuple[Wanted, ...]
-    holders: Mapping[Wanted, tuple[str, ...]]
-    records: tuple[RecordId, ...]
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -116,11 +36,6 @@ class Duty(msgspec.Struct, frozen=True):
 
 
 _NOTHING: Final = Duty({}, {})
-_NO_DIGEST: Final = (None,)
-
-
-_Untried: TypeAlias = Callable[[View, Transaction], Plan | None]
-"""A plan that follows without trying the transaction, if there is one."""
 
 
 class Duties:
@@ -170,7 +85,7 @@ class Duties:
 
     def digest_of(self, name: FieldId) -> bytes | None:
         """The field's current digest."""
-        return _digest_in(self.view(), name)
+        return digest_in(self.view(), name)
 
     def is_current(self, wanted: Wanted) -> bool:
         return self.digest_of(wanted[0]) == wanted[1]
@@ -232,115 +147,14 @@ class Duties:
         A transaction that would be refused on a record that is there (a conflict, say) has a plan: it may go
         on the record with its refusal.
         """
-        return await self._plan_all(transactions, admitted_by, self._plan_in_place)
+        planning = self._planning(admitted_by)
+        return await planning.all(transactions, planning.in_place)
 
     async def plan_to_hold(self, transactions: Sequence[Transaction], admitted_by: str) -> list[Plan | KehuError]:
         """As `plan`, for a department that is asked to hold values: others that may hold them need not be found, and of
         a record that is not there yet, not whom it would be assigned to, if it may hold the values in any case."""
-        return await self._plan_all(transactions, admitted_by, self._plan_to_hold)
+        planning = self._planning(admitted_by)
+        return await planning.all(transactions, planning.to_hold)
 
-    async def _plan_all(
-        self, transactions: Sequence[Transaction], admitted_by: str, untried_plan: _Untried
-    ) -> list[Plan | KehuError]:
-        view, taken = self.view(), 0
-        plans: list[Plan | KehuError] = []
-        untried: dict[RecordId, list[Transaction]] = {}
-        for transaction in transactions:
-            plan = untried_plan(view, transaction)
-            if plan is not None:
-                plans.append(plan)
-                for record in plan.records:
-                    untried.setdefault(record, []).append(transaction)
-                taken += 1
-            else:
-                for record in _records_of([*commitments(transaction), *attested(transaction)]):
-                    for earlier in untried.pop(record, ()):
-                        self._try(view, earlier, admitted_by)
-                plans.append(self._plan(view, transaction, admitted_by))
-                taken += _TRIED
-            if taken >= TURN:
-                taken = 0
-                await asyncio.sleep(0)
-        return plans
-
-    def _plan_in_place(self, view: View, transaction: Transaction) -> Plan | None:
-        """Without trying the transaction: executed or refused, its values have the same holders. None unless the state
-        as it is says who holds them: its calls must only change fields of records that are there."""
-        if not all([call.name in _IN_PLACE for call in transaction.calls]):  # noqa: C419 (faster so)
-            return None
-        now_ms, height, committed = self.now_ms(), self._ledger.height, self.rows_now()
-        records: dict[RecordId, None] = {}
-        required: list[Wanted] = []
-        holders: dict[Wanted, tuple[str, ...]] = {}
-        for call in transaction.calls:
-            record, fields = _record_and_fields(call)
-            if record is None:
-                continue
-            if not _is_there(view, record):
-                return None
-            records[record] = None
-            known = self._entitlements.holders_of(view, record, now_ms, height)
-            digests = _digests_in(committed, record)
-            for wanted in _wanted(*record, fields, known):
-                field, digest = wanted[0][2], wanted[1]
-                holders[wanted] = known.get(field, ())
-                if digests.get(field, _NO_DIGEST)[0] != digest:
-                    required.append(wanted)
-        return Plan(transaction, tuple(dict.fromkeys(required)), holders, tuple(records))
-
-    def _plan_to_hold(self, view: View, transaction: Transaction) -> Plan | None:
-        """`_plan_in_place`, and for new records whose values this department may hold, whoever registers them."""
-        plan = self._plan_in_place(view, transaction)
-        may_come = [] if plan else [*commitments(transaction), *attested(transaction)]
-        if plan or not may_come:
-            return plan
-        records, now_ms, height, own = _records_of(may_come), self.now_ms(), self._ledger.height, (self.department,)
-        if any(view.has(*record) for record in records):
-            return None
-        held = {one: self._entitlements.held_by(*own, view, one, now_ms, height) for one in records}
-        if any(name.field not in held[RecordId(name.table, name.record)] for name, _ in may_come):
-            return None
-        return Plan(transaction, (), dict.fromkeys(may_come, own), tuple(records))
-
-    def _plan(self, view: View, transaction: Transaction, admitted_by: str) -> Plan | KehuError:
-        receipt, named = self._try(view, transaction, admitted_by), commitments(transaction)
-        may_come = [*named, *attested(transaction)]
-        records = _records_of(may_come)
-        if receipt.is_ok:
-            required = [one for one in may_come if _digest_in(view, one[0]) == one[1] and not self.is_current(one)]
-        elif all(_is_there(view, record) for record in _records_of(named)):
-            required = named
-        else:
-            return KehuError(CATALOGUE.get(receipt.code, CONTRACT_FAULT), **receipt.details)
-        now_ms, height = self.now_ms(), self._ledger.height
-        found = {one: self._entitlements.holders_of(view, one, now_ms, height) for one in records}
-        holders = {
-            (name, digest): found[RecordId(name.table, name.record)].get(name.field, ()) for name, digest in may_come
-        }
-        return Plan(transaction, tuple(dict.fromkeys(required)), holders, tuple(records))
-
-    def _try(self, view: View, transaction: Transaction, admitted_by: str) -> Receipt:
-        """The receipt it would get in the next block; `view` then has its writes, if it succeeds."""
-        facts = self._ledger.facts(self.now_ms())
-        batch = Batch(b"", b"", admitted_by, b"", (transaction,))
-        return execute(view, self._ledger.contracts, facts, [batch], ()).receipts[0]
-
-
-def _records_of(wanted: Sequence[Wanted]) -> Sequence[RecordId]:
-    return list(dict.fromkeys([RecordId(name.table, name.record) for name, _ in wanted]))
-
-
-def _is_there(view: View, record: RecordId) -> bool:
-    row = view.look(*record)
-    return row is not None and ERASED not in row
-
-
-def _digests_in(view: View, record: RecordId) -> Mapping[str, Sequence[Any]]:
-    """Field -> [digest, version]."""
-    row = view.look(*record) if record.table in RECORD_TABLES else None
-    return {} if row is None else row["fields"]
-
-
-def _digest_in(view: View, name: FieldId) -> bytes | None:
-    entry = _digests_in(view, RecordId(name.table, name.record)).get(name.field)
-    return None if entry is None else entry[0]
+    def _planning(self, admitted_by: str) -> Planning:
+        return Planning(self.department, self._ledger, self._entitlements, self.now_ms, admitted_by)

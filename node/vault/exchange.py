@@ -24,7 +24,8 @@ from chain.transaction import Transaction
 from node.retention import Retention
 from node.together import run_together
 from node.vault.affected import affected_by
-from node.vault.duty import Duties, Duty, commitments
+from node.vault.commitments import commitments
+from node.vault.duty import Duties, Duty
 from node.vault.erasure import Erasures
 from node.vault.expiry import Expiries
 from node.vault.refill import Refill, VaultTiming

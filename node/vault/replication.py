@@ -19,7 +19,9 @@ from typing import TypeAlias
 from chain import codec
 from chain.errors import KehuError, define
 from chain.transaction import Transaction
-from node.vault.duty import Duties, Plan, digests_of
+from node.vault.commitments import digests_of
+from node.vault.duty import Duties
+from node.vault.planning import Plan
 from node.vault.shares import (
     OK,
     REQUEST_BYTES_MAX,

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from chain.errors import KehuError, define
-from node.vault.duty import Plan
+from node.vault.planning import Plan
 from node.vault.seal import Wanted
 from node.vault.sealing import VAULT_OTHER_VALUE
 from node.vault.staged import Staging

@@ -18,7 +18,8 @@ from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from contracts.errors import VAULT_NOT_ENTITLED
-from node.vault.duty import Duties, Plan
+from node.vault.duty import Duties
+from node.vault.planning import Plan
 from node.vault.shares import (
     OK,
     REQUEST_BYTES_MAX,

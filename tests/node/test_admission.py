@@ -18,7 +18,7 @@ from node.admission import Admission, Admitter
 from node.batcher import Batcher
 from node.mempool import Mempool, next_window
 from node.storage.durable import STORAGE_IO, StorageFailure
-from node.vault.duty import digests_of
+from node.vault.commitments import digests_of
 from node.vault.values import VaultValue
 from node.verification import BatchVerifier
 from tests.node.cluster import eventually

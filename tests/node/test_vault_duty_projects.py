@@ -13,7 +13,7 @@ from chain.transaction import Call, sign_transaction
 from contracts.holders import holders
 from contracts.records import RECORD_TABLES
 from node.vault.affected import affected_by
-from node.vault.duty import commitments
+from node.vault.commitments import commitments
 from node.vault.seal import RecordId
 from tests.contracts.client import Client, stocked_client
 from tests.contracts.office import Office, key_of

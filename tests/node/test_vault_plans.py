@@ -9,8 +9,8 @@ import pytest
 from chain.attestation import sign_attestation
 from chain.errors import KehuError
 from chain.transaction import Call, Transaction
-from node.vault import duty as vault_duty
-from node.vault.duty import Plan
+from node.vault import planning
+from node.vault.planning import Plan
 from node.vault.values import FieldId
 from tests.contracts.office import key_of
 from tests.node.vault_network import Network, network
@@ -31,7 +31,7 @@ async def plans(net: Network, *transactions: Transaction) -> list[Plan]:
 async def test_a_change_of_a_record_that_is_there_is_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with network(tmp_path) as net:
         assert (await net.submit(net.registration())).is_ok
-        monkeypatch.setattr(vault_duty, "execute", None)
+        monkeypatch.setattr(planning, "execute", None)
         (plan,) = await plans(net, update(net, 1, name="李四", position="经理"))
         name = (FieldId("customers", "c1", "name"), net.digest("c1", "name", "李四"))
         assert plan.required == (name,)  # the position is the current one, which is held already
@@ -45,7 +45,7 @@ async def test_a_change_in_place_is_planned_as_it_would_be_if_it_were_tried(
         assert (await net.submit(net.registration())).is_ok
         changes = [update(net, 1, name="李四"), update(net, 2, name="王五", position="总监")]
         in_place = await plans(net, *changes)
-        monkeypatch.setattr(vault_duty, "_IN_PLACE", frozenset())
+        monkeypatch.setattr(planning, "_IN_PLACE", frozenset())
         assert await plans(net, *changes) == in_place
 
 

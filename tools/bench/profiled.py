@@ -31,6 +31,7 @@ from node.process import run_node
 from node.search.index import RecordIndex
 from node.storage.wal import VoteLog
 from node.vault.duty import Duties
+from node.vault.planning import Planning
 from node.vault.refill import Refill
 from node.vault.replication import Replication
 from node.vault.staging import StageServer
@@ -53,8 +54,8 @@ def put_clocks() -> None:
     timed(BlockStore, "append", "storage", is_absorbing=True)
     for name in ("append", "sync", "rewrite"):
         timed(VoteLog, name, "vote log", is_absorbing=True)
-    for name in ("_plan", "_plan_in_place"):
-        timed(Duties, name, "vault planning", is_absorbing=True)
+    for name in ("in_place", "to_hold", "tried"):
+        timed(Planning, name, "vault planning", is_absorbing=True)
     for name in ("stage_many", "advance", "expire", "expiring", "drop", "put_live", "staged", "staged_among"):
         timed(Vault, name, "vault sealing", is_absorbing=True)
     timed(Duties, "_of_page", "vault comparing", is_absorbing=True)
