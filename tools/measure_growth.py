@@ -121,7 +121,7 @@ async def examine(folder: Path, records: int, updates: int) -> dict[str, Any]:
     versions: dict[int, int] = {}
     for _ in range(0, updates, PER_BLOCK):
         chain.add([_update(number, versions) for number in draw.sample(range(records), PER_BLOCK)])
-    found["us per update"] = {part: round(spent / updates * 1e6, 1) for part, spent in chain.spent_s.items()}
+    found["us per update"] = {part: round(spent / max(1, updates) * 1e6, 1) for part, spent in chain.spent_s.items()}
     found["memory after updates, MB"] = memory_mb()
     found["of these files, MB"] = memory_mb("RssFile")
     chain.store.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from array import array
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
@@ -21,7 +22,7 @@ from chain.state import View
 from contracts.policy import load_policy
 from contracts.records import RECORD_TABLES
 from contracts.scopes import RECORD, split_scope
-from node.search.columns import Column, Ties
+from node.search.columns import Column, Names, Ties
 from node.search.text import normalise
 from node.shared_rows import SharedRows
 from node.vault.seal import RecordId
@@ -53,10 +54,10 @@ class TableIndex:
 
     def __init__(self, fields: Iterable[str]) -> None:
         self.columns: dict[tuple[str, str], Column] = {}
-        self.assigned = Ties()
-        self.granted = Ties()
-        self.versions: dict[str, int] = {}
-        """Up to which version of each record its values are in the columns."""
+        self._names = Names()
+        self.assigned = Ties(self._names)
+        self.granted = Ties(self._names)
+        self._versions = array("Q")
         self._ids = self._column("id", "")
         self._facts = [(fact, self._column("fact", fact)) for fact in FACTS]
         self._fields: list[tuple[str, Column]] = []
@@ -68,29 +69,39 @@ class TableIndex:
         self._fields += [(field, self._column("field", field)) for field in new]
 
     def _column(self, kind: str, name: str) -> Column:
-        return self.columns.setdefault((kind, name), Column())
+        return self.columns.setdefault((kind, name), Column(self._names))
+
+    def version_of(self, record: str) -> int:
+        """Up to which version of the record its values are in the columns; 0 where nothing of it is."""
+        number = self._names.find(record)
+        return 0 if number is None or number >= len(self._versions) else self._versions[number]
+
+    def _set_version(self, record: str, version: int) -> None:
+        number = self._names.number(record)
+        self._versions.extend([0] * (number + 1 - len(self._versions)))
+        self._versions[number] = version
 
     def put(self, record: str, row: Mapping[str, Any] | None, texts: Mapping[str, str | None]) -> None:
         """`row` is the record in the state, None if it is not there; `texts` are its values by field, None where there
         is none. Fields that it does not name stay as they are, if the row has them."""
         if row is None or "erased" in row:
-            self.versions.pop(record, None)
+            self._set_version(record, 0)
             for column in self.columns.values():
                 column.put(record, None)
             return
-        self.versions[record] = row["version"]
-        if record not in self._ids.of:
+        self._set_version(record, row["version"])
+        if record not in self._ids:
             self._ids.put(record, record)
         for name, column in self._facts:
             fact = row.get(name)
-            if fact is not None or record in column.of:
+            if fact is not None or record in column:
                 column.put(record, fact_text(fact))
         fields = row.get("fields", ())
         for name, column in self._fields:
             if name in texts:
                 text = texts[name]
                 column.put(record, None if text is None else normalise(text))
-            elif name not in fields and record in column.of:
+            elif name not in fields and record in column:
                 column.put(record, None)
 
 
@@ -239,7 +250,7 @@ class RecordIndex:
         not changed since the columns were put in step is in neither."""
         record, values, is_told = touched
         came = {value.field: value for value in values}
-        up_to = self.tables[record.table].versions.get(record.record, 0) if is_told else 0
+        up_to = self.tables[record.table].version_of(record.record) if is_told else 0
         texts: dict[str, str | None] = {}
         lacking: list[tuple[RecordId, str, bytes]] = []
         for field, (digest, version) in ({} if row is None else row.get("fields", {})).items():

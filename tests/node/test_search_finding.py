@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chain.crypto import digest
 from chain.errors import KehuError
-from node.search.columns import Column, Ties
+from node.search.columns import Column, Names, Ties
 from node.search.finding import find
 from node.search.index import TableIndex
 from node.search.query import Filter, Query
@@ -45,7 +45,7 @@ changes = st.lists(st.tuples(st.integers(0, 150), st.one_of(st.none(), texts)), 
 @settings(max_examples=60, deadline=None)
 @given(changes, texts, st.booleans(), st.data())
 def test_a_column_keeps_its_order_through_all_changes(done: Any, start: str, descending: bool, data: Any) -> None:
-    column, naive = Column(), {}
+    column, naive = Column(Names()), {}
     for number, text in done:
         column.put(f"c{number}", text)
         naive.pop(f"c{number}", None)
@@ -71,7 +71,7 @@ def test_a_column_keeps_its_order_through_all_changes(done: Any, start: str, des
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.sampled_from("abc"), unique=True)), max_size=40))
 def test_ties_go_both_ways(done: list[tuple[int, list[str]]]) -> None:
-    ties, naive = Ties(), {}
+    ties, naive = Ties(Names()), {}
     for number, subjects in done:
         ties.put(f"c{number}", subjects)
         naive[f"c{number}"] = subjects
