@@ -16,10 +16,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from chain.errors import KehuError
+from chain.errors import KehuError, define
 from cli.exits import Exit, exit_of
 from cli.output import Answer, print_answer, print_error
 from cli.run import Run
+
+FILE_REFUSED = define(
+    "machine.file_refused",
+    "this machine does not let the command use a file",
+    "check the name, the folder and the rights",
+)
 
 Body = Callable[..., Answer | Coroutine[Any, Any, Answer]]
 
@@ -160,6 +166,12 @@ def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
     except KehuError as error:
         print_error(error, is_json=run.is_json)
         return exit_of(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        refused = KehuError(FILE_REFUSED, file=str(error.filename), problem=type(error).__name__)
+        print_error(refused, is_json=run.is_json)
+        return exit_of(refused)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     print_answer(answer, is_json=run.is_json)

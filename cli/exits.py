@@ -66,6 +66,7 @@ _KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.")
 _UNVERIFIED: Final = ("proof.", "certificate.", "audit.", "block.", "evidence.", "export.", "signature.", "codec.")
 _USAGE: Final = ("phone.", "usage.", "import.", "vault.value_")
 _MACHINE: Final = (
+    "machine.",
     "profile.",
     "proof_file.",
     "network.",

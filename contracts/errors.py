@@ -172,7 +172,7 @@ RECORD_EXISTS = define("record.exists", "a record of this id was registered befo
 FIELD_UNKNOWN = define(
     "record.field_unknown",
     "the policy knows no such personal field in this table",
-    "use one of the fields the policy names for the table",
+    "use one of the fields the policy names for the table; `--help` of the command that adds records names them",
 )
 FIELD_MISSING = define("record.field_missing", "a field that every such record has is missing", "add the named field")
 FIELD_ABSENT = define("record.field_absent", "the record has no value for this field", "nothing is there to be read")

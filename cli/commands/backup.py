@@ -12,8 +12,8 @@ import typer
 
 from chain.errors import KehuError
 from cli.command import Needs, command
-from cli.commands.export import EXPORT_EXISTS
 from cli.exits import Exit
+from cli.files import require_new_file
 from cli.output import Answer, progress
 from cli.root import app
 from cli.run import Run
@@ -44,9 +44,7 @@ async def backup(
     The keys are sealed under the node's passphrase; keep the two files apart. The vote log is never in a backup.
     """
     keys = keys or file.with_name(file.name + ".keys")
-    for path in (file, keys):
-        if path.exists():
-            raise KehuError(EXPORT_EXISTS, file=str(path))
+    require_new_file(file, keys)
     partials = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in (file, keys)]
     try:
         async with run.client() as client:

@@ -62,11 +62,14 @@ async def import_customers(
     node for duplicates, and not the carrier. Exit code 9 if rows were left out, 4 if somebody still has to say what
     became of some.
     """
+    from cli.files import require_place
     from cli.intake.columns import read_mapping
     from cli.intake.importer import Result
     from cli.intake.report import write_report
     from cli.intake.rows import read_sheet
 
+    if report is not None:
+        require_place(report)
     sheet = read_sheet(file, region, read_mapping(given_map or [], mapping))
     journal_path = journal or file.with_name(file.name + ".journal")
     options = _Options(is_temporary, allows_duplicate, is_dry_run)

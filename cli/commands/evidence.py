@@ -9,8 +9,8 @@ import typer
 
 from chain.errors import KehuError, define
 from cli.command import Needs, command
-from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED
+from cli.files import require_new_file
 from cli.layout import time_text
 from cli.output import Answer, Screen
 from cli.root import group
@@ -82,8 +82,7 @@ async def export_evidence(
     """Write one piece to a file that anybody can check with the genesis alone: `kehu verify`."""
     from cli.commands.proof import write_new
 
-    if file.exists():
-        raise KehuError(EXPORT_EXISTS, file=str(file))
+    require_new_file(file)
     row, evidence = await _fetch(run, name)
     data = {"file": str(file), "bytes": write_new(file, evidence["file"]), "name": name}
     data["department"] = row["department"]

@@ -12,11 +12,11 @@ import typer
 from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import Exit
+from cli.files import require_new_file
 from cli.output import Advance, Answer, progress
 from cli.root import app
 from cli.run import Run
 
-EXPORT_EXISTS = define("usage.file_exists", "the file exists; nothing is written over", "choose another name")
 EXPORT_OTHER = define(
     "export.other_network",
     "the node's export begins with another genesis than the one here",
@@ -44,8 +44,7 @@ async def export(
 
     The file gets its name when it is complete; its frames and digest are checked on the way.
     """
-    if file.exists():
-        raise KehuError(EXPORT_EXISTS, file=str(file))
+    require_new_file(file)
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         async with run.reader() as client:

@@ -11,6 +11,7 @@ import typer
 from chain.errors import KehuError
 from cli.command import Needs, command
 from cli.exits import Exit
+from cli.files import require_place
 from cli.layout import shown
 from cli.output import Answer, Screen, problem_of
 from cli.root import group
@@ -235,6 +236,7 @@ async def introduce(
     from cli.introduction import Introduction
     from cli.joining import newest_members
 
+    require_place(file)
     async with run.reader() as client:
         members = newest_members(await client.membership())
     profile = run.profile

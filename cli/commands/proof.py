@@ -9,8 +9,8 @@ import typer
 
 from chain.errors import KehuError, define
 from cli.command import Needs, command
-from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED, Exit
+from cli.files import require_new_file
 from cli.layout import time_text
 from cli.options import Purpose
 from cli.output import Answer, Screen
@@ -57,8 +57,7 @@ async def prove(
     from cli.records import read_record
 
     wanted = [_state_entry(text) for text in state or []]
-    if file.exists():
-        raise KehuError(EXPORT_EXISTS, file=str(file))
+    require_new_file(file)
     async with run.client() as client:
         committed, shown = await read_record(client, table, record, list(field or ["*"]), purpose)
         proof, values = await client.receipt_proof(committed.transaction_id), shown.values

@@ -9,8 +9,8 @@ import typer
 
 from chain.errors import KehuError, define
 from cli.command import Needs, command
-from cli.commands.export import EXPORT_EXISTS
 from cli.exits import SIGNED, Exit
+from cli.files import require_new_file
 from cli.options import Purpose
 from cli.output import Answer, Screen, print_note, progress
 from cli.run import Run
@@ -46,8 +46,7 @@ def add_export(app: typer.Typer, table: str, facts: tuple[str, ...], fields: tup
 
         if headers not in ("en", "zh"):
             raise KehuError(HEADERS_UNKNOWN)
-        if file.exists():
-            raise KehuError(EXPORT_EXISTS, file=str(file))
+        require_new_file(file)
         return await _take(run, file, Layout(table, facts, tuple(field or fields), purpose, headers == "zh", is_marked))
 
     command(app, "export", needs=Needs.KEY, example=example, json_keys=KEYS, exits=(*SIGNED, Exit.PARTIAL))(export)

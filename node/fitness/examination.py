@@ -20,7 +20,7 @@ from node.fitness.machine import is_running, look_at_disk, look_at_libraries, lo
 from node.fitness.neighbours import Probing, Told, ask_nodes, look_at_clocks, look_at_peer
 from node.joining import Member, read_members
 from node.keys import read_public
-from node.peers.transport import Peer
+from node.peers.transport import PEER_UNKNOWN, Peer
 from node.reading import FilesRead, try_home
 from node.surroundings import wall_ms
 from node.why.findings import STILL
@@ -82,8 +82,13 @@ async def _look_around(
         look_at_peer(identity, name, Peer(member.key, *split_address(config.peers.get(name, member.address))))
         for name, member in sorted(others.items())
     ]
-    findings += [each for each in await asyncio.gather(*looks) if each is not None]
-    return source, findings
+    found_there = [each for each in await asyncio.gather(*looks) if each is not None]
+    return source, findings + [each for each in found_there if config.department in members or not _says_unknown(each)]
+
+
+def _says_unknown(finding: Finding) -> bool:
+    """Whether a department refuses this one only because it has not been admitted: `key.not_member` says it once."""
+    return finding.code == "peer.refused" and finding.details["reason"] == PEER_UNKNOWN.code
 
 
 def told_urls(home: Home) -> dict[str, str]:

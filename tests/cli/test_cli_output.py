@@ -105,6 +105,17 @@ def test_progress_says_nothing_where_there_is_no_terminal(capsys: pytest.Capture
     assert capsys.readouterr().err == ""
 
 
+def test_progress_draws_a_bar_with_what_is_done_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress("sweep", None) as advance:
+        advance(1, total=4)
+        advance(1)
+    assert "sweep" in terminal.getvalue()
+    assert "2/4" in terminal.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "ms"),
     [("30m", 1_800_000), ("12h", 43_200_000), ("7d", 604_800_000), ("1970-01-02T00:00:01+00:00", 86_401_000)],

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from cli.command import perform
+from cli.exits import Exit
+from cli.output import Answer
+from cli.run import Run
 from tests.cli.conftest import PASSPHRASE, Kehu
 
 
@@ -95,6 +102,39 @@ def test_a_nodes_own_status_is_held_against_the_genesis_here(kehu: Kehu) -> None
     network = kehu.json("network", "status")
     assert all(node["is_ready"] for node in network["nodes"])
     assert {node["name"] for node in network["nodes"]} == {"管理", "销售", "财务", "技术"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("export", "FILE"),
+        ("network", "introduce", "FILE", "--node", "sales"),
+        ("backup", "FILE"),
+        ("prove", "c-1", "FILE"),
+        ("customer", "export", "FILE"),
+        ("evidence", "export", "sales.1.0.commit", "FILE"),
+    ],
+)
+def test_a_file_whose_folder_is_not_there_is_refused_before_anything_is_asked(
+    kehu: Kehu, tmp_path: Path, line: tuple[str, ...]
+) -> None:
+    height = kehu.json("status")["height"]
+    words = [str(tmp_path / "nowhere" / "file") if word == "FILE" else word for word in line]
+    is_signed = line[0] not in {"export", "network"}
+    problem = kehu.problem(*words, as_="li" if is_signed else None, exit=2)
+    assert (problem["code"], problem["details"]) == ("usage.file_place", {"folder": str(tmp_path / "nowhere")})
+    assert kehu.json("status")["height"] == height
+
+
+def test_a_file_that_the_machine_refuses_is_an_error_and_no_defect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_run: Any) -> Answer:
+        (tmp_path / "nowhere" / "file").read_bytes()
+        raise AssertionError
+
+    assert perform(refuse, Run(is_json=True), {}) == Exit.MACHINE
+    assert json.loads(capsys.readouterr().err)["code"] == "machine.file_refused"
 
 
 def test_an_export_is_audited_and_a_changed_byte_is_found(kehu: Kehu, tmp_path: Path) -> None:

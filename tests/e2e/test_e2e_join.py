@@ -121,7 +121,7 @@ def test_a_department_joins_from_an_empty_folder_with_a_snapshot_votes_and_holds
             file.write(SNAPSHOTS)
         doctor = theirs("node", "doctor", str(home), exits=(9,))
         assert (doctor["fingerprint"], doctor["members_from"]) == (fingerprint, "nodes")
-        assert codes(doctor) == {"key.not_member", "peer.refused"}
+        assert codes(doctor) == {"key.not_member"}
 
         activation = admit(cluster, request)
         with running(home, host / "legal.log"):

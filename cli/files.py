@@ -1,0 +1,29 @@
+"""Files that a command is to write: looked at before anything is asked for or put on the record."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chain.errors import KehuError, define
+
+FILE_EXISTS = define("usage.file_exists", "the file exists; nothing is written over", "choose another name")
+FILE_PLACE = define(
+    "usage.file_place",
+    "the folder of the file is not there, or you may not write into it",
+    "make the folder, correct its rights, or choose another",
+)
+
+
+def require_new_file(*files: Path) -> None:
+    """Errors: usage.file_exists, usage.file_place."""
+    for file in files:
+        if file.exists():
+            raise KehuError(FILE_EXISTS, file=str(file))
+        require_place(file)
+
+
+def require_place(file: Path) -> None:
+    """Errors: usage.file_place."""
+    if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
+        raise KehuError(FILE_PLACE, folder=str(file.parent))
