@@ -56,15 +56,15 @@ class ValidatorSet:
         for member in self.members:
             require_key(member.key)
 
-    @property
+    @cached_property
     def n(self) -> int:
         return len(self.members)
 
-    @property
+    @cached_property
     def f(self) -> int:
         return faults_tolerated(self.n)
 
-    @property
+    @cached_property
     def quorum(self) -> int:
         return quorum_of(self.n)
 

@@ -31,9 +31,8 @@ from tests.simulation.node import SimNode
 Call = Callable[..., Any]
 
 
-class TwoFPlusOne:
-    def __get__(self, instance: ValidatorSet, _owner: object) -> int:
-        return 2 * faults_tolerated(instance.n) + 1
+def two_f_plus_one(validators: ValidatorSet) -> int:
+    return 2 * faults_tolerated(validators.n) + 1
 
 
 def records_last(step: Call) -> Call:
@@ -238,7 +237,7 @@ MUTANTS = [
     Mutant("B10 decides the same block twice", rule(ordering.decide, decide_again), some_seeds),
     Mutant(
         "B16 quorum of 2f+1",
-        attribute(ValidatorSet, "quorum", TwoFPlusOne()),
+        attribute(ValidatorSet, "quorum", property(two_f_plus_one)),
         lambda: test_ordering.test_a_quorum_is_what_the_validator_set_says_for_every_n_b16(6, 4),
     ),
     Mutant(
