@@ -54,7 +54,7 @@ class Duties:
         return self._ledger.height
 
     def follow(self, executed: ExecutedBlock) -> None:
-        """A block that was appended, each in turn; the chain may be further by now."""
+        """A block that was appended, each in turn, the sooner the better; a second time does nothing."""
         self._entitlements.follow(executed.block.header.height, executed.writes)
 
     def now_ms(self) -> int:

@@ -82,6 +82,8 @@ class Entitlements:
     def follow(self, height: int, writes: Iterable[bytes]) -> None:
         """Block `height` wrote these keys of the state. Of records whose own rows are not among them nobody has to look
         at these rows again."""
+        if self._height is not None and height <= self._height:
+            return
         if self._height is not None and height == self._height + 1:
             for key in writes:
                 table, _, place = key.partition(b"/")
@@ -131,7 +133,8 @@ class Entitlements:
             answer = _Answer(holders, {key: row for key, row in rows.items() if key not in own})
             if kind is not None:
                 _put(self._kinds, kind, answer)
-        _put(self._known, record, (own, answer))
+        if view.writes.keys().isdisjoint(own):  # what a transaction that is only tried would write is not so yet
+            _put(self._known, record, (own, answer))
         return answer
 
 
