@@ -149,9 +149,8 @@ class Node:
             opened.home, self.department, opened.node_key.public, self.ledger, self.blocks, self.peers,
             self._commit_own, config.snapshot.behind_blocks, self.fail,
         )  # fmt: skip
-        self._agreement.listeners += [
-            self._exchange.on_appended, self._membership.on_block, self._snapshots.on_block, self._appended.put,
-        ]  # fmt: skip
+        followers = (self._exchange.on_appended, self._membership.on_block, self._snapshots.on_block)
+        self._agreement.listeners += [*followers, self._appended.put]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
         self.peers.handle(REQUEST_KIND, BlockServer(self.blocks, lambda: self.ledger.height).serve)
         self.collector = self._make_collector()
