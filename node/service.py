@@ -149,8 +149,7 @@ class Node:
             opened.home, self.department, opened.node_key.public, self.ledger, self.blocks, self.peers,
             self._commit_own, config.snapshot.behind_blocks, self.fail,
         )  # fmt: skip
-        followers = (self._exchange.on_appended, self._membership.on_block, self._snapshots.on_block)
-        self._agreement.listeners += [*followers, self._appended.put]
+        self._agreement.listeners += [self._membership.on_block, self._snapshots.on_block, self._note_appended]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive
         self.peers.handle(REQUEST_KIND, BlockServer(self.blocks, lambda: self.ledger.height).serve)
         self.collector = self._make_collector()
@@ -243,6 +242,10 @@ class Node:
             return await self._agreement.append_certified(block, certificate)
 
         await self._driver.perform(append)
+
+    async def _note_appended(self, executed: ExecutedBlock) -> None:
+        self._exchange.duties.follow(executed)
+        await self._appended.put(executed)
 
     async def _follow_blocks(self) -> None:
         """Vault first, then whoever waits: who hears that a read is committed can fetch its values."""

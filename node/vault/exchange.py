@@ -93,10 +93,6 @@ class VaultExchange:
         """`safeguard` for many, with an error or None for each."""
         return await self._replication.safeguard(pairs)
 
-    async def on_appended(self, executed: ExecutedBlock) -> None:
-        """A block has just been appended: the same step of the event loop in which the state changed."""
-        self.duties.follow(executed)
-
     async def on_block(self, executed: ExecutedBlock) -> None:
         """Follows a block that has just been appended. When it returns, what the block committed can be disclosed, and
         what it erased is destroyed."""
