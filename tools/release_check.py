@@ -1,8 +1,9 @@
 """The long versions of the checks, for a release: `make release-check`. Takes hours; stopped, it goes on where it was.
 
-Every check is cut into chunks that are their own commands. What a chunk printed, and whether it passed, is kept under
-.release-check/COMMIT/; a later run of the same commit skips what passed. What failed stays failed: a failing seed is
-never tried again until it passes, it becomes a regression test, and that is another commit.
+Every check is cut into chunks that are their own commands; which one runs, what it last printed and how long the rest
+will take is told every minute. What a chunk printed, and whether it passed, is kept under .release-check/COMMIT/; a
+later run of the same commit skips what passed. What failed stays failed: a failing seed is never tried again until it
+passes, it becomes a regression test, and that is another commit.
 
     python -m tools.release_check [--only NAME ...] [--scale F] [--status] [--json]
 
@@ -12,7 +13,10 @@ Exit: 0 all passed, 1 something failed, 2 cannot begin (changes that are not com
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +27,9 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
 RECORDS: Final = ROOT / ".release-check"
+TELL_S: Final = 60.0
+END_S: Final = 60.0
+"""How long an interrupted chunk may take to put away what it made: namespaces, mounts, processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,11 @@ class Check:
 CHECKS: Final = (
     Check("mutants", "run", 1, 1, ("make", "mutants")),
     Check("simulate", "seeds", 1_000_000, 10_000, ("make", "simulate", "SEEDS={amount}", "FROM={first}")),
-    Check("chaos", "minutes", 60, 10, ("make", "chaos", "MINUTES={amount}", "SEED={first}")),
+    Check("storage-faults", "run", 1, 1, ("make", "storage-faults")),
+    Check(
+        "chaos", "minutes", 60, 10, ("env", "KEHU_CHAOS=required", "make", "chaos", "MINUTES={amount}", "SEED={first}")
+    ),
+    Check("soak", "minutes", 60, 60, ("make", "soak", "MINUTES={amount}")),
     Check("simulate-nodes", "seeds", 20_000, 500, ("make", "simulate-nodes", "SEEDS={amount}", "FROM={first}")),
     Check("explore", "states", 10_000_000, 10_000_000, ("make", "explore", "STATES={amount}")),
     Check("fuzz", "inputs", 50_000_000, 2_000_000, ("make", "fuzz", "EXECUTIONS={amount}", "FROM={first}")),
@@ -82,15 +93,63 @@ def run_chunk(record: Record, check: Check, first: int, amount: int) -> int:
     command = [part.format(first=first, amount=amount) for part in check.command]
     print(f"== {' '.join(command)}", flush=True)
     begun = time.monotonic()
-    with record.log(check, first).open("wb") as log:
-        ended = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
+    exit_code = run_logged(command, record.log(check, first))
     seconds = time.monotonic() - begun
-    record.write(check, first, amount, ended.returncode, seconds)
-    if ended.returncode:
-        tail = record.log(check, first).read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
-        print("\n".join(tail))
-    print(f"   {'passed' if ended.returncode == 0 else 'FAILED'} after {seconds:.0f} s: {record.log(check, first)}")
-    return ended.returncode
+    record.write(check, first, amount, exit_code, seconds)
+    if exit_code:
+        print("\n".join(last_lines(record.log(check, first), 25)))
+    print(f"   {'passed' if exit_code == 0 else 'FAILED'} after {seconds:.0f} s: {record.log(check, first)}")
+    return exit_code
+
+
+def run_logged(command: list[str], path: Path) -> int:
+    """Its exit code. It is a group of its own: interrupted, none of its processes is left."""
+    begun = time.monotonic()
+    with path.open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(TELL_S)
+                print(f"   {(time.monotonic() - begun) / 60:.0f} min: {' '.join(last_lines(path, 1))}", flush=True)
+        except BaseException:
+            _end_group(process)
+            raise
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + END_S
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+
+
+def run_check(record: Record, check: Check, scale: float) -> None:
+    """All chunks that have not run, and before each how far the check is."""
+    chunks = list(check.chunks(scale))
+    for number, (first, amount) in enumerate(chunks, 1):
+        if record.read(check, first, amount) is None:
+            print(f"-- {check.name}, {number} of {len(chunks)}{_time_left(record, check, chunks)}", flush=True)
+            run_chunk(record, check, first, amount)
+
+
+def _time_left(record: Record, check: Check, chunks: Sequence[tuple[int, int]]) -> str:
+    """By what the chunks took that have run."""
+    known = [(amount, record.read(check, first, amount)) for first, amount in chunks]
+    done = [(amount, entry["seconds"]) for amount, entry in known if entry is not None]
+    if not done:
+        return ""
+    rate = sum(seconds for _, seconds in done) / sum(amount for amount, _ in done)
+    left = sum(amount for amount, entry in known if entry is None)
+    return f", about {rate * left / 3600:.1f} h left"
 
 
 def summarise(record: Record, checks: Sequence[Check], scale: float) -> list[dict[str, Any]]:
@@ -129,11 +188,10 @@ def main() -> int:
         print("There are changes that are not committed: a release is checked as it is committed.", file=sys.stderr)
         return 2
     record = Record(RECORDS / checked)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for check in checks if not options.status else ():
-            for first, amount in check.chunks(options.scale):
-                if record.read(check, first, amount) is None:
-                    run_chunk(record, check, first, amount)
+            run_check(record, check, options.scale)
     except KeyboardInterrupt:
         print("\nInterrupted; the chunk under way will run again, all others are kept: make release-check goes on.")
         return 130
