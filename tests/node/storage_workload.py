@@ -1,7 +1,9 @@
-"""What a node writes, without its network: votes, staged values, blocks. Run as a process whose disk is made to fail.
+"""What a node writes, without its network: votes, staged values, blocks, erasures. Run as a process whose disk is made
+to fail.
 
     python -m tests.node.storage_workload run FOLDER BLOCKS     tells "ack HEIGHT" after each block; 3: the disk failed
     python -m tests.node.storage_workload verify FOLDER         tells what is there as JSON
+    python -m tests.node.storage_workload serve                 runs such commands in forks (tests/node/failing_disk.py)
 
 Acknowledgements leave by writev, so that a fault injected into write hits files only.
 """
@@ -11,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from chain.batch import sign_batch
@@ -25,6 +29,7 @@ from node.soundness.scrub import follow_links
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import LevelStore
 from node.storage.wal import VoteLog
+from node.vault.seal import RecordId
 from node.vault.store import Vault
 from node.vault.values import VaultValue
 from tests.node.cluster import DEPARTMENTS, genesis_value
@@ -37,6 +42,8 @@ CHAIN = GENESIS.chain_id
 
 PADDING = "x" * 2_000
 """So that a small disk is full soon."""
+TURN = 3
+"""At every so many blocks the vote log is written anew and a record is erased."""
 
 
 def open_votes(folder: Path) -> VoteLog:
@@ -46,6 +53,11 @@ def open_votes(folder: Path) -> VoteLog:
 
 def value_at(height: int) -> VaultValue:
     return VaultValue("customers", f"c{height}", "name", bytes(32), PADDING)
+
+
+def erased_at(height: int) -> RecordId:
+    """The record that is erased with that block: the one before the last."""
+    return RecordId("customers", f"c{height - 1}")
 
 
 def open_chain(folder: Path) -> tuple[Ledger, BlockStore]:
@@ -70,6 +82,9 @@ def run(folder: Path, blocks: int) -> None:
         store.append(executed, certificate)
         ledger.advance(executed, certificate)
         vault.settle(transaction.id)
+        if height % TURN == 0:
+            votes.rewrite(votes.read_all())
+            vault.erase([erased_at(height)])
         os.writev(1, [b"ack %d\n" % height])
 
 
@@ -83,22 +98,47 @@ def verify(folder: Path) -> dict[str, int]:
     for at in range(1, height + 2):
         value = value_at(at)
         values += vault.get(value.table, value.record, value.field, value.digest(CHAIN)) is not None
-    staged = vault.status()["staged_values"]
-    return {"height": height, "values": values, "staged": staged, "votes": len(votes.read_all())}
+    staged, erased = vault.status()["staged_values"], len(vault.erased())
+    return {"height": height, "values": values, "staged": staged, "erased": erased, "votes": len(votes.read_all())}
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     try:
-        if sys.argv[1] == "verify":
-            os.writev(1, [json.dumps(verify(Path(sys.argv[2]))).encode()])
+        if arguments[0] == "verify":
+            os.writev(1, [json.dumps(verify(Path(arguments[1]))).encode()])
         else:
-            run(Path(sys.argv[2]), int(sys.argv[3]))
+            run(Path(arguments[1]), int(arguments[2]))
     except StorageFailure:
         return 3
     except KehuError:
+        traceback.print_exc()
         return 2
     return 0
 
 
+def serve() -> None:
+    """A fork, with everything imported, for each line of standard input: [arguments, file for its output, whether it
+    begins with the next byte of standard input only]. Tells its number, and how it ended."""
+    for line in sys.stdin:
+        if not (number := os.fork()):
+            _work(*json.loads(line))
+        print(number, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), flush=True)
+
+
+def _work(arguments: list[str], output: str, waits: bool) -> None:
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    if waits:
+        os.read(0, 1)
+    code = 70
+    try:
+        code = main(arguments)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)  # as a power cut would: nothing is closed in good order
+
+
 if __name__ == "__main__":
-    os._exit(main())  # as a power cut would: nothing is closed in good order
+    serve() if sys.argv[1] == "serve" else os._exit(main(sys.argv[1:]))
