@@ -277,7 +277,7 @@ def peer_targets() -> list[Target]:
     value = VaultValue("customers", "c1", "name", bytes(32), "张三")
     answers = codec.encode([["ok", value.to_value()], ["vault.missing", None]])
     pair = codec.encode([[story().blocks.block_bytes(1), b"\x90"]])
-    standing = codec.encode([1, 1_700_000_000_000, 4, 0, True, False, "ok"])
+    standing = codec.encode([2, 1_700_000_000_000, 4, 0, True, False, "ok", 1, 2])
     return [
         Target("handshake", _hellos(), _handshake, 10, (_as_hello,)),
         Target("requests for the chain", _requests(CHAIN_REQUESTS), lambda: _frames(_chain_handlers, lambda: None), 10,
