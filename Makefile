@@ -17,7 +17,7 @@ BASE ?=
 # Where it is set, every process of a test would compile all sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
+.PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos storage-faults soak chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,12 @@ mutants: install ## puts every known bug in on purpose and lists those that no t
 
 chaos: install ## MINUTES=10 SEED= DEPARTMENTS=4: real nodes on their own disks and networks under real faults (root, Linux)
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --departments $(DEPARTMENTS) $(if $(SEED),--seed $(SEED))
+
+storage-faults: install ## EIO and ENOSPC at every single write and sync of a node's stores (strace)
+	@KEHU_EVERY_WRITE=1 $(BIN)/python -m pytest -q -s -n 0 tests/node/test_storage_faults.py
+
+soak: install ## MINUTES=60: four real nodes at load; fails if memory grows beyond what the state explains
+	@$(BIN)/python -m tests.soak --minutes $(if $(filter file,$(origin MINUTES)),60,$(MINUTES))
 
 chaos-clean: install ## what a chaos run left behind that was killed: namespaces, mounts, loop devices, processes
 	@$(BIN)/python -m tests.chaos --clean

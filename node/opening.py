@@ -116,6 +116,10 @@ class Opened:
     closing: ExitStack
     disk: Disk
 
+    @property
+    def storage_memory_bytes(self) -> int:
+        return sum(store.memory_bytes for store in (self.chain_store, *self.vault.stores))
+
     def create_votes(self) -> VoteLog:
         """A new log, for a node that has observed long enough to vote again."""
         log = self.disk.create_votes(self.genesis.chain_id, self.config.department)

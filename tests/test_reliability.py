@@ -10,6 +10,7 @@ IDS = (
     *(f"S{number:02d}" for number in range(1, 26)),
     *(f"B{number:02d}" for number in range(1, 47)),
     *(str(number) for number in range(1, 43) if number != 35),
+    *(f"C{number:02d}" for number in range(1, 25)),
 )
 
 
@@ -18,7 +19,7 @@ def rows() -> dict[str, tuple[list[str], str]]:
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     table = text.partition("## Every number of the lists")[2].partition("\n## ")[0]
     found = {}
-    for row in re.findall(r"^\| ([SB]?\d+) \|[^|]*\|([^|]*)\|([^|]*)\|$", table, re.MULTILINE):
+    for row in re.findall(r"^\| ([SBC]?\d+) \|[^|]*\|([^|]*)\|([^|]*)\|$", table, re.MULTILINE):
         assert row[0] not in found
         found[row[0]] = (re.findall(r"`(test_\w+)`", row[1]), row[2].strip())
     return found

@@ -49,6 +49,11 @@ VAULT_KEYS_MISSING = define(
 class PurgingStore(Store, Protocol):
     """A store that can also make bytes vanish, and be read through."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """What it keeps in memory of its own: written and not yet in its tables, or read before."""
+        ...
+
     def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
         """Reads on from `start` for the checksums' sake: (where to go on, or None; bytes; pairs)."""
         ...

@@ -158,7 +158,7 @@ def test_a_network_is_upgraded_node_by_node_while_people_work(tmp_path: Path) ->
             assert new(*endless, as_=ADMIN, exits=(1,))["code"] == "grant.too_long"
             new(*endless, "--expires", "12h", as_=ADMIN)
             _audits(cluster, new, tmp_path / "middle.kehu", height)
-            new("network", "up", LATE)
+            new("network", "up", LATE, "--timeout", "300")  # as far behind as the audits took, and people go on
             wait_for("it votes", lambda: (bool(new("status", "--node", LATE)["node"]["is_ready"]), None))
             writers.go_on()
         Cluster(new, cluster.people).wait_equal()

@@ -96,6 +96,10 @@ class WatchedStore:
         self._before()
         self._store.rewrite(keys)
 
+    @property
+    def memory_bytes(self) -> int:
+        return self._store.memory_bytes
+
     def close(self) -> None:
         self._store.close()
 

@@ -119,6 +119,8 @@ class SimDisk:
 class SimStore:
     """node.vault.keys.PurgingStore over a platter. After a failure it refuses everything, as `LevelStore` does."""
 
+    memory_bytes = 0
+
     def __init__(self, disk: SimDisk, name: str, life: Life) -> None:
         self._disk, self._name, self._life = disk, name, life
         self._platter = disk.databases[name]
