@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from cli.exits import Exit, RemoteRefusal, exit_of
 from cli.intake.rows import COLUMNS
@@ -95,6 +97,25 @@ HEAVY = "{'aiohttp', 'pydantic', 'phonenumbers', 'cryptography', 'plyvel', 'rich
 def run_python(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "details"),
+    [
+        (("nope",), {"problem": "UsageError"}),
+        (("customer", "show"), {"problem": "MissingParameter", "parameter": "customer"}),
+        (("customer", "list", "--limit", "0"), {"problem": "BadParameter", "parameter": "--limit"}),
+        (("customer", "list", "--nmae", "x"), {"problem": "NoSuchOption", "parameter": "--nmae"}),
+        (("customer", "show", "c-1", "name=王芳"), {"problem": "UsageError"}),
+    ],
+)
+def test_a_wrong_command_line_is_one_object_with_json_and_names_no_value(
+    line: tuple[str, ...], details: dict[str, str]
+) -> None:
+    result = CliRunner().invoke(tree(), [*line, "--json"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    problem = json.loads(result.stderr)
+    assert (problem["code"], problem["details"], problem["exit"]) == ("usage.command_line", details, 2)
 
 
 def test_help_loads_no_heavy_library() -> None:
