@@ -62,13 +62,18 @@ class Column:
     def __len__(self) -> int:
         return self._count
 
-    def __contains__(self, record: object) -> bool:
-        return isinstance(record, str) and bool(self._text_of(self._names.find(record)))
+    def has(self, number: int) -> bool:
+        return number < len(self._texts) and self._texts[number] != b""
 
     def put(self, record: str, text: str | None) -> None:
         """Sets the record's text; None and "" take it away. The order is made when somebody looks."""
-        number, after = self._names.number(record), text.encode() if text else b""
-        self._texts += [b""] * (number + 1 - len(self._texts))
+        self.put_at(self._names.number(record), text)
+
+    def put_at(self, number: int, text: str | None) -> None:
+        """`put` for the record of this number."""
+        after = text.encode() if text else b""
+        if number >= len(self._texts):
+            self._texts += [b""] * (number + 1 - len(self._texts))
         before = self._texts[number]
         if before == after:
             return

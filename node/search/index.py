@@ -76,33 +76,34 @@ class TableIndex:
         number = self._names.find(record)
         return 0 if number is None or number >= len(self._versions) else self._versions[number]
 
-    def _set_version(self, record: str, version: int) -> None:
-        number = self._names.number(record)
-        self._versions.extend([0] * (number + 1 - len(self._versions)))
+    def _set_version(self, number: int, version: int) -> None:
+        if number >= len(self._versions):
+            self._versions.extend([0] * (number + 1 - len(self._versions)))
         self._versions[number] = version
 
     def put(self, record: str, row: Mapping[str, Any] | None, texts: Mapping[str, str | None]) -> None:
         """`row` is the record in the state, None if it is not there; `texts` are its values by field, None where there
         is none. Fields that it does not name stay as they are, if the row has them."""
+        number = self._names.number(record)
         if row is None or "erased" in row:
-            self._set_version(record, 0)
+            self._set_version(number, 0)
             for column in self.columns.values():
-                column.put(record, None)
+                column.put_at(number, None)
             return
-        self._set_version(record, row["version"])
-        if record not in self._ids:
-            self._ids.put(record, record)
+        self._set_version(number, row["version"])
+        if not self._ids.has(number):
+            self._ids.put_at(number, record)
         for name, column in self._facts:
             fact = row.get(name)
-            if fact is not None or record in column:
-                column.put(record, fact_text(fact))
+            if fact is not None or column.has(number):
+                column.put_at(number, fact_text(fact))
         fields = row.get("fields", ())
         for name, column in self._fields:
             if name in texts:
                 text = texts[name]
-                column.put(record, None if text is None else normalise(text))
-            elif name not in fields and record in column:
-                column.put(record, None)
+                column.put_at(number, None if text is None else normalise(text))
+            elif name not in fields and column.has(number):
+                column.put_at(number, None)
 
 
 def fact_text(fact: Any) -> str | None:
