@@ -159,7 +159,7 @@ class Advance(Protocol):
 def progress(label: str, total: int | None, *, is_wanted: bool = True) -> Iterator[Advance]:
     """A progress bar on stderr when that is a terminal; gives the function that moves it on."""
     if not is_wanted or not sys.stderr.isatty():
-        yield _stand_still
+        yield stand_still
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -174,5 +174,5 @@ def progress(label: str, total: int | None, *, is_wanted: bool = True) -> Iterat
         yield advance
 
 
-def _stand_still(steps: int, total: int | None = None) -> None:
+def stand_still(steps: int, total: int | None = None) -> None:
     """Nobody is watching."""

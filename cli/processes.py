@@ -20,6 +20,7 @@ from typing import Final
 
 import cli
 from chain.errors import KehuError, define
+from cli.output import Advance, stand_still
 from cli.profile import Profile
 
 CARRIER: Final = "carrier"
@@ -152,10 +153,16 @@ def _carrier(profile: Profile, url: str) -> Process:
     )
 
 
-async def wait_ready(wanted: list[Process], timeout_s: float) -> dict[str, KehuError]:
+async def wait_ready(wanted: list[Process], timeout_s: float, advance: Advance = stand_still) -> dict[str, KehuError]:
     """Until all are ready, ended or out of time; gives what is wrong with those that are not ready."""
     deadline = time.monotonic() + timeout_s
-    troubles = await asyncio.gather(*(_wait_one(process, deadline) for process in wanted))
+
+    async def wait(process: Process) -> KehuError | None:
+        trouble = await _wait_one(process, deadline)
+        advance(1)
+        return trouble
+
+    troubles = await asyncio.gather(*map(wait, wanted))
     return {process.name: trouble for process, trouble in zip(wanted, troubles, strict=True) if trouble is not None}
 
 

@@ -13,7 +13,7 @@ from cli.command import Needs, command
 from cli.exits import Exit
 from cli.files import require_place
 from cli.layout import shown
-from cli.output import Answer, Screen, problem_of
+from cli.output import Answer, Screen, problem_of, progress
 from cli.root import group
 from cli.run import Run
 
@@ -109,7 +109,8 @@ async def up(
 
     wanted = processes(run.profile, names or (), has_carrier=has_carrier)
     started = {process.name: process.start() for process in wanted}
-    troubles = await wait_ready(wanted, timeout_s)
+    with progress("nodes", len(wanted), is_wanted=not run.is_json) as advance:
+        troubles = await wait_ready(wanted, timeout_s, advance)
     rows = [
         {
             "name": process.name,
