@@ -7,7 +7,7 @@ vault from the chain, the vote log is not behind it, the keys are the department
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from chain.blocks import BlockStore
@@ -59,13 +59,14 @@ def check_home(folder: Path, tell: Tell = lambda _what, _done, _total: None) -> 
         if "chain" not in intact:
             return report
         records = None if contents is None else list(contents.records)
-        ledger = _check_chain(copy, genesis, config.department, records, report, _part(tell, "blocks"))
-        if ledger is not None and key is not None:
-            with _found("node.key", report):
-                require_known(home, config.department, key, ledger)
-        if ledger is not None and key is not None and {"vault", "vault-keys"} <= intact:
-            with _found("vault", report):
-                check_vault(copy, ledger, config.department, key, report, _part(tell, "values"))
+        with closing(LevelStore(copy / "chain")) as store:  # as long as the ledger's state is asked
+            ledger = _check_chain(store, genesis, config.department, records, report, _part(tell, "blocks"))
+            if ledger is not None and key is not None:
+                with _found("node.key", report):
+                    require_known(home, config.department, key, ledger)
+            if ledger is not None and key is not None and {"vault", "vault-keys"} <= intact:
+                with _found("vault", report):
+                    check_vault(copy, ledger, config.department, key, report, _part(tell, "values"))
     report.meaning_checked = ledger is not None
     return report
 
@@ -98,21 +99,17 @@ def _open_key(home: Home, config: Config, report: CheckReport) -> SigningKey | N
 
 
 def _check_chain(
-    copy: Path,
+    store: LevelStore,
     genesis: Genesis,
     department: str,
     records: list[bytes] | None,
     report: CheckReport,
     tell: Callable[[int, int], None],
 ) -> Ledger | None:
-    store = LevelStore(copy / "chain")
-    try:
-        with _found("chain", report):
-            ledger = check_chain(store, genesis, report, tell)
-            if records is not None:
-                with _found("votes.log", report):
-                    require_fitting(department, ledger.height, BlockStore(store), read_votes(records))
-            return ledger
-    finally:
-        store.close()
+    with _found("chain", report):
+        ledger = check_chain(store, genesis, report, tell)
+        if records is not None:
+            with _found("votes.log", report):
+                require_fitting(department, ledger.height, BlockStore(store), read_votes(records))
+        return ledger
     return None
