@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.testing
 from typer.testing import CliRunner
 
 from cli.founding import Plan, found_network
@@ -18,8 +20,18 @@ from node.keys import ScryptCost, create_key_file
 from tests.cli.contract import json_keys_of
 from tests.cli.office import Office
 
+typer.testing._get_command = cache(typer.testing._get_command)  # a tree of 130 commands: longer to build than to use
 PASSPHRASE = "correct horse"
 DEPARTMENTS = {"administration": "管理", "sales": "销售", "finance": "财务", "technical": "技术"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of one network run in one worker: two would found it twice."""
+    for item in items:
+        is_grouped = item.get_closest_marker("xdist_group") is not None
+        if "office" in getattr(item, "fixturenames", ()) and not is_grouped:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @dataclass(frozen=True)
