@@ -143,12 +143,17 @@ def encode_values(values: Iterable[VaultValue]) -> bytes:
 
 def decode_values(raw: bytes) -> list[VaultValue]:
     """A received list of values, at most `VALUES_MAX`. Errors: codec.*, vault.value_invalid."""
-    value = codec.decode(raw, ENCODED_BYTES_MAX)
-    (records,) = codec.fields([value], "vault values", codec.list_of(codec.is_list))
-    if not all(_is_record(parts) for parts in records) or sum(map(len, records)) > 5 * VALUES_MAX:
-        raise KehuError(CODEC_SHAPE, what="vault values", problem="not table, record and up to 2,000 times three parts")
-    return [VaultValue(parts[0], parts[1], *parts[at : at + 3]) for parts in records for at in range(2, len(parts), 3)]
+    records = codec.decode(raw, ENCODED_BYTES_MAX)
+    if type(records) is not list or not all([_is_record(parts) for parts in records]):  # noqa: C419 (faster so)
+        raise KehuError(CODEC_SHAPE, what="vault values", problem="not table, record, and three parts for each value")
+    if sum([len(parts) - 2 for parts in records]) > 3 * VALUES_MAX:
+        raise KehuError(CODEC_SHAPE, what="vault values", limit=VALUES_MAX)
+    return [
+        VaultValue(parts[0], parts[1], parts[at], parts[at + 1], parts[at + 2])
+        for parts in records
+        for at in range(2, len(parts), 3)
+    ]
 
 
-def _is_record(parts: list[codec.Value]) -> bool:
-    return len(parts) > 2 and (len(parts) - 2) % 3 == 0
+def _is_record(parts: codec.Value) -> bool:
+    return type(parts) is list and len(parts) > 2 and len(parts) % 3 == 2
