@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from chain.batch import sign_batch
@@ -187,7 +187,7 @@ class OfficeNode:
         if self._chain.trouble.is_forgetful:
             return values[1:]
         if self._chain.trouble.is_lying:
-            return [replace(value, value=value.value + "?") for value in values]
+            return [VaultValue(*one.id, one.salt, f"{one.value}?") for one in values]
         return values
 
     async def search(self, key: bytes, person: str, number: int, salt: bytes, query: Query) -> Any:
