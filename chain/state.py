@@ -131,6 +131,7 @@ class State:
 
     def apply(self, writes: Mapping[bytes, bytes | None], after: trie.Node) -> None:
         """Takes `writes` over; `after` is what `preview` gave for them."""
+        self.trie = after  # first: what another thread reads from now on is what comes
         for key, value in writes.items():
             if value is None:
                 self._forget(key)
@@ -139,7 +140,6 @@ class State:
                     pin.gone.add(key)
             else:
                 self._remember(key, value)
-        self.trie = after
 
     def _remember(self, key: bytes, value: bytes) -> None:
         self._values[key] = value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from chain import trie
 from chain.errors import InvariantError, KehuError, define
@@ -42,7 +42,7 @@ class StateUnreadableError(InvariantError):
 
 class Scratch(Protocol):
     """Copies of rows from which they are read sooner than from the store. It may lack any of them, have old values, and
-    forget everything."""
+    forget everything. For any thread."""
 
     def get(self, key_digest: bytes) -> bytes | None: ...
 
@@ -51,38 +51,50 @@ class Scratch(Protocol):
         ...
 
 
+Generation: TypeAlias = dict[bytes, bytes]
+
+
 class RowCache:
     """Values that were used lately, absent ones too: two generations, of which the older goes when the younger is full.
 
-    So what is asked for again stays, and nothing has to be put in order when it is asked for.
+    So what is asked for again stays, and nothing has to be put in order when it is asked for. Any thread may read while
+    one writes: what a reader has found goes into the generation that was the younger one before it began to look,
+    and only where nothing stands yet. So it never hides what was written meanwhile, there or in a younger one.
     """
 
-    __slots__ = ("_bytes_max", "_old", "_room", "_young")
+    __slots__ = ("_bytes_max", "_old", "_room", "young")
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max // 2
         self._room = self._bytes_max
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
+        self.young: Generation = {}
+        self._old: Generation = {}
 
     def get(self, key: bytes) -> bytes | None:
         """The value, b"" if there is known to be none, None if it is not known."""
-        value = self._young.get(key)
+        young = self.young
+        value = young.get(key)
         if value is None and (value := self._old.get(key)) is not None:
-            self.put(key, value)
+            self.keep(young, key, value)
         return value
 
+    def keep(self, generation: Generation, key: bytes, value: bytes) -> None:
+        """What was read, while there is room. `generation`: `young` as it was before."""
+        if self._room > 0 and generation.setdefault(key, value) is value:
+            self._room -= len(value) + len(key) + _ROW_BYTES
+
     def put(self, key: bytes, value: bytes) -> None:
-        before = self._young.get(key)
-        self._young[key] = value
+        """What was written. For the one thread that writes: it makes room, too."""
+        before = self.young.get(key)
+        self.young[key] = value
         self._room -= len(value) + (len(key) + _ROW_BYTES if before is None else -len(before))
         if self._room < 0:
-            self._old, self._young, self._room = self._young, {}, self._bytes_max
+            self._old, self.young, self._room = self.young, {}, self._bytes_max
 
 
 class StoredState(State):
     """The state as it lies in `store`; `bytes_max` for values used lately, those used before are looked for in
-    `scratch`."""
+    `scratch`. Any thread may `get` while one applies blocks."""
 
     def __init__(self, store: Store, scratch: Scratch | None = None, bytes_max: int = _ROWS_BYTES_MAX) -> None:
         """Reads everything once, to make the trie."""
@@ -103,10 +115,11 @@ class StoredState(State):
             yield from (digest + value_digest(value) for digest, value in rows)
 
     def get(self, key: bytes) -> bytes | None:
+        young = self._cache.young
         value = self._cache.get(key)
         if value is None:
             value = self._read(key, key_digest(key))
-            self._cache.put(key, value)
+            self._cache.keep(young, key, value)
         return value or None
 
     def _read(self, key: bytes, digest: bytes) -> bytes:

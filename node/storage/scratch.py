@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
@@ -64,11 +65,12 @@ def _place_of(bucket: bytes, tag: bytes) -> int:
 
 
 class ScratchRows:
-    """`chain.stored_state.Scratch` in a folder. For one thread."""
+    """`chain.stored_state.Scratch` in a folder."""
 
     def __init__(self, folder: Path, bytes_max: int = BYTES_MAX) -> None:
         self._folder, self._bytes_max = folder, bytes_max
         self._generations: list[_Generation] = []
+        self._lock = threading.Lock()
         self._begin()
 
     def _begin(self) -> None:
@@ -80,35 +82,37 @@ class ScratchRows:
 
     def get(self, key_digest: bytes) -> bytes | None:
         """The value that was put last, or an earlier one, or None."""
-        try:
-            for generation in self._generations:
-                value = generation.get(key_digest)
-                if value is not None:
-                    return value
-        except OSError as error:
-            self._give_up(error)
-        return None
+        with self._lock:
+            try:
+                found = (generation.get(key_digest) for generation in self._generations)
+                return next((value for value in found if value is not None), None)
+            except OSError as error:
+                self._give_up(error)
+                return None
 
     def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """(key digest, value) each."""
-        if not self._generations:
-            return
-        try:
-            self._generations[0].put(rows)
-        except OSError as error:
-            self._give_up(error)
-            return
-        if self._generations[0].size > self._bytes_max:
-            self._begin()
-            for generation in self._generations[2:]:
-                generation.close()
-            del self._generations[2:]
+        with self._lock:
+            try:
+                if self._generations:
+                    self._generations[0].put(rows)
+            except OSError as error:
+                self._give_up(error)
+            if self._generations and self._generations[0].size > self._bytes_max:
+                self._begin()
+                self._close(self._generations[2:])
+                del self._generations[2:]
 
     def _give_up(self, error: OSError) -> None:
         log.warning("no rows near at hand any more, the store is read instead: %s", error.strerror)
-        self.close()
+        self._close(self._generations)
+        self._generations = []
+
+    def _close(self, generations: Sequence[_Generation]) -> None:
+        for generation in generations:
+            generation.close()
 
     def close(self) -> None:
-        for generation in self._generations:
-            generation.close()
-        self._generations = []
+        with self._lock:
+            self._close(self._generations)
+            self._generations = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import given
@@ -133,6 +133,42 @@ def test_a_store_that_fails_under_a_contract_is_no_refusal_by_the_contract() -> 
 
     with pytest.raises(StateUnreadableError):
         execute(View(state.get), Reading(), facts, [chain.batch(chain.put("b"))], ())
+
+
+class InterruptedStore(MemoryStore):
+    """Calls `meanwhile` once, after the next read and before whoever reads has the value."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        value = super().get(key)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return value
+
+
+@pytest.mark.parametrize("written", [1, 60])
+@pytest.mark.parametrize("after", [codec.encode({"n": 1}), None])
+def test_a_thread_that_was_reading_while_a_block_came_does_not_hide_what_the_block_wrote(
+    after: bytes | None, written: int
+) -> None:
+    """`written`: rows of the block; sixty are more than a generation of those used lately has room for."""
+    store, key = InterruptedStore(), b"notes/n7"
+    store.write(dict(grown(200)[0].scan(b"")))
+    state = StoredState(store, bytes_max=20_000)
+    others: Writes = {f"notes/n{number}".encode(): codec.encode({"n": 2}) for number in range(100, 99 + written)}
+    writes: Writes = {key: after, **others}
+
+    def come() -> None:
+        node = state.preview(writes)
+        append(store, 1, writes)
+        state.apply(writes, node)
+
+    store.meanwhile = come
+    assert state.get(key) == codec.encode({"n": 0}), "it began to read before the block"
+    assert state.get(key) == after
+    assert {key: state.get(key) for key in writes} == writes
 
 
 def test_what_is_asked_for_again_stays_at_hand_and_memory_is_bounded() -> None:
