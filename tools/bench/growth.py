@@ -19,7 +19,7 @@ from tools.bench.workload import Lane
 NO_SNAPSHOT = "[snapshot]\nbehind_blocks = 1000000000"
 PAUSE_S = 0.05
 NODES = 4
-RECORD_BYTES = 6_500
+RECORD_BYTES = 3_500
 """Of a node's memory, as measured (docs/performance.md), with its index."""
 SOON_S = 600.0
 INDEXED_S = 900.0
