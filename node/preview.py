@@ -72,6 +72,7 @@ async def preview_calls(
     call would be refused with."""
     if not index.is_ready:
         raise KehuError(SEARCH_NOT_READY)
+    await index.catch_up()
     before, after = View(ledger.state.get), View(ledger.state.get)
     target = _target(before, index, calls)
     for number, call in enumerate(calls):

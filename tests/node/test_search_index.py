@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chain.transaction import Call
+from node.preview import preview_calls
 from node.search.desk import SEARCH_NOT_READY, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Filter, Query
@@ -140,6 +142,20 @@ async def test_it_goes_on_in_the_background_and_whoever_searches_waits_for_it(ne
         await task
 
 
+async def test_a_preview_knows_of_a_record_that_came_a_moment_ago(net: Network, sales: Following) -> None:
+    ledger, now_ms = sales.node.ledger, net.time_ms
+    grant = {"grant": "g", "subject": "person:sun", "actions": ["read"], "table": "customers", "scope": "all"}
+    calls = [Call("permissions.grant", {**grant, "fields": ["name"], "purpose": "*", "expires_ms": None})]
+
+    async def gained() -> list[int]:
+        found = await preview_calls(ledger, sales.index, key_of("boss").public, "administration", calls, now_ms)
+        return [one.gained for one in found.differences]
+
+    before = await gained()
+    await net.submit(net.registration("c2", name="李四", phone="+8613800000002"))
+    assert await gained() == [count + 1 for count in before] != before
+
+
 async def test_no_file_of_the_node_has_a_value_or_what_it_was_compared_as(net: Network, sales: Following) -> None:
     await net.submit(net.registration("c2", name="ＺＨＡＯ Mingyu", phone="+8613800000002"))
     assert await sales.names("zhao") == ["c2"]
@@ -151,8 +167,6 @@ async def test_no_file_of_the_node_has_a_value_or_what_it_was_compared_as(net: N
 async def test_a_search_before_the_index_is_filled_is_told_to_come_again(net: Network) -> None:
     node = net.nodes["sales"]
     query = Query((Filter("field", "name", "张"),), ("id", ""))
-    from chain.transaction import Call
-
     args = {"table": "customers", "query": query.digest(net.chain_id, bytes(32)), "over": ["name"], "fields": ["name"]}
     receipt = await net.commit("li", Call("access.search", args | {"limit": 1, "purpose": "x"}), via="sales")
     assert receipt.is_ok
