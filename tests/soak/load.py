@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -18,6 +19,7 @@ from chain.transaction import NONCE_BYTES, Call, sign_transaction
 from cli.client import NodeClient
 from cli.records import read_record, seal_fields
 from node.vault.values import VaultValue
+from tools.bench.load import WAIT_MS
 from tools.bench.network import Network
 from tools.bench.workload import Made, body_of
 
@@ -74,13 +76,16 @@ class Person:
 
     async def _send(self, session: aiohttp.ClientSession, made: list[Made]) -> None:
         """The first of them changes the customer, and must be taken."""
-        url, headers = f"{self._client.url}/v1/transactions", {"Content-Type": "application/json"}
+        url = f"{self._client.url}/v1/transactions?wait=committed&timeout_ms={WAIT_MS}"
+        headers = {"Content-Type": "application/msgpack"}
         async with session.post(url, data=body_of(made), headers=headers) as response:
             said = await response.json(content_type=None)
-        if "transactions" not in said:
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._counts[str(said["code"])] += 1
             await asyncio.sleep(BUSY_S)
             return
+        if "transactions" not in said:
+            raise RuntimeError(f"the node takes no request: {said['code']}")
         codes = [str((item.get("receipt") or item.get("error") or item)["code"]) for item in said["transactions"]]
         self._counts.update(codes)
         if codes[0] != "ok":
