@@ -130,7 +130,7 @@ def agree(cluster: Cluster, new: Kehu) -> int:
 def run_old_node(cluster: Cluster) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "node", str(cluster.home(LATE))]
     environment = {"PYTHONPATH": str(cluster.kehu.release), "PYTHONUTF8": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False)
 
 
 def heights_of(export: Path) -> tuple[dict[int, int], Counter[bytes]]:
