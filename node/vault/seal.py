@@ -7,6 +7,9 @@ field and digest: moved to another field, record or chain they don't open.
 
 The cipher is AES-256-GCM (NIST SP 800-38D), which processors have instructions for. Each nonce is drawn at random: a
 counter would repeat after a folder was put back from a backup, and one repeated nonce gives both values away.
+
+Earlier releases sealed under ChaCha20-Poly1305 (RFC 8439), with all else the same. What they sealed opens: a node that is
+upgraded keeps its vault. Both ciphers authenticate, so what was sealed under the one is never taken for the other's.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from chain import codec
 from chain.errors import KehuError, define
@@ -81,7 +84,14 @@ def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes:
     """Raises `InvalidTag` when key, bytes or associated data are not those of the sealing."""
     if len(sealed) < NONCE_BYTES + TAG_BYTES:
         raise InvalidTag
-    return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
+    return _open(key, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
+
+
+def _open(key: bytes, nonce: bytes, box: bytes, associated: bytes) -> bytes:
+    try:
+        return AESGCM(key).decrypt(nonce, box, associated)
+    except InvalidTag:
+        return ChaCha20Poly1305(key).decrypt(nonce, box, associated)
 
 
 def sealed_bytes(value: VaultValue) -> int:
@@ -109,7 +119,7 @@ def unseal_value(wanted: Wanted, sealed: bytes, key: RecordKey | None) -> VaultV
         if key is None or key.id != sealed[:KEY_ID_BYTES] or len(sealed) < _SEALED_BYTES_MIN:
             raise InvalidTag
         nonce, box = sealed[KEY_ID_BYTES:_BOX_BEGIN], sealed[_BOX_BEGIN:]
-        plaintext = key.cipher().decrypt(nonce, box, key.about + name.field.encode() + digest)
+        plaintext = _open(key.secret, nonce, box, key.about + name.field.encode() + digest)
     except InvalidTag:
         raise KehuError(
             VAULT_DAMAGED, what="value", table=name.table, record=name.record, field=name.field, digest=digest
