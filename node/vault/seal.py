@@ -8,8 +8,8 @@ field and digest: moved to another field, record or chain they don't open.
 The cipher is AES-256-GCM (NIST SP 800-38D), which processors have instructions for. Each nonce is drawn at random: a
 counter would repeat after a folder was put back from a backup, and one repeated nonce gives both values away.
 
-Earlier releases sealed under ChaCha20-Poly1305 (RFC 8439), with all else the same. What they sealed opens: a node that is
-upgraded keeps its vault. Both ciphers authenticate, so what was sealed under the one is never taken for the other's.
+Earlier releases sealed under ChaCha20-Poly1305 (RFC 8439), with all else the same. What they sealed opens: a node that
+is upgraded keeps its vault. Both ciphers authenticate, so what is sealed under one is never taken for the other's.
 """
 
 from __future__ import annotations
