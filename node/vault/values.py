@@ -81,9 +81,9 @@ class VaultValue:
     field: str
     salt: bytes
     value: str
-    size: int = attribute(compare=False)
+    size: int = attribute(init=False, compare=False)
     """UTF-8 bytes of `value`."""
-    _digest: tuple[bytes, bytes] | None = attribute(compare=False)
+    _digest: tuple[bytes, bytes] | None = attribute(init=False, compare=False)
     """The last chain id asked for and the digest: worked out once, asked for at every step on the way."""
 
     def __init__(self, table: str, record: str, field: str, salt: bytes, value: str) -> None:

@@ -186,7 +186,7 @@ def test_a_byte_that_somebody_flipped_on_purpose_is_found_by_the_proofs(
             continue
         absent = proven.entries[1]
         assert proven.records[0].fields == {"name": "赵敏"}
-        assert (absent.value, state.get(f"{absent.table}/{absent.key}")) == (None, None)
+        assert (absent.value, state.get(f"{absent.table}/{absent.key}".encode())) == (None, None)
 
 
 def test_another_value_another_record_and_another_network_are_found(kehu: Kehu, granted: str, proof: Path) -> None:
