@@ -153,7 +153,9 @@ def _rows_after(node: NodeFacade, table: str, after: str | None) -> Iterator[tup
 
 
 def _facts(value: dict[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = to_json({name: item for name, item in value.items() if name != "fields"})
+    """Without the digests of a record's fields; a grant's `fields` are names."""
+    kept = {name: item for name, item in value.items() if name != "fields" or isinstance(item, list)}
+    facts: dict[str, Any] = to_json(kept)
     return facts
 
 

@@ -53,6 +53,8 @@ def test_a_project_is_granted_after_it_was_tried_out_and_ends_with_the_grant(keh
     assert found(kehu, "wang") == []
     given = kehu.json("grant", *terms, as_="admin")
     assert (given["scope"], given["table"]) == (f"project:{world.project}", "customers")
+    (listed,) = (row for row in kehu.json("grants", as_="admin")["grants"] if row["grant"] == "g-project")
+    assert (listed["fields"], listed["scope"]) == (["name"], f"project:{world.project}")
     assert sorted(found(kehu, "wang")) == ["王小明", "王芳"]
     verdict = kehu.json("why", "wang", "read", world.customers["王芳"], "--field", "name", as_="admin")
     assert (verdict["verdict"]["because"], verdict["projects"]) == ("grant:g-project", [world.project])
