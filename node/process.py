@@ -44,9 +44,10 @@ _EXIT_OF: Final = {PROTOCOL_TOO_NEW.code: EXIT_OUTDATED, MEMBERSHIP_REMOVED.code
 API_STOP_S: Final = 1.5
 """How long running requests may take when the node stops; `service.STOP_S` comes on top, and all of it is below 5 s."""
 
-COLLECTOR_THRESHOLDS: Final = (20_000, 20, 20)
+COLLECTOR_THRESHOLDS: Final = (5_000, 20, 20)
 """A request makes thousands of objects that live until its block and form no cycles. With the default, 700 and 10, the
-collector goes through them dozens of times."""
+collector goes through them dozens of times. It may not wait much longer either: a TLS connection that breaks off leaves
+256 KiB in a cycle, and a flood of them leaves that for as many as fit between two collections."""
 
 log = logging.getLogger("kehu.process")
 

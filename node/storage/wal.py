@@ -252,7 +252,8 @@ def _read(path: Path) -> bytes:
     with storage_failures(path, "read"):
         try:
             with path.open("rb") as file:
-                data = file.read(FILE_BYTES_MAX + 1)
+                # Asked for more than there is, Python would make room for it all first.
+                data = file.read(min(os.fstat(file.fileno()).st_size, FILE_BYTES_MAX) + 1)
         except FileNotFoundError:
             raise KehuError(VOTELOG_MISSING, path=str(path)) from None
     if len(data) > FILE_BYTES_MAX:
