@@ -22,6 +22,7 @@ from node.keys import create_key_file
 from node.surroundings import wall_ms
 from node.why.findings import LEVELS
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, Cluster, free_ports, genesis_value, key_of, make_home
+from tests.node.peer_kit import until
 
 HOUR_MS = 3_600_000
 
@@ -75,6 +76,7 @@ async def test_a_stopped_node_with_its_peers_up_is_fit_and_a_running_one_is_not_
         assert await look(cluster.homes["after_sales"]) == ["home.fit"]
         await cluster.start("after_sales")
         await cluster.commit(cluster.login("li"), via="sales")
+        await until(lambda: all(len(node.peers.connected) == 3 for node in cluster.nodes.values()))
         links = {name: node.peers.connected for name, node in cluster.nodes.items()}
         found = await examine(cluster.homes["finance"], {})
         assert (found.is_running, sorted(codes(found))) == (True, ["home.fit", "home.running"])
