@@ -58,6 +58,7 @@ async def submit(request: web.Request) -> web.Response:
     if request.content_type == MSGPACK:
         return await _submit_list(request)
     body = await read_model(request, SubmitBody)
+    _require_few(context, body.transactions)
     envelopes = [_envelope(text, index) for index, text in enumerate(body.transactions)]
     values = [_value(item) for item in body.values]
     return await _submit(request, context, envelopes, values, body.timeout_ms if body.wait == "committed" else 0)
@@ -83,7 +84,7 @@ def _is_submitted(item: codec.Value) -> bool:
 
 
 def _require_few(context: Context, envelopes: Sequence[object]) -> None:
-    """Errors: http.too_many_transactions."""
+    """Before anything is made of them. Errors: http.too_many_transactions."""
     if not 1 <= len(envelopes) <= context.limits.transactions_max:
         raise KehuError(HTTP_TOO_MANY_TRANSACTIONS, transactions=len(envelopes), limit=context.limits.transactions_max)
 
@@ -95,7 +96,6 @@ async def _submit(
     values: Sequence[VaultValue],
     wait_ms: int,
 ) -> web.Response:
-    _require_few(context, envelopes)
     take_for_transactions(context.pace, context.node, envelopes, context.clock())
     admissions = await context.node.submit(envelopes, values)
     wait_s = min(wait_ms, context.limits.wait_ms_max) / 1000
