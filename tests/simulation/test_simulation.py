@@ -20,13 +20,14 @@ FAST_SEEDS = 240
 """`make simulate SEEDS=20000` is for the hand and for CI; these are for every commit."""
 
 REGRESSIONS = {
-    3274: "a view change at a height without work left everybody asking for ever what the others were doing",
+    3274: Plan(6, 2_000, 4, loss=0.2, one_way_cuts=4, crashes=2),
 }
-"""Seeds that once failed, and what was wrong. None is ever removed.
+"""Seeds that once failed, with the networks that they drew then. None is ever removed.
 
-Seeds drawn before the plan had its present form (262, 1020, 2346, 2912, 3012, 3408, 5516) draw other networks now: what
-they found is put back on purpose by the mutants "never asks when others work", "takes a status for news of the next
-height" and "begins a new log while observing", which must be found.
+3274: a view change at a height without work left everybody asking for ever what the others were doing. What it and
+seeds of still earlier plans (262, 1020, 2346, 2912, 3012, 3408, 5516) found is put back on purpose as well, by the
+mutants "asks for ever what the others do", "never asks when others work", "takes a status for news of the next height"
+and "begins a new log while observing", which must be found.
 """
 
 
@@ -40,12 +41,12 @@ def test_hundreds_of_seeds_keep_every_property_and_inject_every_fault() -> None:
 
 @pytest.mark.parametrize("seed", REGRESSIONS)
 def test_a_seed_that_failed_once_passes(seed: int) -> None:
-    run_seed(seed)
+    World(seed, REGRESSIONS[seed]).run()
 
 
 def test_a_seed_does_the_same_whatever_ran_before_it_in_the_process() -> None:
     """Campaigns run many seeds in one process, the command that replays one runs it alone. Members come and go."""
-    seeds = (300_421, 1, 3)
+    seeds = (334, 1, 3)
     one_by_one = {seed: run_seed(seed).digest() for seed in seeds}
     assert {seed: run_seed(seed).digest() for seed in reversed(seeds)} == one_by_one
     alone = [sys.executable, "-m", "tests.simulation", "--seed", str(seeds[0])]
