@@ -35,7 +35,7 @@ demo: install ## six departments, real processes, the whole story; KEEP=1 leaves
 	@$(BIN)/python -m tools.demo $(if $(KEEP),--keep)
 
 test: install ## every test but those of containers
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not containers"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not containers"
 
 containers: install ## builds the image with podman, runs the six from docker/compose.yaml, tears everything down (root)
 	@KEHU_TEST_CONTAINERS=1 $(BIN)/python -m pytest -q -p no:xdist -m containers tests/docker
@@ -60,7 +60,7 @@ types: install
 	@$(BIN)/mypy
 
 fast: install
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 simulate: install ## SEEDS=1000 FROM=1 N=: the simulator over many seeds, on every core; N members if given
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(if $(N),--n $(N))

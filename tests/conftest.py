@@ -1,10 +1,28 @@
-"""What holds for every test."""
+"""What holds for every test, and in which order they run."""
 
 from __future__ import annotations
 
 import signal
 
+import pytest
+
+LONGEST = ("demo", "e2e")
+"""Groups that keep one worker busy for minutes; the other one does everything else meanwhile."""
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them ignore interruptions, and so would every process that they
     # start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that two workers end at about the same time: with --no-loadscope-reorder,
+    pytest-xdist hands out groups in this order."""
+
+    def place(item: pytest.Item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and group.args[0] in LONGEST:
+            return LONGEST.index(group.args[0])
+        return len(LONGEST) + (item.get_closest_marker("slow") is None)
+
+    items.sort(key=place)

@@ -14,6 +14,7 @@ from cli.client import NodeClient
 from cli.processes import Process, processes
 from cli.profile import Profile
 from node.keys import load_key
+from tests.e2e.forked import ForkedKehu
 from tools.demo.kehu import Json, Kehu, order
 from tools.demo.story import wait_for
 
@@ -89,7 +90,7 @@ def found_cluster(folder: Path, release: Path | None = None) -> Cluster:
     """Makes and starts the network, with one operator in each department. The carrier simulator is not started.
 
     `release`: a source tree to run in place of this one."""
-    kehu = Kehu(folder / "network", folder / "passphrases", release=release)
+    kehu = ForkedKehu(folder / "network", folder / "passphrases", release=release)
     write_passphrase(kehu, ADMIN)
     departments = [word for name in DEPARTMENTS for word in ("--department", name)]
     passphrase = ("--passphrase-file", str(kehu.passphrase_file(ADMIN)))

@@ -17,8 +17,8 @@ import pytest
 
 from tests.e2e.cluster import Cluster, found_cluster, stop_cluster
 from tests.e2e.disturbed import Blow, draw_blows, make_disturbed_story, tell_disturbed
+from tests.e2e.forked import ForkedKehu
 from tests.e2e.watching import ArgumentsWatch
-from tools.demo.kehu import Kehu
 from tools.demo.story import Story
 from tools.demo.teardown import stop_network
 
@@ -39,7 +39,8 @@ class Calm:
 
 @dataclass(frozen=True)
 class Disturbed:
-    """The story with kills, its network stopped in order at the end; `arguments`: command lines seen meanwhile."""
+    """The story with kills, its network stopped in order at the end; `arguments`: command lines seen meanwhile, and
+    those of the commands themselves."""
 
     story: Story
     blows: dict[str, Blow]
@@ -70,7 +71,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
         with ArgumentsWatch(str(folder)) as watch:
             tell_disturbed(story, kehu, blows)
         stop_network(story)
-        yield Disturbed(story, blows, out.getvalue(), watch.seen, time.monotonic() - begun)
+        yield Disturbed(story, blows, out.getvalue(), watch.seen | kehu.lines, time.monotonic() - begun)
     except BaseException as error:
         error.add_note("\n".join([f"seed {SEED}", *map(str, blows.values()), out.getvalue()[-3000:]]))
         raise
@@ -85,4 +86,4 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     try:
         yield found_cluster(folder)
     finally:
-        stop_cluster(Kehu(folder / "network", folder / "passphrases"))
+        stop_cluster(ForkedKehu(folder / "network", folder / "passphrases"))

@@ -19,16 +19,17 @@ from cli.exits import Exit
 from cli.founding import DEPARTMENTS
 from cli.processes import processes
 from cli.profile import Profile
+from tests.e2e.forked import ForkedKehu
 from tools.demo.__main__ import make_story
 from tools.demo.chapters import CHAPTERS, Chapter
-from tools.demo.kehu import Kehu, Order, Ran, UnexpectedError, order
+from tools.demo.kehu import Order, Ran, UnexpectedError, order
 from tools.demo.narrator import Narrator
 from tools.demo.story import Story
 
 COMMANDS: Final = {"people": 20, "arrival": 6, "permissions": 9, "conflict": 5, "carrier": 10, "audit": 3}
 """The disturbed chapters and how many commands each runs at least. The outage chapter has its own two victims."""
 AWAY_S: Final = (0.5, 6.0)
-INTO_COMMAND_S: Final = (0.0, 0.8)
+INTO_COMMAND_S: Final = (0.0, 0.4)
 TRIES_MAX: Final = 4
 
 
@@ -60,10 +61,11 @@ def draw_blows(seed: int) -> dict[str, Blow]:
 
 
 @dataclass
-class DisturbedKehu(Kehu):
-    """Deals one blow at a time."""
+class DisturbedKehu(ForkedKehu):
+    """Deals one blow at a time. `lines`: what a process of each command would have had for arguments."""
 
     blow: Blow | None = None
+    lines: set[bytes] = field(default_factory=set)
     _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -86,6 +88,10 @@ class DisturbedKehu(Kehu):
             self._revive()
             ran = super().start(wanted, text)
         return ran
+
+    def execute(self, arguments: list[str], given: str | None) -> tuple[int, str, str]:
+        self.lines.add(" ".join(arguments).encode())
+        return super().execute(arguments, given)
 
     def finish(self) -> None:
         """The chapter is over: the victim is back before the next one begins."""

@@ -16,7 +16,7 @@ from cli.founding import DEPARTMENTS
 from tests.e2e.conftest import ROOT, Calm, Disturbed
 from tools.demo.chapters import CHAPTERS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
 def test_every_step_of_the_demo_holds_and_it_cleans_up(calm: Calm) -> None:

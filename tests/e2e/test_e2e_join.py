@@ -18,11 +18,12 @@ from chain import codec
 from chain.certificate import Certificate
 from chain.transaction import Call
 from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_cluster, write_passphrase
+from tests.e2e.forked import ForkedKehu
 from tests.node.cluster import free_ports
-from tools.demo.kehu import Kehu, kehu_command
+from tools.demo.kehu import kehu_command
 from tools.demo.story import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 NEW: Final = "legal"
 SNAPSHOTS: Final = "\n[snapshot]\ninterval_blocks = 8\nbehind_blocks = 4\n"
@@ -97,7 +98,7 @@ def test_a_department_joins_from_an_empty_folder_with_a_snapshot_votes_and_holds
     kehu = cluster.kehu
     host = tmp_path / "host"
     host.mkdir()
-    theirs = Kehu(host / "crm", host / "passphrases")
+    theirs = ForkedKehu(host / "crm", host / "passphrases")
     try:
         offer_snapshots(cluster)
         fields = {"name": "王芳", "phone": "+8613800000001"}

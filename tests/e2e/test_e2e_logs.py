@@ -12,7 +12,7 @@ import pytest
 from cli.processes import processes
 from tests.e2e.cluster import ADMIN, Cluster, found_cluster, stop_cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 NAMES: Final = ("欧阳明月", "诸葛长风")
 PHONES: Final = ("+8613800009911", "+8613800009922")

@@ -17,7 +17,7 @@ from tests.node.cluster import free_ports
 from tools.demo.kehu import order
 from tools.demo.story import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 NEW = "legal"
 
 

@@ -15,10 +15,11 @@ from cli.client import NodeClient
 from cli.profile import Profile
 from contracts.policy import default_policy
 from tests.e2e.cluster import ADMIN, DEPARTMENTS, Cluster, stop_cluster, write_passphrase
-from tools.demo.kehu import Json, Kehu
+from tests.e2e.forked import ForkedKehu
+from tools.demo.kehu import Json
 from tools.demo.story import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bureau")]
 
 RANGE = """
 [[carrier.ranges]]
@@ -42,7 +43,7 @@ LOOK_UP, DATED = ("13800138001", "13800138002"), ("13912345601", "13912345602")
 def bureau(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Four departments and a carrier of both dialects, the numbers above given out, one operator of sales."""
     folder = tmp_path_factory.mktemp("bureau")
-    kehu = Kehu(folder / "network", folder / "passphrases")
+    kehu = ForkedKehu(folder / "network", folder / "passphrases")
     write_passphrase(kehu, ADMIN)
     departments = [word for name in DEPARTMENTS for word in ("--department", name)]
     passphrase = ("--passphrase-file", str(kehu.passphrase_file(ADMIN)))

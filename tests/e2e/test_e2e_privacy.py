@@ -15,7 +15,7 @@ from node.passphrase import read_passphrase
 from node.vault.store import Vault
 from tests.e2e.conftest import Disturbed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 TEXT_BYTES_MIN = 6
 """Two Chinese characters; shorter text would turn up in megabytes of digests by chance."""

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster import ADMIN, DEPARTMENTS, Cluster, stop_cluster, write_passphrase
-from tools.demo.kehu import Kehu, kehu_command
+from tests.e2e.forked import ForkedKehu
+from tools.demo.kehu import kehu_command
 from tools.demo.story import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 
 CUSTOMERS, SOME, PER_SECOND = 60, 8, 8
 AT_ONCE = 4
@@ -29,7 +30,7 @@ AT_ONCE = 4
 def waiting_room(tmp_path: Path) -> Iterator[Cluster]:
     """Four departments; li-wei of sales has customers about whom the carrier could not be asked yet, and may be asked
     now, so many a second."""
-    kehu = Kehu(tmp_path / "network", tmp_path / "passphrases")
+    kehu = ForkedKehu(tmp_path / "network", tmp_path / "passphrases")
     write_passphrase(kehu, ADMIN)
     departments = [word for name in DEPARTMENTS for word in ("--department", name)]
     passphrase = ("--passphrase-file", str(kehu.passphrase_file(ADMIN)))

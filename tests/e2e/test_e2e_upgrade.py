@@ -27,10 +27,11 @@ from chain.transaction import Call
 from cli.verify import Committed
 from node.process import EXIT_OUTDATED
 from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_cluster
+from tests.e2e.forked import ForkedKehu
 from tools.demo.kehu import Kehu
 from tools.demo.story import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 LATE = "technical"
 IN_TIME = ("administration", "finance", "sales")
@@ -147,7 +148,7 @@ def heights_of(export: Path) -> tuple[dict[int, int], Counter[bytes]]:
 
 def test_a_network_is_upgraded_node_by_node_while_people_work(tmp_path: Path) -> None:
     cluster = found_cluster(tmp_path, older_release(tmp_path / "older"))
-    old, new = cluster.kehu, Kehu(cluster.kehu.network, cluster.kehu.passphrases)
+    old, new = cluster.kehu, ForkedKehu(cluster.kehu.network, cluster.kehu.passphrases)
     try:
         with Writers(cluster).at_work() as writers:
             height = _upgrade_all_but_one(cluster, new, writers)

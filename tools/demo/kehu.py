@@ -119,20 +119,24 @@ class Kehu:
         return results
 
     def start(self, wanted: Order, text: str | None = None) -> Ran:
-        command = [str(kehu_command()), *wanted.arguments, "--json", *self._signer(wanted)]
         given = text if wanted.stdin is None else json.dumps(wanted.stdin, ensure_ascii=False)
         begun = time.monotonic()
+        done = self.execute([*wanted.arguments, "--json", *self._signer(wanted)], given)
+        return Ran(wanted.shown, *done, time.monotonic() - begun)
+
+    def execute(self, arguments: list[str], given: str | None) -> tuple[int, str, str]:
+        """Runs the command with `given` on its stdin; its exit code, stdout and stderr."""
         done = subprocess.run(
-            command,
+            [str(kehu_command()), *arguments],
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,
             encoding="utf-8",
-            env=self._environment(),
+            env=self.environment(),
             timeout=COMMAND_TIMEOUT_S,
             check=False,
         )
-        return Ran(wanted.shown, done.returncode, done.stdout, done.stderr, time.monotonic() - begun)
+        return done.returncode, done.stdout, done.stderr
 
     def passphrase_file(self, name: str) -> Path:
         return self.passphrases / f"{name}.pass"
@@ -142,7 +146,7 @@ class Kehu:
             return []
         return ["--as", wanted.as_, "--passphrase-file", str(self.passphrase_file(wanted.as_))]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
         code = {} if self.release is None else {"PYTHONPATH": str(self.release)}
         return {**kept, **code, "KEHU_NETWORK": str(self.network), "PYTHONUTF8": "1"}
