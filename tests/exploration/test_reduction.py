@@ -56,8 +56,8 @@ def test_of_view_0_the_reduced_search_shows_exactly_what_the_plain_one_shows(who
 class Recorded(Search):
     """Dives that write down where they were."""
 
-    def __init__(self, views: int) -> None:
-        super().__init__(None, views)
+    def __init__(self, byzantine: int, views: int) -> None:
+        super().__init__(byzantine, views)
         self.visited: set[Network] = set()
 
     def check(self, network: Network) -> None:
@@ -70,9 +70,11 @@ class Recorded(Search):
 
 @pytest.mark.slow
 def test_no_dive_of_the_plain_search_leads_out_of_the_exhausted_views_0_and_1() -> None:
-    reduced, plain = ReducedSearch(None, views=2), Recorded(views=2)
+    """Here with a lying backup, of which the exhausted views are smallest."""
+    liar = WHO_LIES["a backup"]
+    reduced, plain = ReducedSearch(liar, views=2), Recorded(liar, views=2)
     assert reduced.run(1_000_000).is_exhausted
-    plain.dive(100)
+    plain.dive(140)
     visited = {shown_by(plain, states) for states, _ in plain.visited}
     assert len(visited) > 500
     assert visited <= reduced_networks(reduced)

@@ -136,20 +136,23 @@ def test_one_seed_can_be_replayed_by_that_command() -> None:
     assert done.stdout.splitlines()[-1] == f"trace {run_seed(7).digest()}"
 
 
+STEADY_S = 16
+
+
 def throughput(plan: Plan, seed: int, *, delays: str = "") -> tuple[float, int]:
-    """Blocks a second of virtual time over 40 seconds of steady work, and the view at the end."""
+    """Blocks a second of virtual time over `STEADY_S` of steady work, and the view at the end."""
     world = World(seed, plan)
     if delays:
         slow = CAST["slow_primary"](world, delays, world.nodes_of[delays][0].signer)
         world.nodes_of[delays][0].actor = slow
-    for transaction in range(2_000):
+    for transaction in range(STEADY_S * 50):
         world.at(transaction * 20, world.submit, transaction)
     for node in world.nodes:
         world.at(0, world.restart, node)
     world.at(0, world.gossip)
-    world.run_until(40_000)
+    world.run_until(STEADY_S * 1_000)
     node = next(node for node in world.correct if node.name != delays)
-    return node.disk.height / 40, node.disk.blocks[-1][2].view
+    return node.disk.height / STEADY_S, node.disk.blocks[-1][2].view
 
 
 @pytest.mark.parametrize("n", [pytest.param(n, marks=[pytest.mark.slow] if n > 5 else []) for n in SIZES])
