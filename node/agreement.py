@@ -27,6 +27,7 @@ from consensus.effects import (
     ViewEntered,
 )
 from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
+from node.aside import Blocking
 from node.catch_up import CatchUp
 from node.mempool import Mempool, next_window
 from node.protocol import require_spoken
@@ -66,6 +67,7 @@ class Agreement:
         verifier: BatchVerifier,
         network: Network,
         clock_ms: Callable[[], int],
+        blocking: Blocking = asyncio.to_thread,
     ) -> None:
         self._department = department
         self._ledger = ledger
@@ -74,6 +76,7 @@ class Agreement:
         self._verifier = verifier
         self._network = network
         self._clock_ms = clock_ms
+        self._blocking = blocking
         self._executed: dict[bytes, ExecutedBlock] = {}
         self.catch_up: CatchUp | None = None
         self.voted_height: Callable[[], int | None] = _unknown
@@ -174,7 +177,7 @@ class Agreement:
 
     async def _append(self, executed: ExecutedBlock, certificate: Certificate) -> Appended:
         certificate.require("commit", executed.block.header.height, executed.block.id)
-        await asyncio.to_thread(self._blocks.append, executed, certificate)
+        await self._blocking(self._blocks.append, executed, certificate)
         self._ledger.advance(executed, certificate)
         following = self._ledger.validators(self._ledger.height + 1)
         if following.digest != executed.block.header.validators_digest:

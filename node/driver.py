@@ -30,12 +30,14 @@ from consensus.effects import (
     ViewEntered,
 )
 from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired, WorkAvailable
+from node.aside import Blocking
 from node.protocol import Outdated
 from node.storage.durable import StorageFailure
 from node.storage.wal import VoteLog
 
 MESSAGES_PER_PEER_MAX = 2_000
 """Unread consensus messages of one peer; more are dropped (the replica repeats what matters)."""
+ITEMS_PER_TURN = 32
 LOG_BYTES_MAX = 16 << 20
 """A vote log larger than this is rewritten once most of it is obsolete. Its records hold whole blocks."""
 
@@ -64,7 +66,8 @@ class Host(Protocol):
 
 
 class Driver:
-    """`clock_ms` is monotone; `interval_ms` the least pause between two proposals of this node.
+    """`clock_ms` is monotone; `interval_ms` the least pause between two proposals of this node. `blocking`
+    flushes the vote log.
 
     `votes` None: there is no vote log. The replica then observes; `create_votes` makes one for its first vote after
     that. A log made earlier would, after a crash, look as if nothing had ever been signed.
@@ -78,6 +81,7 @@ class Driver:
         create_votes: Callable[[], VoteLog],
         clock_ms: Callable[[], int],
         interval_ms: int,
+        blocking: Blocking = asyncio.to_thread,
     ) -> None:
         self._replica = replica
         self._host = host
@@ -85,6 +89,7 @@ class Driver:
         self._create_votes = create_votes
         self._clock_ms = clock_ms
         self._interval_ms = interval_ms
+        self._blocking = blocking
         self._queue: asyncio.Queue[Event | Job] = asyncio.Queue()
         self._follow_ups: deque[Event] = deque()
         self._unread: Counter[str] = Counter()
@@ -164,9 +169,12 @@ class Driver:
     async def run(self) -> None:
         """Until stopped, or until something happens that the node must not survive."""
         try:
+            handled = 0
             while not self._is_stopping:
-                item = await self._queue.get()
-                await self._handle(item)
+                await self._handle(await self._queue.get())
+                handled += 1
+                if handled % ITEMS_PER_TURN == 0:
+                    await asyncio.sleep(0)  # where nothing has to be waited for, the others still get their turn
         finally:
             for handle in self._timers.values():
                 handle.cancel()
@@ -232,7 +240,7 @@ class Driver:
 
     async def _flush(self) -> None:
         if self._unsynced:
-            await asyncio.to_thread(self._log().sync)
+            await self._blocking(self._log().sync)
             self._unsynced = False
 
     async def _forget_votes(self, height: int) -> None:

@@ -8,11 +8,12 @@ from consensus.config import ReplicaConfig
 from consensus.replica import Replica
 from consensus.replica_state import Head
 from consensus.votes import decode_record
+from node.aside import Blocking
 from node.driver import Driver, Host
 from node.opening import Opened
 
 
-def make_driver(opened: Opened, host: Host, clock_ms: Callable[[], int]) -> tuple[Replica, Driver]:
+def make_driver(opened: Opened, host: Host, clock_ms: Callable[[], int], blocking: Blocking) -> tuple[Replica, Driver]:
     """At the ledger's head, with the votes that the log has."""
     ledger, consensus = opened.ledger, opened.config.consensus
     config = ReplicaConfig(
@@ -26,6 +27,6 @@ def make_driver(opened: Opened, host: Host, clock_ms: Callable[[], int]) -> tupl
     validators = ledger.validators(ledger.height + 1)
     head = Head(ledger.height, ledger.head.block_id, ledger.head.certificate, validators)
     replica = Replica(config, opened.node_key, head, opened.records)
-    driver = Driver(replica, host, opened.votes, opened.create_votes, clock_ms, consensus.block_interval_ms)
+    driver = Driver(replica, host, opened.votes, opened.create_votes, clock_ms, consensus.block_interval_ms, blocking)
     driver.keep_votes([(decode_record(record).height, record) for record in opened.records or ()])
     return replica, driver

@@ -97,9 +97,10 @@ class Node:
         self.peers = self._links.network
         self._verifier = BatchVerifier(chain_id, RememberedSignatures())
         self._agreement = Agreement(
-            self.department, self.ledger, self.blocks, self._mempool, self._verifier, self._links, wall_ms
-        )
-        self._replica, self._driver = make_driver(opened, self._agreement, monotonic_ms)
+            self.department, self.ledger, self.blocks, self._mempool, self._verifier, self._links, wall_ms,
+            self._around.make_blocking(),
+        )  # fmt: skip
+        self._replica, self._driver = make_driver(opened, self._agreement, monotonic_ms, self._around.make_blocking())
         self._inbox = BatchInbox(self._mempool, self._verifier, self.ledger, self._driver.work_came)
         self._snapshots = SnapshotRoom(
             opened.home,
@@ -131,7 +132,7 @@ class Node:
         self._exchange = VaultExchange(
             self.department, self.ledger, self.blocks, opened.vault, self.peers, self._commit_own, wall_ms,
             check=self._verifier.check,
-            read_transaction=known.read,
+            read_transaction=known.read, make_blocking=self._around.make_blocking,
         )  # fmt: skip
         self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from node.aside import Aside, Blocking
 from node.peers.listener import Listener
 from node.peers.transport import Dial, dial
 from node.why.collector import Free, free_bytes
@@ -29,7 +30,8 @@ def monotonic_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """`draw(n)` gives n random bytes, `jitter()` a number in [0, 1). `make_listener` takes what `Listener` takes."""
+    """`draw(n)` gives n random bytes, `jitter()` a number in [0, 1). `make_listener` takes what `Listener` takes;
+    `make_blocking()` gives how one kind of work that waits for the disk is done."""
 
     wall_ms: Callable[[], int] = wall_ms
     monotonic_ms: Callable[[], int] = monotonic_ms
@@ -38,3 +40,4 @@ class Surroundings:
     free_bytes: Free = free_bytes
     dial: Dial = dial
     make_listener: Callable[..., Any] = Listener
+    make_blocking: Callable[[], Blocking] = Aside

@@ -21,6 +21,7 @@ from chain.crypto import Verifier, verify
 from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.transaction import Transaction
+from node.aside import Blocking, thread
 from node.retention import Retention
 from node.together import run_together
 from node.vault.affected import affected_by
@@ -61,15 +62,16 @@ class VaultExchange:
         timing: VaultTiming | None = None,
         check: Verifier = verify,
         read_transaction: ReadTransaction = Transaction.from_bytes,
+        make_blocking: Callable[[], Blocking] = thread,
     ) -> None:
         """`submit_own` signs calls with this node's key and returns once they are committed with "ok"; `check` verifies
         the signatures of transactions that come with values."""
         timing = timing or VaultTiming()
         self.duties = Duties(department, ledger, now_ms)
         self._ledger, self._blocks, self._vault = ledger, blocks, vault
-        self._lock = asyncio.Lock()
+        self._lock, self._following = asyncio.Lock(), make_blocking()
         self._grace_s = timing.grace_s
-        self._replication = Replication(self.duties, vault, peers, timing.replication)
+        self._replication = Replication(self.duties, vault, peers, timing.replication, make_blocking())
         self.refill = Refill(self.duties, vault, peers, self._lock, timing)
         self._erasures = Erasures(self.duties, vault, submit_own, timing.erasure)
         departments = ledger.validators(ledger.height + 1).departments
@@ -77,7 +79,9 @@ class VaultExchange:
         self._expiries = Expiries()
         self._expiry_came = asyncio.Event()
         self.report = VaultReport(self.duties, vault, self.refill, peers).report
-        stage = StageServer(self.duties, ledger, blocks, vault, self._settle_late, check, read_transaction)
+        stage = StageServer(
+            self.duties, ledger, blocks, vault, self._settle_late, check, read_transaction, make_blocking
+        )
         release = ReleaseServer(self.duties, vault, submit_own)
         peers.handle(STAGE, stage.serve)
         peers.handle(FETCH, release.serve_fetch)
@@ -106,7 +110,7 @@ class VaultExchange:
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
             duties = await self.duties.of_all([one for one in affected.records if one not in erased])
-            live = await asyncio.to_thread(self._follow, is_ok, duties, executed.block.header.height, erased)
+            live = await self._following(self._follow, is_ok, duties, executed.block.header.height, erased)
             self.refill.note(duties, live, self._grace_s)
         if affected.tables:
             self.refill.walk(affected.tables)

@@ -19,6 +19,7 @@ from typing import TypeAlias
 from chain import codec
 from chain.errors import KehuError, define
 from chain.transaction import Transaction
+from node.aside import Blocking
 from node.vault.commitments import digests_of
 from node.vault.duty import Duties
 from node.vault.planning import Plan
@@ -100,8 +101,11 @@ class _Asked:
 
 
 class Replication:
-    def __init__(self, duties: Duties, vault: Vault, peers: Peers, timing: ReplicationTiming) -> None:
+    def __init__(
+        self, duties: Duties, vault: Vault, peers: Peers, timing: ReplicationTiming, blocking: Blocking
+    ) -> None:
         self._duties, self._vault, self._peers, self._timing = duties, vault, peers, timing
+        self._blocking = blocking
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: list[_Asked] = []
 
@@ -173,7 +177,7 @@ class Replication:
         staged_before = self._vault.staged_among([share.id for share in shares])
         spreading = asyncio.ensure_future(self._spread(shares))
         try:
-            await asyncio.to_thread(self._vault.stage_many, [staging_of(share) for share in shares])
+            await self._blocking(self._vault.stage_many, [staging_of(share) for share in shares])
         except BaseException as error:
             spreading.cancel()
             if type(error) is not KehuError:  # the disk failed

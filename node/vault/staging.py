@@ -6,7 +6,6 @@ commits to, and by its own state that it may hold them. Its answer says that the
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from chain import codec
@@ -18,6 +17,7 @@ from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from contracts.errors import VAULT_NOT_ENTITLED
+from node.aside import Blocking, thread
 from node.vault.duty import Duties
 from node.vault.planning import Plan
 from node.vault.shares import (
@@ -45,14 +45,16 @@ class StageServer:
         on_late: Callable[[Sequence[Transaction]], Awaitable[None]],
         check: Verifier = verify,
         read_transaction: ReadTransaction = Transaction.from_bytes,
+        make_blocking: Callable[[], Blocking] = thread,
     ) -> None:
         self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
         self._on_late, self._check, self._read_transaction = on_late, check, read_transaction
+        self._parsing, self._staging = make_blocking(), make_blocking()
 
     async def serve(self, department: str, payload: bytes) -> bytes:
         """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
         vault.too_many_values, vault.staged_full."""
-        received = await asyncio.to_thread(self._parse, payload)
+        received = await self._parsing(self._parse, payload)
         plans = await self._duties.plan_to_hold([transaction for transaction, _ in received], department)
         codes: dict[bytes, str] = {}
         stagings: list[Staging] = []
@@ -62,7 +64,7 @@ class StageServer:
                 codes[transaction.id] = OK
             except KehuError as error:
                 codes[transaction.id] = error.code
-        late = await asyncio.to_thread(self._stage, stagings, department)
+        late = await self._staging(self._stage, stagings, department)
         if late:
             await self._on_late([transaction for transaction, _ in received if transaction.id in late])
         return codec.encode_flat([[transaction_id, code] for transaction_id, code in codes.items()])

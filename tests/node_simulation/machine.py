@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chain.errors import InvariantError, KehuError
+from node.aside import thread
 from node.config import Config, Home
 from node.opening import open_disk
 from node.reading import HomeFiles
@@ -84,6 +85,7 @@ class Machine:
             free_bytes=disk.free_bytes,
             dial=world.wires.dial,
             make_listener=partial(SimListener, world.wires),
+            make_blocking=thread,
         )
 
     def wall_ms(self) -> int:
