@@ -39,7 +39,7 @@ class Outcome:
 def run_seed(seed: int, plan: Plan | None = None) -> Outcome:
     with quiet():
         outcome, loop = _run(seed, plan)
-        _dispose(loop)
+        dispose(loop)
         return outcome
 
 
@@ -69,7 +69,7 @@ def replay_command(seed: int) -> str:
     return f"python -m tests.node_simulation --seed {seed}"
 
 
-def _dispose(loop: SimLoop) -> None:
+def dispose(loop: SimLoop) -> None:
     """What is left of processes that died is collected here, while its loop still takes what it has to say."""
     loop.set_exception_handler(lambda *_: None)
     _let_go(loop)
