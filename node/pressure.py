@@ -25,7 +25,6 @@ WAITING_MIN: Final = 256
 """So many transactions may wait in any case."""
 WINDOW_MS: Final = 1_000
 RETRY_MIN_MS: Final = 1_000
-RETRY_MAX_MS: Final = 30_000
 
 MEMPOOL_BUSY = define(
     "mempool.busy",
@@ -99,7 +98,9 @@ class Pressure:
         """Errors: mempool.busy."""
         expected = self.expected_wait_ms()
         if expected > self._wait_max_ms:
-            retry_ms = min(RETRY_MAX_MS, max(RETRY_MIN_MS, expected - self._wait_max_ms // 2))
+            # What is let in is gone in about the promised time; what a moment without commits makes of it is no reason
+            # to stay away for longer.
+            retry_ms = min(self._wait_max_ms, max(RETRY_MIN_MS, expected - self._wait_max_ms // 2))
             raise KehuError(
                 MEMPOOL_BUSY,
                 waiting=self.waiting,

@@ -1,17 +1,12 @@
-"""One calm telling of the demo's story and one disturbed one, for all tests of this folder."""
+"""One disturbed telling of the demo's story, for all tests of this folder."""
 
 from __future__ import annotations
 
 import io
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,18 +18,7 @@ from tools.demo.story import Story
 from tools.demo.teardown import stop_network
 
 ROOT = Path(__file__).parent.parent.parent
-SEED = int(os.environ.get("KEHU_E2E_SEED", "20261121"))
-DEMO_TIMEOUT_S = 400
-
-
-@dataclass(frozen=True)
-class Calm:
-    """How the demo itself ended. `folder` is where it ran."""
-
-    exit: int
-    out: str
-    facts: dict[str, Any]
-    folder: Path
+SEED = 20261121
 
 
 @dataclass(frozen=True)
@@ -47,18 +31,6 @@ class Disturbed:
     out: str
     arguments: set[bytes]
     seconds: float
-
-
-@pytest.fixture(scope="session")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    """`make demo`, as a process of its own."""
-    folder, facts = tmp_path_factory.mktemp("calm"), tmp_path_factory.mktemp("facts") / "facts.json"
-    command = [sys.executable, "-m", "tools.demo", "--folder", str(folder), "--seed", str(SEED), "--facts", str(facts)]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=DEMO_TIMEOUT_S, check=False
-    )
-    read = json.loads(facts.read_text(encoding="utf-8")) if facts.exists() else {}
-    return Calm(done.returncode, done.stdout + done.stderr, read, folder)
 
 
 @pytest.fixture(scope="session")

@@ -35,11 +35,11 @@ class ForkedKehu(Kehu):
             command = SERVER.Process(target=_run, args=(arguments, self.environment(), folder))
             command.start()
             command.join(COMMAND_TIMEOUT_S)
-            if command.exitcode is None:
+            if command.is_alive():
                 command.kill()
                 raise TimeoutError(arguments)
-            out, err = (folder.joinpath(stream).read_text(encoding="utf-8") for stream in "12")
-            return command.exitcode, out, err
+            out, err, code = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("1", "2", "exit"))
+            return int(code), out, err
 
 
 def _run(arguments: list[str], environment: dict[str, str], folder: Path) -> None:
@@ -55,4 +55,14 @@ def _run(arguments: list[str], environment: dict[str, str], folder: Path) -> Non
         for stream in (1, 2)
     )
     sys.argv = ["kehu", *arguments]
-    main()
+    code: object = 1
+    try:
+        main()
+        code = 0
+    except SystemExit as asked:
+        code = asked.code or 0
+        raise
+    finally:
+        # Not by the exit code of the process: a thread that starts another command reaps this one too, and whoever
+        # asks second is told 255.
+        folder.joinpath("exit").write_text(str(code), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""The demo holds, cleans up after itself, and comes out the same when nodes are killed under it."""
+"""The demo comes out the same when nodes are killed under it, and cleans up after itself.
+
+`make demo` tells it undisturbed.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,18 @@ from pathlib import Path
 import pytest
 
 from cli.founding import DEPARTMENTS
-from tests.e2e.conftest import ROOT, Calm, Disturbed
-from tools.demo.chapters import CHAPTERS
+from tests.e2e.conftest import ROOT, Disturbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
-def test_every_step_of_the_demo_holds_and_it_cleans_up(calm: Calm) -> None:
-    assert calm.exit == 0, calm.out
-    for chapter in CHAPTERS:
-        assert chapter.title in calm.out
-    assert not calm.folder.exists()
-    assert processes_about(calm.folder) == []
-
-
-def test_killing_each_node_in_the_middle_of_a_chapter_changes_nothing_but_the_time(
-    calm: Calm, disturbed: Disturbed
-) -> None:
+def test_killing_each_node_in_the_middle_of_a_chapter_changes_nothing_but_the_time(disturbed: Disturbed) -> None:
+    """What came out is what did when nobody was killed: `python -m tools.demo --seed SEED --facts tests/e2e/facts.json`
+    writes it anew when the story changes."""
     assert sorted(blow.victim for blow in disturbed.blows.values()) == sorted(DEPARTMENTS)
     assert [str(blow) for blow in disturbed.blows.values() if not blow.during] == []
-    assert json.loads(json.dumps(disturbed.story.facts)) == calm.facts
+    undisturbed = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
+    assert json.loads(json.dumps(disturbed.story.facts)) == undisturbed
 
 
 def test_an_interrupted_demo_leaves_neither_processes_nor_files(tmp_path: Path) -> None:
