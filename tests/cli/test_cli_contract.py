@@ -141,13 +141,21 @@ def test_a_command_is_the_same_in_a_tree_of_its_own_as_in_the_whole() -> None:
         import multiprocessing, typer.main
         def shape(command):
             return {name: shape(below) for name, below in getattr(command, "commands", {}).items()}
-        def branch(name):
+        def branch(name, told):
             import cli.main
-            return shape(typer.main.get_command(cli.main.tree(name)))
-        with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as fresh:
-            whole = fresh.apply(branch, ("",))
-            assert fresh.apply(branch, ("no-such-command",)) == whole
-            for name, below in whole.items():
-                assert fresh.apply(branch, (name,))[name] == below, name
+            told.send(shape(typer.main.get_command(cli.main.tree(name))))
+        fork = multiprocessing.get_context("fork")
+        def fresh(name):
+            shapes, told = fork.Pipe(duplex=False)
+            process = fork.Process(target=branch, args=(name, told))
+            process.start()
+            told.close()
+            found = shapes.recv()
+            process.join()
+            return found
+        whole = fresh("")
+        assert fresh("no-such-command") == whole
+        for name, below in whole.items():
+            assert fresh(name)[name] == below, name
         """)
     )

@@ -81,9 +81,11 @@ def sweeping(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "KEHU_NETWORK": str(kehu.network)}
     command = [str(kehu_command()), "phone", "sweep", "--json", *key]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for("some questions", lambda: (times_asked(cluster) >= already + SOME, already))
-        yield process
-        process.kill()
+        try:
+            wait_for("some questions", lambda: (times_asked(cluster) >= already + SOME, already))
+            yield process
+        finally:
+            process.kill()
 
 
 def settle(cluster: Cluster) -> int:

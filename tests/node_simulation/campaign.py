@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.node_simulation.runs import Outcome, replay_command, run_seed
@@ -42,8 +42,8 @@ def _begin() -> None:
 def run_campaign(first: int, seeds: int, processes: int | None = None) -> Campaign:
     done, started, last = Campaign(seeds=seeds), time.monotonic(), first + seeds
     traces = hashlib.sha256()
-    with multiprocessing.Pool(processes, _begin) as pool:
-        for outcome in pool.imap(run_seed, range(first, last)):
+    with ProcessPoolExecutor(processes, initializer=_begin) as pool:
+        for outcome in pool.map(run_seed, range(first, last)):
             _add(done, outcome)
             traces.update(outcome.trace.encode())
     done.digest = traces.hexdigest()

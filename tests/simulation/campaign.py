@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing.pool import ThreadPool
 
 from tests.simulation.runs import replay_command, run_seed
 
@@ -70,12 +69,12 @@ def run_campaign(
     sampled = range(first + (-first) % SHARE, last, SHARE)
     real_jobs = [] if has_real_crypto else [(range(seed, seed + 1), n, True) for seed in sampled]
     traces = hashlib.sha256()
-    with multiprocessing.Pool(processes) as pool:
-        for outcomes in pool.imap(run_chunk, jobs):
+    with ProcessPoolExecutor(processes) as pool:
+        for outcomes in pool.map(run_chunk, jobs):
             for outcome in outcomes:
                 add(done, outcome)
                 traces.update(outcome.trace.encode())
-        for outcomes in pool.imap_unordered(run_chunk, real_jobs):
+        for outcomes in pool.map(run_chunk, real_jobs):
             done.real_seeds += 1
             done.failures += [outcome.failure for outcome in outcomes if outcome.failure]
     done.digest = traces.hexdigest()
@@ -96,7 +95,7 @@ def add(done: Campaign, outcome: Outcome) -> None:
 
 def compare_hash_seeds(done: Campaign, sampled: range, n: int | None) -> None:
     """B39: what a replica does must not depend on the order of a set."""
-    with ThreadPool(len(HASH_SEEDS)) as together:
+    with ThreadPoolExecutor(len(HASH_SEEDS)) as together:
         one, other = together.map(lambda hash_seed: traces_under(hash_seed, sampled, n), HASH_SEEDS)
     done.repeated_seeds = len(sampled)
     for seed, first_trace, second_trace in zip(sampled, one, other, strict=True):
