@@ -23,7 +23,7 @@ app = group("vault", "Look after the department's vault.")
     json_keys=(
         "department",
         "height",
-        "is_complete",
+        "is_examined",
         "tables",
         "live_values",
         "staged_transactions",
@@ -51,7 +51,7 @@ async def show_status(
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
-    counts = ("department", "height", "is_complete", "staged_values", "erased_records")
+    counts = ("department", "height", "is_examined", "staged_values", "erased_records")
     screen.facts((name, data[name]) for name in counts)
     columns = ("live", "missing", "surplus")
     tables = [(table, *(count[name] for name in columns)) for table, count in data["tables"].items()]

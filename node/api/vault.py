@@ -36,11 +36,11 @@ class MissingValue(Model):
 
 
 class VaultAnswer(Model):
-    """`is_complete`: every record was looked at since the last change that concerns whole tables."""
+    """`is_examined`: every record was looked at since the last change that concerns whole tables."""
 
     department: str
     height: Height
-    is_complete: bool
+    is_examined: bool
     tables: dict[str, TableCounts]
     live_values: int
     staged_transactions: int

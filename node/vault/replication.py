@@ -108,6 +108,8 @@ class Replication:
         self._blocking = blocking
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: list[_Asked] = []
+        self._unable: set[str] = set()
+        """Departments whose node could not be asked when it was last tried."""
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -226,7 +228,8 @@ class Replication:
                         await asyncio.sleep(pause_s)
                         pause_s = min(2 * pause_s, self._timing.retry_max_s)
         except TimeoutError:
-            log.warning("%s did not confirm the values of %d transactions in time", department, len(left))
+            if department not in self._unable:
+                log.warning("%s did not confirm the values of %d transactions in time", department, len(left))
 
     async def _send_chunk(self, department: str, chunk: Sequence[Parcel]) -> set[bytes]:
         """The ids that the department confirmed."""
@@ -236,8 +239,13 @@ class Replication:
             (answers,) = codec.fields([codec.decode(raw, REQUEST_BYTES_MAX)], "stage answers", codec.is_list)
             pairs = [codec.fields(item, "stage answer", codec.is_digest, codec.is_text) for item in answers]
         except KehuError as error:
-            log.info("%s did not take values: %s", department, error)
+            if department not in self._unable:  # said once, and not for every request until it is back
+                self._unable.add(department)
+                log.info("%s takes no values: %s", department, error)
             return set()
+        if department in self._unable:
+            self._unable.remove(department)
+            log.info("%s takes values again", department)
         codes = {pair[0]: pair[1] for pair in pairs}
         confirmed = {parcel.id for parcel in chunk if codes.get(parcel.id) == OK}
         for parcel in chunk:

@@ -44,7 +44,7 @@ class VaultReport:
         return {
             "department": self._duties.department,
             "height": self._duties.height,
-            "is_complete": not self._refill.is_walking,
+            "is_examined": not self._refill.is_walking,
             "tables": await asyncio.to_thread(self._tables, [one for _, one in lacking]),
             **await asyncio.to_thread(self._vault.status),
             "missing": [self._row(one, holders[one], answers) for one in shown],

@@ -220,7 +220,7 @@ class OfficeNode:
         return {
             "department": self.department,
             "height": self.ledger.height,
-            "is_complete": True,
+            "is_examined": True,
             "tables": {"customers": {"live": live, "missing": int(is_lacking), "surplus": 0}},
             "live_values": live,
             "staged_transactions": 0,

@@ -151,7 +151,7 @@ def test_a_department_joins_from_an_empty_folder_with_a_snapshot_votes_and_holds
 
             def filled() -> tuple[bool, object]:
                 vault = theirs("vault", "status", as_="legal-1", exits=(0, 9))
-                return vault["is_complete"] and vault["tables"].get("customers", {}).get("live", 0) > 0, vault
+                return vault["is_examined"] and vault["tables"].get("customers", {}).get("live", 0) > 0, vault
 
             wait_for("its vault, with what the grant gives it", filled)
             shown = theirs("customer", "show", customer, "--field", "name", as_="legal-1")

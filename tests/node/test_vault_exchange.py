@@ -90,6 +90,21 @@ async def test_one_department_that_is_down_does_not_keep_others_from_working(tmp
         assert (await net.submit(net.registration())).is_ok
 
 
+async def test_a_department_that_is_away_is_named_in_the_log_once_and_again_when_it_is_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "kehu")
+    async with network(tmp_path) as net:
+        await net.stop("finance")
+        for number in range(5):
+            await net.nodes["sales"].exchange.safeguard(*net.registration(f"c{number}"))
+        await until(lambda: net.requests.count(("sales", "finance", "vault.stage")) > 10)
+        await net.start("finance")
+        await until(lambda: len(net.nodes["finance"].staged()) == 5)
+    lines = [record.getMessage() for record in caplog.records if "finance takes" in record.getMessage()]
+    assert [line.partition(":")[0] for line in lines] == ["finance takes no values", "finance takes values again"]
+
+
 async def test_too_few_holders_refuse_the_transaction_and_leave_nothing_at_the_author(tmp_path: Path) -> None:
     async with network(tmp_path, HASTY, down=["administration"]) as net:
         pair = net.registration()

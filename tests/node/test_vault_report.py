@@ -27,7 +27,7 @@ async def test_a_whole_vault_lacks_nothing_and_counts_by_table(tmp_path: Path) -
         await until(lambda: not (refill.is_walking or refill.missing.items() or refill.surplus.items()))
         said = await net.nodes["sales"].exchange.report(None, 10)
         counts = {"customers": {"live": 3, "missing": 0, "surplus": 0}}
-        head = {"department": "sales", "height": len(net.chain), "is_complete": True, "tables": counts}
+        head = {"department": "sales", "height": len(net.chain), "is_examined": True, "tables": counts}
         assert said == head | TOTALS | {"missing": [], "next": None}
 
 

@@ -248,7 +248,7 @@ class FakeNode:
         return {
             "department": self.department,
             "height": self.ledger.height,
-            "is_complete": True,
+            "is_examined": True,
             "tables": {"customers": counts},
             **totals,
             "missing": missing[:limit],
