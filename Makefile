@@ -17,7 +17,7 @@ BASE ?=
 # Where it is set, every process of a test would compile all sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test containers image check format lint types fast simulate simulate-nodes explore mutants chaos storage-faults soak chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
+.PHONY: help install demo test test-failed containers image check format lint types fast simulate simulate-nodes explore mutants chaos storage-faults soak chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ demo: install ## six departments, real processes, the whole story; KEEP=1 leaves
 
 test: install ## every test but those of containers
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not containers"
+
+test-failed: install ## the tests that failed in the last run, one after the other
+	@$(BIN)/python -m pytest -q -n 0 --last-failed --last-failed-no-failures none -m "not containers"
 
 containers: install ## builds the image with podman, runs the six from docker/compose.yaml, tears everything down (root)
 	@KEHU_TEST_CONTAINERS=1 $(BIN)/python -m pytest -q -p no:xdist -m containers tests/docker
