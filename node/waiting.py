@@ -79,7 +79,8 @@ class Waiting:
         for transaction_id in waited_for:
             self._groups.setdefault(transaction_id, []).append(group)
         try:
-            await asyncio.wait_for(group.done, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await group.done
         except TimeoutError:
             pass  # what is there by now is the answer
         finally:

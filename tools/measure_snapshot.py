@@ -72,7 +72,8 @@ async def take(giver: Giver, genesis: Genesis, home: Home) -> dict[str, Any]:
     errors: list[BaseException] = []
     sync = SnapshotSync(home, "sales", ledger, Snapshots(behind_blocks=1), request, done.set, errors.append)
     sync.takes_over(giver.ledger.height)
-    await asyncio.wait_for(done.wait(), 600)
+    async with asyncio.timeout(600):
+        await done.wait()
     await sync.stop()
     return sync.status()
 

@@ -121,7 +121,8 @@ async def send_events(request: web.Request) -> web.StreamResponse:
         while True:
             allow(request, context.limits.stream_s)
             try:
-                event = await asyncio.wait_for(listener.events.get(), context.limits.event_heartbeat_s)
+                async with asyncio.timeout(context.limits.event_heartbeat_s):
+                    event = await listener.events.get()
             except TimeoutError:
                 await response.write(_HEARTBEAT)
                 continue

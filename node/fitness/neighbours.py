@@ -36,7 +36,8 @@ async def look_at_peer(identity: Probing, department: str, peer: Peer) -> Findin
     where, about = f"{peer.host}:{peer.port}", f"{department} at {peer.host}:{peer.port}"
     details: dict[str, Any] = {"department": department, "address": where}
     try:
-        await asyncio.wait_for(look_up(peer.host, peer.port), DIAL_S)
+        async with asyncio.timeout(DIAL_S):
+            await look_up(peer.host, peer.port)
     except (socket.gaierror, TimeoutError):
         return found("peer.unknown_host", about, **details)
     try:

@@ -67,7 +67,8 @@ class Bench:
         self.peers = peers
         self.catch_up.start(to_height, tuple(peers))
         assert self.catch_up._task is not None
-        await asyncio.wait_for(asyncio.shield(self.catch_up._task), 30)
+        async with asyncio.timeout(30):
+            await asyncio.shield(self.catch_up._task)
         assert not self.catch_up.is_running
 
     def pair(self, height: int) -> tuple[Block, Certificate]:

@@ -308,7 +308,8 @@ async def test_a_failing_host_ends_the_driver_with_its_error(effect: Effect) -> 
     async with driving(world, Votes([])) as (driver, task):
         driver.post(Started())
         with pytest.raises(InvariantError, match="can't be"):
-            await asyncio.wait_for(task, 20)
+            async with asyncio.timeout(20):
+                await task
 
 
 async def test_a_caller_that_goes_away_does_not_disturb_its_job() -> None:

@@ -48,7 +48,8 @@ async def test_a_wiped_node_takes_a_snapshot_votes_again_and_has_the_whole_chain
         await cluster.commit(cluster.login("li"), via="sales")
         await cluster.agree(at_least=height + 1)
     finally:
-        await asyncio.wait_for(cluster.stop(), 30)
+        async with asyncio.timeout(30):
+            await cluster.stop()
 
 
 async def test_nodes_wiped_one_after_the_other_come_back_to_an_idle_network(tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk.chain.store.close()
 
 
+async def test_who_is_cancelled_in_the_moment_of_the_commitment_is_cancelled(desk: Desk) -> None:
+    """`asyncio.wait_for` of Python 3.11 lost the cancellation, and who waited for the task's end waited for ever."""
+    transaction = transact()
+    waiter = asyncio.create_task(desk.waiting.wait(transaction.id, 30))
+    await asyncio.sleep(0)
+    desk.append(transaction)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+
+
 async def test_everybody_who_waits_for_a_transaction_is_told(desk: Desk) -> None:
     transaction = transact()
     waiters = [asyncio.create_task(desk.waiting.wait(transaction.id, 30)) for _ in range(3)]

@@ -184,6 +184,7 @@ class Machine:
         life.ends.append(lost)
         loop.create_task(serve(), context=life.context)
         try:
-            return await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await answer
         except TimeoutError:
             raise UnreachableError from None

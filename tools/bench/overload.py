@@ -64,7 +64,8 @@ async def _point(load: Load, lanes: Sequence[Lane], share: float, per_second: fl
             tasks.append(asyncio.create_task(one(free.get_nowait())))
     now = time.monotonic()
     rate = (tally.committed - before) / (now - since)
-    await asyncio.wait_for(asyncio.gather(*tasks), DRAIN_S)
+    async with asyncio.timeout(DRAIN_S):
+        await asyncio.gather(*tasks)
     return _point_of(share, per_second, rate, now - begin, tally, unsent)
 
 
