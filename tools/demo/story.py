@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.demo.cast import CAST, Person
-from tools.demo.kehu import Kehu, Ran, UnexpectedError
+from tools.demo.kehu import Json, Kehu, Ran, UnexpectedError
 from tools.demo.narrator import Narrator
 from tools.demo.sheet import Sheet
 
@@ -118,6 +118,20 @@ class Story:
         if self.client is None:
             raise UnexpectedError("the client", "a chapter that has told of it", None)
         return self.client
+
+    def agreeing(self, count: int) -> dict[str, Json]:
+        """The nodes by department, once `count` of them answer with the same newest block."""
+        nodes: dict[str, Json] = {}
+
+        def look() -> tuple[bool, object]:
+            answer = self.kehu("network", "status", exits=(0, 9))
+            nodes.update({node["department"]: node for node in answer["nodes"]})
+            ready = [node for node in nodes.values() if node["is_ready"]]
+            seen = {node["department"]: (node["height"], node["block_id"]) for node in ready}
+            return len(ready) == count and len(set(seen.values())) == 1, seen
+
+        wait_for(f"{count} nodes with the same newest block", look)
+        return nodes
 
     def _note_command(self, ran: Ran) -> None:
         self._commands.append(ran.shown)

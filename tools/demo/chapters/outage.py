@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from tools.demo.cast import Person
-from tools.demo.story import Step, Story, wait_for
+from tools.demo.story import Step, Story
 
 WRITERS = ("sales", "finance", "administration")
 
@@ -35,7 +34,7 @@ def _kill(story: Story, victim: str, title: str, purpose: str) -> None:
         story.kehu("network", "down", victim, "--kill")
         for place, person in enumerate(writers):
             _write(story, step, person, f"{purpose}, {place + 1}")
-        nodes = _agreeing(story, 5)
+        nodes = story.agreeing(5)
         step.equal("nodes that are down", [victim], [name for name, node in nodes.items() if not node["is_ready"]])
         others = next(name for name, node in nodes.items() if node["is_ready"])
         said = story.kehu("status", "--node", others)
@@ -52,21 +51,6 @@ def _write(story: Story, step: Step, person: Person, purpose: str) -> None:
     step.says(f"{person.id} of {person.department} changed {customer.id} in {time.monotonic() - begun:.1f} s")
 
 
-def _agreeing(story: Story, count: int) -> dict[str, dict[str, Any]]:
-    """The nodes by department, once `count` of them answer with the same newest block."""
-    nodes: dict[str, dict[str, Any]] = {}
-
-    def look() -> tuple[bool, object]:
-        answer = story.kehu("network", "status", exits=(0, 9))
-        nodes.update({node["department"]: node for node in answer["nodes"]})
-        ready = [node for node in nodes.values() if node["is_ready"]]
-        seen = {node["department"]: (node["height"], node["block_id"]) for node in ready}
-        return len(ready) == count and len(set(seen.values())) == 1, seen
-
-    wait_for(f"{count} nodes with the same newest block", look)
-    return nodes
-
-
 def _return(story: Story, victim: str) -> None:
     person = story.person(victim)
     with story.step(
@@ -74,7 +58,7 @@ def _return(story: Story, victim: str) -> None:
         "it takes the blocks it missed, checks each, and has the same block id as everybody; its people can work",
     ) as step:
         story.kehu("network", "up", victim)
-        nodes = _agreeing(story, 6)
+        nodes = story.agreeing(6)
         step.says(f"all six at height {nodes[victim]['height']}, block {nodes[victim]['block_id'][:16]}…")
         login = story.kehu("login", as_=person.id)
         step.equal("who logged in through it", person.id, login["person"])
