@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from typing import Final
 
 import pytest
 
@@ -26,3 +28,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(LONGEST) + (item.get_closest_marker("slow") is None)
 
     items.sort(key=place)
+
+
+_GROUP: Final = re.compile(r"@\w+$")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """pytest-xdist writes the group behind a test's name, by which nobody would find it again: `make test-failed`."""
+    cache = session.config.cache
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        failed = cache.get("cache/lastfailed", {})
+        cache.set("cache/lastfailed", {_GROUP.sub("", name): True for name in failed})
