@@ -95,7 +95,6 @@ async def _run(home: Home) -> None:
 
 async def _run_once(home: Home, stop: asyncio.Event) -> bool:
     """Whether the folder is to be opened again."""
-    gc.disable()
     opened = open_home(home)
     _tell_configuration(opened.config)
     # What was loaded stays; the collector need not look at it again and again.

@@ -1,6 +1,6 @@
 """The demo comes out the same when nodes are killed under it, and cleans up after itself.
 
-`make demo` tells it undisturbed.
+`make demo` tells it undisturbed, whole; here it begins and ends as it does there, with one chapter between.
 """
 
 from __future__ import annotations
@@ -17,8 +17,23 @@ import pytest
 
 from cli.founding import DEPARTMENTS
 from tests.e2e.conftest import ROOT, Disturbed
+from tools.demo.chapters import CHAPTERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
+FIRST_CHAPTER = (
+    "import sys; from tools.demo import __main__ as demo; demo.CHAPTERS = demo.CHAPTERS[:1]; sys.exit(demo.main())"
+)
+
+
+def test_a_demo_whose_steps_hold_says_so_and_cleans_up(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    command = [sys.executable, "-c", FIRST_CHAPTER, "--folder", str(folder)]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=200, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert CHAPTERS[0].title in told.stdout
+    assert not folder.exists()
+    assert processes_about(folder) == []
 
 
 def test_killing_each_node_in_the_middle_of_a_chapter_changes_nothing_but_the_time(disturbed: Disturbed) -> None:
@@ -28,6 +43,8 @@ def test_killing_each_node_in_the_middle_of_a_chapter_changes_nothing_but_the_ti
     assert [str(blow) for blow in disturbed.blows.values() if not blow.during] == []
     undisturbed = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="utf-8"))
     assert json.loads(json.dumps(disturbed.story.facts)) == undisturbed
+    for chapter in CHAPTERS:
+        assert chapter.title in disturbed.out
 
 
 def test_an_interrupted_demo_leaves_neither_processes_nor_files(tmp_path: Path) -> None:
