@@ -20,6 +20,7 @@ from node.search.query import Filter, Query
 from node.search.text import normalise
 
 TURN: Final = 256
+"""Entries handed out before others get a turn of the event loop."""
 
 SEARCH_NOT_INDEXED = define(
     "search.not_indexed",
