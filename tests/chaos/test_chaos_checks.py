@@ -84,3 +84,11 @@ def test_the_first_answer_counts_only_what_was_sent_after_the_moment_and_elsewhe
     assert said.first_after(5.0) == 2.0
     assert said.first_after(5.0, ("b",)) == 3.5
     assert said.first_after(9.0) is None
+
+
+def test_the_first_answer_is_found_however_many_came_after_it() -> None:
+    said = Told()
+    for number in range(5_000):
+        intent = said.intend(transaction(number % 256), "sales", number / 100)
+        said.settle(intent, Outcome.COMMITTED, number / 100 + 0.5)
+    assert said.first_after(1.0) == 0.5

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
 
 from chain.transaction import Transaction
 
@@ -58,13 +58,12 @@ class Told:
 
     def first_after(self, since_s: float, without: tuple[str, ...] = ()) -> float | None:
         """Seconds from `since_s` to the first acknowledgement of something that was sent after it."""
-        for intent in self.acknowledged[-ACKNOWLEDGED_LOOKED_AT:]:
+        # All of them: what was answered in a long recovery would hide the first answer from a look at the last ones.
+        first = bisect_left(self.acknowledged, since_s, key=lambda intent: intent.told_s)
+        for intent in self.acknowledged[first:]:
             if intent.sent_s >= since_s and intent.department not in without:
                 return intent.told_s - since_s
         return None
 
     def counts(self) -> Counter[str]:
         return Counter(str(intent.outcome) for intent in self.intents.values())
-
-
-ACKNOWLEDGED_LOOKED_AT: Final = 2000
