@@ -107,6 +107,11 @@ class State:
     def root(self) -> bytes:
         return trie.digest_of(self.trie)
 
+    @property
+    def cache_bytes(self) -> int:
+        """Memory for copies of values that lie elsewhere."""
+        return 0
+
     def __len__(self) -> int:
         """How many values there are."""
         return trie.count_of(self.trie)

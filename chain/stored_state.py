@@ -62,13 +62,19 @@ class RowCache:
     and only where nothing stands yet. So it never hides what was written meanwhile, there or in a younger one.
     """
 
-    __slots__ = ("_bytes_max", "_old", "_room", "young")
+    __slots__ = ("_bytes_max", "_old", "_old_bytes", "_room", "young")
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max // 2
         self._room = self._bytes_max
         self.young: Generation = {}
         self._old: Generation = {}
+        self._old_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What both generations take, about."""
+        return self._old_bytes + self._bytes_max - self._room
 
     def get(self, key: bytes) -> bytes | None:
         """The value, b"" if there is known to be none, None if it is not known."""
@@ -89,7 +95,8 @@ class RowCache:
         self.young[key] = value
         self._room -= len(value) + (len(key) + _ROW_BYTES if before is None else -len(before))
         if self._room < 0:
-            self._old, self.young, self._room = self.young, {}, self._bytes_max
+            self._old, self._old_bytes = self.young, self._bytes_max - self._room
+            self.young, self._room = {}, self._bytes_max
 
 
 class StoredState(State):
@@ -103,6 +110,11 @@ class StoredState(State):
         self._pins = []
         self._small = SmallTables(())
         self.trie = trie.build_many(self._digests())
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory for values used lately."""
+        return self._cache.held_bytes
 
     def _digests(self) -> Iterator[bytes]:
         pairs = self._store.scan(CURRENT)

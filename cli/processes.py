@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import cli
 from chain.errors import KehuError, define
@@ -86,20 +86,11 @@ class Process:
             return False
         try:
             with self.log_file.open("ab") as log:
-                child = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                    [sys.executable, "-P", "-m", *self.arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=(descriptor,),
-                    env=_environment(),
-                )
+                pid = launch(self.arguments, log, descriptor)
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{child.pid}\n".encode())
+            os.write(descriptor, f"{pid}\n".encode())
         finally:
             os.close(descriptor)
-        child.returncode = 0  # it outlives this command on purpose; keeps subprocess from warning about that
         return True
 
     def signal(self, number: signal.Signals) -> bool:
@@ -114,7 +105,22 @@ class Process:
         return True
 
 
-def _environment() -> dict[str, str]:
+def launch(arguments: Sequence[str], log: BinaryIO, kept: int) -> int:
+    """Starts `python -m` with `arguments`, detached, with the open file `kept`; its process id."""
+    child = subprocess.Popen(  # noqa: S603 - our own module, no shell
+        [sys.executable, "-P", "-m", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        pass_fds=(kept,),
+        env=environment(),
+    )
+    child.returncode = 0  # it outlives this command on purpose; keeps subprocess from warning about that
+    return child.pid
+
+
+def environment() -> dict[str, str]:
     """This command's own, with the place its packages came from first: the same release runs."""
     root = str(Path(cli.__file__).parent.parent)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}

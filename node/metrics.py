@@ -101,6 +101,7 @@ GAUGES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("kehu_mempool_transactions", "Admitted and not yet in a block", ("mempool_transactions",)),
     ("kehu_expected_wait_seconds", "How long one more transaction would wait", ("pressure", "expected_wait_ms")),
     ("kehu_state_entries", "Entries of the state", ("state_entries",)),
+    ("kehu_state_cache_bytes", "Values of the state that were used lately", ("state_cache_bytes",)),
     ("kehu_storage_memory_bytes", "LevelDB's write buffers and caches", ("storage_memory_bytes",)),
     ("kehu_vault_values", "Live values", ("vault", "live_values")),
     ("kehu_vault_staged_values", "Values of transactions that are not decided yet", ("vault", "staged_values")),

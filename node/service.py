@@ -305,6 +305,7 @@ class Node:
             "mempool_transactions": self._mempool.transactions,
             "pressure": self._pressure.status(),
             "state_entries": len(self.ledger.state),
+            "state_cache_bytes": self.ledger.state.cache_bytes,
             "storage_memory_bytes": self._opened.storage_memory_bytes,
             "vault": {**self._opened.vault.status(), **self._exchange.status()},
             "phone": self._phones.status(),

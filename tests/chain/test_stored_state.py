@@ -179,6 +179,7 @@ def test_what_is_asked_for_again_stays_at_hand_and_memory_is_bounded() -> None:
         assert cache.get(b"often") == b"x"
     held = sum(cache.get(f"seldom {number}".encode()) is not None for number in range(10_000))
     assert 100 < held < 400
+    assert 50_000 <= cache.held_bytes <= 101_000
     assert cache.get(b"seldom 9999") == bytes(100)
     cache.put(b"often", b"y")
     assert cache.get(b"often") == b"y"

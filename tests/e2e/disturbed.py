@@ -133,7 +133,7 @@ class DisturbedKehu(ForkedKehu):
 
 def make_disturbed_story(folder: Path, seed: int, out: io.StringIO) -> tuple[Story, DisturbedKehu]:
     story = make_story(folder, Narrator(out), seed)
-    kehu = DisturbedKehu(story.kehu.network, story.kehu.passphrases)
+    kehu = DisturbedKehu(story.kehu.network, story.kehu.passphrases, has_forked_nodes=False)
     kehu.on_run = story.kehu.on_run
     story.kehu = kehu
     return story, kehu

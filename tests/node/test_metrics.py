@@ -28,6 +28,7 @@ STATUS: dict[str, Any] = {
     "mempool_transactions": 3,
     "pressure": {"waiting": 300, "expected_wait_ms": 2_500},
     "state_entries": 100,
+    "state_cache_bytes": 2_000,
     "storage_memory_bytes": 3_000,
     "vault": {"live_values": 10, "staged_values": 1, "missing": 2, "surplus": 0, "erasures_unconfirmed": 0},
     "peers": [

@@ -80,7 +80,7 @@ async def watch(network: Network, seconds: float, counts: Counter[str]) -> Sampl
             async with network.client(department) as client:
                 node = (await client.status())["node"]
             staged = int(node["vault"]["staged_values"])
-            known = (node["state_entries"], node["storage_memory_bytes"])
+            known = (node["state_entries"], node["storage_memory_bytes"] + node["state_cache_bytes"])
             sample = Sample(now - begun, own_bytes, *known, node["mempool_transactions"], staged)
             samples[department].append(sample)
         if now - told >= TELL_S:
