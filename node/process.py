@@ -14,6 +14,7 @@ from typing import Final
 from chain.errors import InvariantError, KehuError
 from chain.protocol import PROTOCOL_TOO_NEW
 from chain.stored_state import StateUnreadableError
+from node.allocator import keep_little
 from node.api.app import make_app
 from node.api.metrics import LIMITS as METRICS_LIMITS
 from node.api.metrics import make_metrics_app
@@ -55,6 +56,7 @@ log = logging.getLogger("kehu.process")
 def run_node(home: Path) -> int:
     """Runs until SIGTERM or SIGINT, or until something that a node must not survive; the exit code."""
     begin_logging()
+    keep_little()
     with suppress(KehuError):  # said with everything else that is wrong, once the folder is opened
         _configure_logging(Home(home).read_config())
     while (code := _run_process(Home(home))) is None:
