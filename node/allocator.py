@@ -14,8 +14,9 @@ from typing import Final
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
-SETTINGS: Final = {_ARENA_MAX: 1, _MMAP_THRESHOLD: 128 << 10, _TRIM_THRESHOLD: 1 << 20}
-"""The interpreter lets one thread run at a time, so one arena is enough. Bytes."""
+SETTINGS: Final = {_ARENA_MAX: 1, _MMAP_THRESHOLD: 288 << 10, _TRIM_THRESHOLD: 1 << 20}
+"""The interpreter lets one thread run at a time, so one arena is enough. Bytes; asyncio makes an object of 256 KiB for
+every read, and to map and unmap that costs seven times as much as the read."""
 
 
 def keep_little() -> bool:
