@@ -7,8 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-PAUSE_S: Final = 0.3
-"""Nodes and the carrier are there for minutes."""
+PAUSE_S: Final = 0.03
 
 
 class ArgumentsWatch:

@@ -224,7 +224,7 @@ def open_api() -> Iterator[Take]:
 
 
 def http_targets() -> list[Target]:
-    return [Target("HTTP", _Requests().draw, open_api, 12, (lambda bomb: bomb, *_CARRIERS))]
+    return [Target("HTTP", _Requests().draw, open_api, 24, (lambda bomb: bomb, *_CARRIERS))]
 
 
 def _posted(bomb: bytes) -> bytes:

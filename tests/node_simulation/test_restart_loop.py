@@ -13,7 +13,7 @@ from tests.node_simulation.plan import Plan
 from tests.node_simulation.runs import dispose, quiet
 from tests.node_simulation.world import World
 
-SECONDS = 18.0
+SECONDS = 30.0
 RESTART_EVERY_S, AWAY_S = 3.0, 0.5
 THINK_S = 0.1
 WRITERS = ("li", "wang", "li", "wang")

@@ -14,7 +14,7 @@ from tests.simulation.runs import decoding_once
 from tests.simulation.world import World
 
 BEGIN_MS = 300
-LINK_MS = (1_000, 3_000)
+LINK_MS = (1_000, 5_000)
 """Each link comes back by itself, this long after it went."""
 
 

@@ -16,7 +16,7 @@ from tests.simulation.plan import ACTOR_KINDS, FAULT_KINDS, MEMBER_FAULTS, SIZES
 from tests.simulation.runs import run_seed
 from tests.simulation.world import World
 
-FAST_SEEDS = 200
+FAST_SEEDS = 240
 """`make simulate SEEDS=20000` is for the hand and for CI; these are for every commit."""
 
 REGRESSIONS = {
