@@ -24,7 +24,7 @@ from chain.following import KnownSets
 from chain.genesis import Genesis
 from chain.light import ReceiptProof, StateProof
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
-from cli.exits import RemoteRefusal
+from cli.exits import RemoteRefusal, is_uncertain
 from cli.profile import KEY_NAME_MISSING
 from cli.transport import NODE_ANSWER_MALFORMED, NODE_UNREACHABLE, NeverSent, Transport, problem_error
 from cli.verify import Committed, check_receipt, check_state
@@ -40,8 +40,6 @@ BUSY: Final = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit"}
 """Refusals that only say: later. The node has kept nothing, and sending again is safe."""
 BUSY_PAUSE_S: Final = 1.0
 """Where the node names no time. Up to half as much again is waited, so that clients don't come back all at once."""
-UNCERTAIN: Final = frozenset({"node.fault", "node.stopping", "http.timeout"})
-"""Codes after which the transaction may nevertheless have been admitted."""
 
 OUTCOME_UNKNOWN = define(
     "transaction.unknown_outcome",
@@ -156,7 +154,7 @@ class NodeClient:
         except NeverSent:
             raise
         except RemoteRefusal as error:
-            if error.code in UNCERTAIN:
+            if is_uncertain(error):
                 return nobody_knows
             if error.answers is None and error.code in BUSY:
                 return [error] * len(drafts)
@@ -174,12 +172,12 @@ class NodeClient:
         return [_refusal_in(answer) for answer in answers]
 
     async def _settle(self, transaction: Transaction, deadline: float) -> Outcome:
-        """The proven outcome, looked up until the deadline."""
+        """The proven outcome, looked up until the deadline. A refused look-up says nothing of the transaction."""
         while True:
             try:
                 found = await self.find(transaction.id)
             except KehuError as error:
-                if error.spec is not NODE_UNREACHABLE:
+                if error.spec is not NODE_UNREACHABLE and not isinstance(error, RemoteRefusal):
                     return error
                 found = None
             if found is not None:

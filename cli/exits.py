@@ -54,11 +54,11 @@ _UNKNOWN: Final = frozenset(
         "node.unreachable",
         "node.answer_malformed",
         "node.fault",
-        "node.stopping",
         "transaction.unknown_outcome",
         "audit_source.unreachable",
     }
 )
+_UNCERTAIN: Final = frozenset({"node.fault", "node.outcome_unknown", "http.timeout"})
 _REFUSED: Final = frozenset(
     {"simulator.admin_refused", "evidence.unknown", "record.absent", "record.absent_proven", "record.duplicate"}
 )
@@ -80,12 +80,18 @@ _MACHINE: Final = (
 )
 
 
+def is_uncertain(error: RemoteRefusal) -> bool:
+    """Whether a node that says this may have let the transaction in nevertheless: it, its disk or the connection failed
+    on the way."""
+    return error.code in _UNCERTAIN or error.code.startswith("storage.")
+
+
 def exit_of(error: KehuError) -> Exit:
     """The exit code of an error."""
     code = error.code
     if code in _CONFLICTS:
         return Exit.CONFLICT
-    if code in _UNKNOWN:
+    if code in _UNKNOWN or (isinstance(error, RemoteRefusal) and is_uncertain(error)):
         return Exit.UNKNOWN
     if code.startswith("carrier."):
         return Exit.CARRIER

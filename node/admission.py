@@ -19,6 +19,7 @@ from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.batcher import Batcher
 from node.mempool import Mempool
+from node.storage.durable import StorageFailure
 from node.vault.values import VaultValue
 from node.verification import INLINE_TRANSACTIONS_MAX
 
@@ -84,6 +85,9 @@ class Admitter:
         while begun := [self._admitting[id_] for id_ in sound if id_ in self._admitting]:
             await asyncio.wait(begun)  # another request brings the same transaction: see what becomes of it there
         errors |= await self._admit([item for item in sound.values() if not self._is_here(item)], shares)
+        for error in errors.values():
+            if isinstance(error, StorageFailure):  # no refusal: nobody knows what was kept
+                raise error
         return [
             Admission(item.id, errors.get(item.id)) if isinstance(item, Transaction) else Admission(None, item)
             for item in decoded

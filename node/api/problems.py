@@ -84,7 +84,6 @@ _STATUS: Final = {
     "node.outcome_unknown": 504,
     "phone.no_gateway": 409,
     "phone.not_held": 409,
-    "phone.outcome_unknown": 504,
     "record.erased": 410,
     "record.unknown": 404,
     "search.cursor": 409,

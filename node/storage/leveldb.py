@@ -4,7 +4,8 @@
   or wrong bytes, silently.
 - One synced write batch per `write`: all of it or nothing survives a power cut.
 - After an I/O or corruption error a handle may drop later batches while reporting success. It therefore refuses
-  everything from then on; the error is a `StorageFailure`, and the service ends the process.
+  everything from then on, by the same `StorageFailure`, so that it does not matter who hears of it first; the service
+  ends the process.
 - LevelDB admits one process per folder; a second one gets `storage.in_use`.
 - A power cut may leave the last, unacknowledged batch half written at the end of the newest log, and paranoid
   checks then refuse the folder. If `leveldb_log.inspect_log` finds that only this happened, the torn batch is cut
@@ -69,8 +70,8 @@ STORAGE_MISSING = define(
 )
 STORAGE_REFUSED = define(
     "storage.refused",
-    "the database was closed, or failed earlier, and takes no more requests",
-    "start the node again; the first error in its log says what happened",
+    "the database was closed and takes no more requests",
+    "the node is stopping: ask again when it is back",
 )
 
 
@@ -92,7 +93,8 @@ class LevelStore:
         `path` is a folder inside the data folder, not a mount point: creation ends with a rename.
         """
         self._path = path
-        self._failed = False
+        self._is_closed = False
+        self._failed: StorageFailure | None = None
         self._users = 0
         self._idle = threading.Condition()
         self.recovery: TornTail | None = None
@@ -201,7 +203,7 @@ class LevelStore:
     @property
     def memory_bytes(self) -> int:
         """Of LevelDB, beside Python's: at most two write buffers and the cache. 0 of one that refuses."""
-        if self._failed:
+        if self._failed or self._is_closed:
             return 0
         with self._handle("measure") as db:
             return int(db.get_property(b"leveldb.approximate-memory-usage"))
@@ -209,7 +211,7 @@ class LevelStore:
     def close(self) -> None:
         """Waits for what other threads are doing here; everything later is refused."""
         with self._idle:
-            self._failed = True
+            self._is_closed = True
             self._idle.wait_for(lambda: not self._users)
             self._db.close()
 
@@ -218,7 +220,9 @@ class LevelStore:
         """The database for one operation. LevelDB lets go of its memory when it is closed, even under a running
         write of another thread, so `close` waits for all who are in here."""
         with self._idle:
-            if self._failed:
+            if self._failed is not None:
+                raise StorageFailure(self._failed.spec, **self._failed.details)
+            if self._is_closed:
                 raise StorageFailure(STORAGE_REFUSED, path=str(self._path))
             self._users += 1
         try:
@@ -231,12 +235,13 @@ class LevelStore:
                 self._idle.notify_all()
 
     def _failure(self, error: Exception, operation: str) -> StorageFailure:
-        self._failed = True
         if isinstance(error, RuntimeError):  # plyvel's way to say that the database is closed
             return StorageFailure(STORAGE_REFUSED, path=str(self._path), operation=operation)
         is_damage = isinstance(error, plyvel.CorruptionError) or _is_lacking(error)
         spec = STORAGE_CORRUPT if is_damage else STORAGE_IO
-        return StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
+        failure = StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
+        self._failed = self._failed or failure
+        return failure
 
 
 def _seek_behind(cursor: Any, prefix: bytes) -> None:

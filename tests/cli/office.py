@@ -45,6 +45,7 @@ from node.preview import preview_calls
 from node.search.desk import SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
+from node.storage.durable import STORAGE_IO, StorageFailure
 from node.vault.values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
@@ -52,13 +53,15 @@ from node.waiting import Committed, Waiting, find_committed
 @dataclass
 class Trouble:
     """is_stalled: nothing is committed. is_lying: values come out altered. is_forgetful: values don't come out.
-    is_deaf: the answer to a submission gets lost after the commit. times_busy: so often clients are told to wait."""
+    is_deaf: the answer to a submission gets lost after the commit. times_busy: so often clients are told to wait.
+    times_failing: so often the disk is said to have failed once the commit is made, at the answer or a look-up."""
 
     is_stalled: bool = False
     is_lying: bool = False
     is_forgetful: bool = False
     is_deaf: bool = False
     times_busy: int = 0
+    times_failing: int = 0
 
 
 def wall_ms() -> int:
@@ -138,7 +141,8 @@ class OfficeNode:
         return {"peers": 5}
 
     def fail(self, error: Exception) -> None:
-        raise error
+        if not isinstance(error, StorageFailure):
+            raise error
 
     def subscribe(self) -> AsyncIterator[Mapping[str, Any]]:
         return self._chain.waiting.subscribe()
@@ -157,7 +161,13 @@ class OfficeNode:
             self._pending.clear()
         if self._chain.trouble.is_deaf:
             raise RuntimeError("the answer gets lost")
+        self._fail_if_told()
         return answers
+
+    def _fail_if_told(self) -> None:
+        if self._chain.trouble.times_failing:
+            self._chain.trouble.times_failing -= 1
+            raise StorageFailure(STORAGE_IO, operation="write")
 
     def _admit(self, envelope: bytes) -> Admission:
         transaction = Transaction.from_bytes(envelope)
@@ -173,6 +183,7 @@ class OfficeNode:
         return await self._chain.waiting.wait_all(transaction_ids, timeout_s)
 
     def find(self, transaction_id: bytes) -> Committed | Literal["pending", "unknown"]:
+        self._fail_if_told()
         found = find_committed(self.blocks, transaction_id)
         return found if found is not None else "pending" if transaction_id in self._pending else "unknown"
 

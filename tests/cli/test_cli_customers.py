@@ -168,6 +168,17 @@ def test_an_outcome_that_got_lost_on_the_way_is_looked_up(kehu: Kehu, office: Of
     assert kehu.json("customer", "update", customer, "note=听不见", as_="li")["version"] == 2
 
 
+@pytest.mark.parametrize("failures", [1, 4])
+def test_a_node_whose_disk_fails_after_it_took_a_transaction_has_refused_nothing(
+    kehu: Kehu, office: Office, number: Any, failures: int
+) -> None:
+    """At the answer, and at the look-ups that follow: what became of it is looked up until somebody says."""
+    customer = add(kehu, number())
+    office.trouble.times_failing = failures
+    assert kehu.json("customer", "update", customer, "note=磁盘", as_="li")["version"] == 2
+    assert office.trouble.times_failing == 0
+
+
 def test_a_client_that_is_told_to_wait_sends_the_same_again(kehu: Kehu, office: Office, number: Any) -> None:
     customer = add(kehu, number())
     office.trouble.times_busy = 2

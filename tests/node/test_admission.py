@@ -236,6 +236,13 @@ async def test_a_failing_disk_is_no_refusal(desk: Desk) -> None:
     desk.require_empty()
 
 
+async def test_a_store_that_fails_while_one_of_many_is_looked_up_refuses_none_of_them(desk: Desk) -> None:
+    desk.chain.append()
+    desk.chain.store.close()
+    with pytest.raises(StorageFailure):
+        await desk.submit(transact(expires=1), transact())
+
+
 async def test_a_full_mempool_refuses_before_values_are_secured_anywhere(folder: Path) -> None:
     desk = Desk(folder, transactions_max=2)
     desk.gate.clear()
