@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,6 +127,21 @@ def test_help_loads_no_heavy_library() -> None:
     run_python(
         f"import sys, cli.main; cli.main.tree(); heavy = {HEAVY};"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+
+
+def test_a_command_that_runs_loads_no_library_of_servers(tmp_path: Path) -> None:
+    """Half of a short command's time was such a library that Typer had begun to load for every one (ADR 0002)."""
+    run_python(
+        textwrap.dedent(f"""
+        import os, sys
+        from typer.testing import CliRunner
+        import cli.main
+        os.environ["KEHU_HOME"] = {str(tmp_path)!r}
+        result = CliRunner().invoke(cli.main.tree("status"), ["status", "--json"])
+        assert result.exit_code == 8, result.output
+        sys.exit(', '.join(sorted({HEAVY} & set(sys.modules))) or 0)
+        """)
     )
 
 
