@@ -24,7 +24,8 @@ def report(figures: Figures, told: Told, watch: Watch, slack: float, kinds: Sequ
     counts = told.counts()
     print(f"\nclients sent {len(told.intents)} transactions: "
           + ", ".join(f"{count} {name}" for name, count in sorted(counts.items())))  # fmt: skip
-    print("reads: " + (", ".join(f"{count} {name}" for name, count in sorted(told.reads.items())) or "none"))
+    for what, counted in (("refused or failed by", told.codes()), ("reads", told.reads)):
+        print(f"{what}: " + (", ".join(f"{count} {name}" for name, count in sorted(counted.items())) or "none"))
     _distribution("fail-over", figures.fail_over_s, FAIL_OVER_S, slack)
     _distribution("commits again after healing", figures.commit_s, COMMITS_AGAIN_S, slack)
     _distribution("all departments level and ready", figures.ready_s, READY_AGAIN_S, slack)

@@ -67,3 +67,8 @@ class Told:
 
     def counts(self) -> Counter[str]:
         return Counter(str(intent.outcome) for intent in self.intents.values())
+
+    def codes(self) -> Counter[str]:
+        """By which codes transactions were refused, or failed."""
+        unsuccessful = (Outcome.REFUSED, Outcome.FAILED)
+        return Counter(intent.code for intent in self.intents.values() if intent.outcome in unsuccessful)
