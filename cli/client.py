@@ -38,6 +38,7 @@ LOOK_UPS_AT_ONCE: Final = 8
 PAGE: Final = 200
 BUSY: Final = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit"})
 """Refusals that only say: later. The node has kept nothing, and sending again is safe."""
+NOT_COMMITTED: Final = "transaction.not_committed"
 BUSY_PAUSE_S: Final = 1.0
 """Where the node names no time. Up to half as much again is waited, so that clients don't come back all at once."""
 
@@ -187,11 +188,13 @@ class NodeClient:
             await asyncio.sleep(LOOK_UP_PAUSE_S)
 
     async def find(self, transaction_id: bytes) -> Committed | None:
-        """The proven receipt of a transaction; None while it is pending or not known here."""
-        said = await self._transport.json("GET", f"/v1/transactions/{transaction_id.hex()}")
-        if not isinstance(said, dict) or said.get("status") != "committed":
+        """The proven receipt of a transaction; None while it is in no block that the node has."""
+        try:
+            proof = await self.receipt_proof(transaction_id)
+        except RemoteRefusal as error:
+            if error.code != NOT_COMMITTED:
+                raise
             return None
-        proof = await self.receipt_proof(transaction_id)
         await self.know(ReceiptProof.from_bytes(proof).certificate.epoch)
         return check_receipt(self.genesis, transaction_id, proof, self.known)
 
