@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     changed = {name: value for name in NUMBERS if (value := getattr(given, name)) is not None}
     effort = dataclasses.replace(QUICK if given.quick else FULL, **changed)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nodes end with the benchmark, however it ends
     figures = asyncio.run(_measure(effort, tuple(given.only)))
     if given.json is not None and str(given.json) != "-":
         given.json.write_text(json.dumps(figures, indent=2), encoding="utf-8")
@@ -122,7 +124,10 @@ async def _on(load: Load, folder: Path, effort: Effort, parts: tuple[str, ...]) 
 
 async def _told(what: str, measuring: Awaitable[Found]) -> Found:
     print(f"measuring: {what} ...", file=sys.stderr, flush=True)
-    return await measuring
+    begun = time.monotonic()
+    found = await measuring
+    print(f"           {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+    return found
 
 
 if __name__ == "__main__":
