@@ -38,9 +38,10 @@ LOOK_UPS_AT_ONCE: Final = 8
 PAGE: Final = 200
 BUSY: Final = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit"})
 """Refusals that only say: later. The node has kept nothing, and sending again is safe."""
-NOT_COMMITTED: Final = "transaction.not_committed"
 BUSY_PAUSE_S: Final = 1.0
 """Where the node names no time. Up to half as much again is waited, so that clients don't come back all at once."""
+NOT_COMMITTED: Final = "transaction.not_committed"
+"""Whose proof is asked for is in no block that the node has."""
 
 OUTCOME_UNKNOWN = define(
     "transaction.unknown_outcome",
@@ -115,8 +116,8 @@ class NodeClient:
     async def submit(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """What became of each, in order: a proven receipt (which may say no), or an error.
 
-        Raises only when the node certainly took nothing: node.unreachable before anything was sent, or a refusal of
-        the request as a whole.
+        Raises when the node certainly took nothing: node.unreachable before anything was sent, or a refusal of the
+        request as a whole; and node.answer_malformed, after which nobody knows.
         """
         deadline = time.monotonic() + self._wait_s
         refusals = await self._hand_over_patiently(drafts, deadline)

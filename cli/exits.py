@@ -53,12 +53,11 @@ _UNKNOWN: Final = frozenset(
     {
         "node.unreachable",
         "node.answer_malformed",
-        "node.fault",
         "transaction.unknown_outcome",
         "audit_source.unreachable",
     }
 )
-_UNCERTAIN: Final = frozenset({"node.fault", "node.outcome_unknown", "http.timeout"})
+_FAILED_ON_THE_WAY: Final = frozenset({"node.fault", "node.outcome_unknown", "http.timeout"})
 _REFUSED: Final = frozenset(
     {"simulator.admin_refused", "evidence.unknown", "record.absent", "record.absent_proven", "record.duplicate"}
 )
@@ -83,7 +82,7 @@ _MACHINE: Final = (
 def is_uncertain(error: RemoteRefusal) -> bool:
     """Whether a node that says this may have let the transaction in nevertheless: it, its disk or the connection failed
     on the way."""
-    return error.code in _UNCERTAIN or error.code.startswith("storage.")
+    return error.code in _FAILED_ON_THE_WAY or error.code.startswith("storage.")
 
 
 def exit_of(error: KehuError) -> Exit:

@@ -75,6 +75,7 @@ def test_the_document_names_every_exit_code_and_every_column() -> None:
         ("record.version_conflict", True, Exit.CONFLICT),
         ("node.unreachable", False, Exit.UNKNOWN),
         ("transaction.unknown_outcome", False, Exit.UNKNOWN),
+        ("node.fault", True, Exit.UNKNOWN),
         ("node.outcome_unknown", True, Exit.UNKNOWN),
         ("storage.io", True, Exit.UNKNOWN),
         ("storage.io", False, Exit.MACHINE),

@@ -1,6 +1,5 @@
 """S01, S04: thousands of connections that do nothing, or nothing good, against a node process of four. Meanwhile
-people write and all departments agree; after a first flood, the next ones leave its memory
-where it was."""
+people write and all departments agree; after a first flood, the next ones leave its memory where it was."""
 
 from __future__ import annotations
 
