@@ -33,27 +33,41 @@ async def test_what_is_quick_is_done_in_place() -> None:
     assert all(disk.threads)
 
 
-async def test_what_was_slow_goes_to_threads_and_is_tried_in_place_now_and_then() -> None:
+async def test_what_is_slow_goes_to_threads_after_two_times_and_is_tried_in_place_now_and_then() -> None:
     disk = Disk()
     blocking = Aside(lambda: disk.now_s)
-    for _ in range(3 * (RUNS_ASIDE + 1)):
+    for _ in range(1 + 3 * (RUNS_ASIDE + 1)):
         await blocking(disk.work, QUICK_S * 2)
-    assert disk.threads == 3 * [True, *[False] * RUNS_ASIDE]
+    assert disk.threads == [True] + 3 * [True, *[False] * RUNS_ASIDE]
 
 
-async def test_a_disk_that_got_quick_again_is_used_in_place_again() -> None:
+async def test_what_took_long_now_and_then_because_others_had_the_processor_stays_in_place() -> None:
     disk = Disk()
     blocking = Aside(lambda: disk.now_s)
-    await blocking(disk.work, QUICK_S * 2)
-    for _ in range(RUNS_ASIDE + 10):
+    for _ in range(100):
+        await blocking(disk.work, QUICK_S * 2)
         await blocking(disk.work, QUICK_S / 2)
-    assert disk.threads == [True, *[False] * RUNS_ASIDE, *[True] * 10]
+    assert all(disk.threads)
+
+
+async def test_a_disk_that_got_quick_again_is_used_in_place_again_at_once() -> None:
+    disk = Disk()
+    blocking = Aside(lambda: disk.now_s)
+    for _ in range(3):
+        await blocking(disk.work, QUICK_S * 2)
+    for _ in range(10):
+        await blocking(disk.work, QUICK_S / 2)
+    assert disk.threads == [True, True, False, False, *[True] * 9]
 
 
 async def test_what_fails_raises_its_own_error_wherever_it_was_done() -> None:
     disk = Disk()
     blocking = Aside(lambda: disk.now_s)
     for _ in range(2):
-        with pytest.raises(OSError, match="the disk"):
-            await blocking(disk.work, QUICK_S * 2, is_failing=True)
-    assert disk.threads == [True, False]
+        await blocking(disk.work, QUICK_S * 2)
+    with pytest.raises(OSError, match="the disk"):
+        await blocking(disk.work, QUICK_S * 2, is_failing=True)
+    await blocking(disk.work, QUICK_S / 2)
+    with pytest.raises(OSError, match="the disk"):
+        await blocking(disk.work, QUICK_S * 2, is_failing=True)
+    assert disk.threads == [True, True, False, False, True]

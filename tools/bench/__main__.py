@@ -101,6 +101,9 @@ async def _on(load: Load, folder: Path, effort: Effort, parts: tuple[str, ...]) 
     lanes = load.lanes("h", effort.lanes_many, 100, network.editors)
     found: Figures = {"records": effort.few}
     found["hundred"] = await _told("100 per request", scenario.rate(load, lanes, 100, effort))
+    if "audit" in parts:
+        found["audit"] = await _told("audit", scenario.audit(network, folder, effort.runs))
+        found["sizes"] = scenario.sizes(network, found["audit"]["transactions"])
     if {"one", "latency"} & set(parts):
         singles = load.lanes("s", effort.lanes_one, 1, network.editors)
         found["one"] = await _told("one per request", scenario.rate(load, singles, 1, effort))
@@ -116,9 +119,6 @@ async def _on(load: Load, folder: Path, effort: Effort, parts: tuple[str, ...]) 
         found["overload"] = [dataclasses.asdict(point) for point in await _told("overload", points)]
     if "stopped" in parts:
         found["stopped"] = await _told("one node stopped", scenario.one_stopped(load, lanes, effort))
-    if "audit" in parts:
-        found["audit"] = await _told("audit", scenario.audit(network, folder, effort.runs))
-        found["sizes"] = scenario.sizes(network, found["audit"]["transactions"])
     return found
 
 

@@ -43,7 +43,7 @@ async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
     network = Network(folder / "many", 4)
     try:
         story, grown = await start_grown(network, "g", records, records, 1_000)
-        await _memory_level(network)
+        await _memory_level(network, effort.settling_s)
         async with Load(network, Stock(story)) as load:
             lanes = load.lanes("h", effort.lanes_many, 100, network.editors)
             hundred = await scenario.rate(load, lanes, 100, effort)
@@ -92,12 +92,12 @@ async def long_chain(folder: Path, blocks: int, effort: Effort) -> Figures:
     }
 
 
-async def _memory_level(network: Network) -> None:
-    """Until the nodes have looked through their vaults and indexed them: their memory grows no more."""
+async def _memory_level(network: Network, pause_s: float) -> None:
+    """Until the nodes have looked through their vaults and indexed them: their memory grows no more in `pause_s`."""
     deadline, before = time.monotonic() + INDEXED_S, 0
     while (now := sum(network.resident_bytes())) > before * 1.005 and time.monotonic() < deadline:
         before = now
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(pause_s)
 
 
 def _made(grown: Grown) -> dict[str, Any]:

@@ -28,7 +28,7 @@ BOUND_S = 0.4
 class Effort:
     """How long and how often. `lanes_many`: lanes per department for requests of 100; `lanes_one`: of one;
     `lanes_over`: of ten, for the overload. `few`, `many`: records in the state; `blocks`: of the long chain;
-    `starts`: of a node with it."""
+    `starts`: of a node with it; `settling_s`: memory that does not grow so long is level."""
 
     runs: int
     seconds: float
@@ -40,12 +40,13 @@ class Effort:
     many: int
     blocks: int
     starts: int
+    settling_s: float
     shares: tuple[float, ...]
 
 
-QUICK = Effort(3, 1.0, 15, 1, 16, 20, 1_600, 6_400, 500, 1, (0.5, 1.0, 3.0))
+QUICK = Effort(3, 1.0, 15, 1, 16, 20, 1_600, 3_200, 500, 1, 1.5, (0.5, 1.0, 3.0))
 FULL = Effort(
-    3, 60.0, 500, 4, 24, 400, 20_000, 1_000_000, 100_000, 3, (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0)
+    3, 60.0, 500, 4, 24, 400, 20_000, 1_000_000, 100_000, 3, 5.0, (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0)
 )
 
 
