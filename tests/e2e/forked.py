@@ -21,6 +21,7 @@ import cli
 from cli import processes
 from cli.main import main
 from cli.processes import launch
+from node.keys import ScryptCost, create_key_file
 from node.process import run_node
 from tools.demo.kehu import COMMAND_TIMEOUT_S, Kehu
 
@@ -30,6 +31,8 @@ SERVER.set_forkserver_preload(
 )
 """A module of commands adds them to the tree of those that the run builds, so each run imports its own."""
 
+CHEAP: Final = ScryptCost(n=1 << 10)
+"""Of the keys that these commands make: they guard nothing, and every command and node that opens one pays it."""
 EXIT_BROKEN: Final = 70
 """Of a node that was not even begun."""
 
@@ -65,6 +68,7 @@ def _run(arguments: list[str], environment: dict[str, str], folder: Path, has_fo
         os.close(opened)
     _open_streams()
     sys.argv = ["kehu", *arguments]
+    create_key_file.__defaults__ = (CHEAP,)
     if has_forked_nodes:
         processes.launch = _launch
     code: object = 1
