@@ -150,6 +150,12 @@ class Certificate:
             if not check(key, self.phase, chain_id, payload, signature):
                 raise KehuError(CERTIFICATE_SIGNATURE, height=self.height, signer=department)
 
+    def could_be_of(self, validators: ValidatorSet) -> bool:
+        """Whether each signer is a member and none stands twice. What could not be a certificate of this set may be
+        as large as a message: it is not kept, and not passed on in a message that would be too large with it."""
+        names = {department for department, _ in self.signatures}
+        return len(names) == len(self.signatures) and names <= set(validators.departments)
+
     def require(self, phase: Phase, height: int, block_id: bytes) -> None:
         """Raises unless this is a certificate of `phase` for that block."""
         for field, expected, actual in (

@@ -56,6 +56,8 @@ def _problem_of(state: ReplicaState, message: NewView) -> str:
     for change in changes:
         if (change.height, change.view) != (message.height, message.view):
             return f"a view-change for height {change.height} view {change.view}"
+        if change.prepared is not None and not change.prepared.could_be_of(state.validators):
+            return f"a certificate of strangers from {change.department}"
         is_known = state.at.log.view_changes.get(change.department) == change
         if not is_known and not change.is_signed(state.validators, state.config.chain_id, state.check):
             return f"a view-change not signed by {change.department}"

@@ -23,6 +23,9 @@ def on_view_change(state: ReplicaState, sender: str, message: ViewChange) -> Non
     if not message.is_signed(state.validators, state.config.chain_id, state.check):
         evidence.accuse(state, sender, evidence.SIGNATURE, f"view-change, height {at.height} view {message.view}")
         return
+    if message.prepared is not None and not message.prepared.could_be_of(state.validators):
+        evidence.accuse(state, sender, evidence.VIEW_CHANGE_CERTIFICATE, f"height {at.height} view {message.view}")
+        return
     if known is not None and known.view == message.view:
         evidence.accuse_of_view_changes(state, known, message)
         return

@@ -57,6 +57,8 @@ class CatchUp:
         self._request = request
         self._append = append
         self._target = 0
+        self._departments: tuple[str, ...] = ()
+        """Who is asked, in turn."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -69,19 +71,24 @@ class CatchUp:
                 self._task.cancel()
             return
         self._target = max(self._target, to_height)
+        if not self.is_running:
+            self._departments = ()
+        self._departments += tuple(name for name in departments if name not in self._departments)
         if not self.is_running and departments and self._height() < self._target:
-            self._task = asyncio.get_running_loop().create_task(self._run(departments))
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, departments: tuple[str, ...]) -> None:
+    async def _run(self) -> None:
+        """One request of each in turn, also of those who are named meanwhile: whoever gives little, late, costs the
+        others' blocks nothing but its turn."""
         fruitless = 0
         while self._height() < self._target and fruitless < ROUNDS_WITHOUT_PROGRESS_MAX:
             before = self._height()
-            for department in departments:
+            for department in self._departments:
                 await self._ask(department)
                 if self._height() >= self._target:
                     return
@@ -91,13 +98,12 @@ class CatchUp:
 
     async def _ask(self, department: str) -> None:
         try:
-            while self._height() < self._target:
-                before = self._height()
-                response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
-                for block, certificate in decode_response(response):
-                    await self._append(Block.from_bytes(block), Certificate.from_bytes(certificate))
-                if self._height() == before:
-                    raise KehuError(CATCH_UP_USELESS, department=department, height=before)
+            before = self._height()
+            response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
+            for block, certificate in decode_response(response):
+                await self._append(Block.from_bytes(block), Certificate.from_bytes(certificate))
+            if self._height() == before:
+                raise KehuError(CATCH_UP_USELESS, department=department, height=before)
         except (KehuError, OSError, TimeoutError) as error:
             log.warning("catch-up from %s stopped at height %d: %s", department, self._height(), error)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from chain.batch import Batch, batch_id
 from chain.errors import KehuError
 from chain.ledger import Ledger
+from chain.validators import ValidatorSet
 from node.mempool import Mempool, next_window
 from node.verification import BatchVerifier
 
@@ -33,22 +34,35 @@ class BatchInbox:
         self._verifier = verifier
         self._ledger = ledger
         self._work_came = work_came
-        self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-        self._unread: Counter[str] = Counter()
+        self._unread: dict[str, deque[bytes]] = {}
+        """By sender, the next one first: they take turns, so what is slow to refuse holds up its own sender."""
+        self._has_come = asyncio.Event()
         self.dropped = 0
 
     def receive(self, sender: str, raw: bytes) -> None:
         """A gossiped batch; beyond the sender's share it is dropped, as whoever signed it gossips it again."""
-        if self._unread[sender] >= UNREAD_PER_PEER_MAX:
+        unread = self._unread.setdefault(sender, deque())
+        if len(unread) >= UNREAD_PER_PEER_MAX:
             self.dropped += 1
             return
-        self._unread[sender] += 1
-        self._queue.put_nowait((sender, raw))
+        unread.append(raw)
+        self._has_come.set()
+
+    def _next(self) -> tuple[str, bytes]:
+        """The oldest batch of the sender whose turn it is; what else it sent waits behind the others."""
+        sender = next(iter(self._unread))
+        unread = self._unread.pop(sender)
+        raw = unread.popleft()
+        if unread:
+            self._unread[sender] = unread
+        return sender, raw
 
     async def run(self) -> None:
         while True:
-            sender, raw = await self._queue.get()
-            self._unread[sender] -= 1
+            while not self._unread:
+                self._has_come.clear()
+                await self._has_come.wait()
+            sender, raw = self._next()
             try:
                 await self._take(raw)
             except KehuError as error:
@@ -60,9 +74,14 @@ class BatchInbox:
         batch = self._mempool.read_batch(raw)
         if not self._has_new(batch):
             return
-        await self._verifier.verify_aside(batch, self._ledger.validators(self._ledger.height + 1))
-        if self._has_new(batch) and self._mempool.add(batch):  # it may have been executed meanwhile
+        await self._verifier.verify_aside(batch, self._members())
+        # A block may have been appended meanwhile: it may hold the batch, or end the key that signed it.
+        is_good = self._verifier.is_good(batch, self._members())
+        if is_good and self._has_new(batch) and self._mempool.add(batch):
             self._work_came()
+
+    def _members(self) -> ValidatorSet:
+        return self._ledger.validators(self._ledger.height + 1)
 
     def _has_new(self, batch: Batch) -> bool:
         return bool(next_window(self._ledger).executable(batch))

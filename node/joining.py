@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from chain.crypto import SigningKey
@@ -83,7 +84,7 @@ def require_known(home: Home, department: str, present: SigningKey, ledger: Ledg
     """Raises unless the department takes part under this key, or did, or was told to begin (members.json)."""
     expected, members = ledger.validators(ledger.height + 1).key_of(department), read_members(home)
     told = members[department].key if department in members else None
-    if present.public in (expected, told):
+    if present.public in (expected, told) or _is_former(home, expected):
         return
     if expected is not None:
         raise KehuError(NODE_WRONG_KEY, department=department, expected=expected, actual=present.public)
@@ -91,11 +92,22 @@ def require_known(home: Home, department: str, present: SigningKey, ledger: Ledg
         raise KehuError(CONFIG_INVALID, file="node.toml", problem=f"department {department!r} is not in the network")
 
 
+def _former_key(home: Home, key: bytes) -> Path:
+    return home.path / f"{home.node_key.name}.{key.hex()[:8]}.old"
+
+
+def _is_former(home: Home, expected: bytes | None) -> bool:
+    """Whether it is this folder's own former key: the chain was lost, and the block that changed it comes again."""
+    return (
+        expected is not None and (old := _former_key(home, expected)).exists() and read_public(old).public == expected
+    )
+
+
 def take_next_key(home: Home, present: SigningKey, passphrase: str, chain_id: bytes) -> SigningKey:
     """node.key.next becomes node.key. A power cut in between is made good by the next start."""
     following = load_key(home.next_key, passphrase)
     reseal(home.vault_keys, chain_id, present.seed, following.seed)
-    old = home.path / f"{home.node_key.name}.{present.public.hex()[:8]}.old"
+    old = _former_key(home, present.public)
     with storage_failures(home.node_key, "rename key file"):
         if not old.exists():
             old.hardlink_to(home.node_key)

@@ -40,6 +40,10 @@ class Level:
     def is_reached(self) -> bool:
         return self._reached.is_set()
 
+    async def reached(self) -> None:
+        """Returns once the node is level, however long that takes."""
+        await self._reached.wait()
+
     async def require(self, timeout_s: float) -> None:
         """Returns once the node is level. Errors: node.not_level, after `timeout_s`."""
         try:

@@ -105,15 +105,17 @@ class Membership:
                 await self._follow(catch_up)
             elif self._is_change_due():
                 await self._advance()
-            await self._ask_after_itself()
+            await self._ask_after_itself(catch_up)
 
-    async def _ask_after_itself(self) -> None:
-        """A member without a quorum for a while may have been removed: the others no longer dial, so it does."""
+    async def _ask_after_itself(self, catch_up: CatchUp) -> None:
+        """A member without a quorum for a while may have been removed: the others no longer dial, so it does. Or the
+        others' keys have changed: then one department that it still knows has the blocks that say so."""
         members = self._ledger.validators(self._ledger.height + 1)
         is_lonely = self.is_member and len(self._peers.connected) + 1 < members.quorum
         self._lonely_rounds = self._lonely_rounds + 1 if is_lonely else 0
         if self._lonely_rounds >= LONELY_ROUNDS:
             self._lonely_rounds = 0
+            await self._follow(catch_up)
             await self._peers.knock()
 
     def _on_farewell(self, proofs: Sequence[bytes]) -> None:
@@ -124,11 +126,17 @@ class Membership:
     async def _follow(self, catch_up: CatchUp) -> None:
         """Members don't hear strangers, so who is none asks by itself: whether one is far ahead (which a snapshot may
         make good), else whether it has the next block."""
-        for department in () if catch_up.is_running else self._peers.connected:
-            for ahead in (self._far_blocks, 1):
-                if await self._has_block(department, self._ledger.height + ahead):
-                    catch_up.start(self._ledger.height + ahead, (department,))
-                    return
+        if catch_up.is_running:
+            return
+        height = self._ledger.height
+        holders = await self._holders(self._peers.connected, height + 1)
+        if holders:  # all of them are asked: the first may only say that it has something
+            is_far = await self._holders(holders, height + self._far_blocks)
+            catch_up.start(height + (self._far_blocks if is_far else 1), holders)
+
+    async def _holders(self, departments: Sequence[str], height: int) -> tuple[str, ...]:
+        answers = await asyncio.gather(*(self._has_block(department, height) for department in departments))
+        return tuple(department for department, has in zip(departments, answers, strict=True) if has)
 
     async def _has_block(self, department: str, height: int) -> bool:
         question = codec.encode_flat([height, _ONE])

@@ -27,7 +27,7 @@ from node.protocol import require_spoken
 from node.reading import HomeFiles, read_home
 from node.snapshot.incoming import install
 from node.soundness.copying import remove_leftovers
-from node.soundness.setting_aside import heal
+from node.soundness.setting_aside import destroy_keys, heal
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
 from node.storage.scratch import ScratchRows
@@ -85,7 +85,7 @@ class FolderDisk:
         return choose_key(self._home, files.config.department, files.node_key, passphrase, ledger, members)
 
     def open_vault(self, chain_id: bytes, node_key: SigningKey) -> Vault:
-        return Vault.open(self._home.path, chain_id, node_key)
+        return Vault.open(self._home.path, chain_id, node_key, lambda: destroy_keys(self._home.path))
 
     def open_votes(self, chain_id: bytes, department: str) -> VoteLog:
         return VoteLog(self._home.votes, chain_id, department)

@@ -129,12 +129,12 @@ class Node:
         self._pressure = Pressure(limits.wait_max_ms, self._mempool.__contains__, monotonic_ms)
         self._mempool.is_pressed = self._pressure.is_felt
         self._submit, self.require_room = self._pressure.guarded(self._admitter.submit), self._pressure.require_room
+        self._level = Level(self.department, self.ledger, self.peers.request)
         self._exchange = VaultExchange(
             self.department, self.ledger, self.blocks, opened.vault, self.peers, self._commit_own, wall_ms,
             check=self._verifier.check,
-            read_transaction=known.read, make_blocking=self._around.make_blocking,
+            read_transaction=known.read, make_blocking=self._around.make_blocking, level=self._level,
         )  # fmt: skip
-        self._level = Level(self.department, self.ledger, self.peers.request)
         self._driving: asyncio.Task[None] | None = None
         self._index = RecordIndex(self.ledger, opened.vault)
         opened.vault.on_change, opened.vault.on_unsound = self._index.touch, self._exchange.refill.look_again

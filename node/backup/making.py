@@ -25,7 +25,9 @@ from node.vault.store import Vault
 DATA: Final = 0
 KEYS: Final = 1
 
-KEY_FILES: Final = ("node.key", "gateway.key")
+KEY_FILES: Final = ("node.key", "node.key.next", "gateway.key")
+"""Those that there are: a key that was made and not taken up yet may be the only one that the network knows by the time
+that the folder is restored."""
 
 
 def backup_chunks(

@@ -62,9 +62,10 @@ class Links:
         present, newest = ledger.validators(ledger.height + 1), ledger.newest_validators()[1]
         keys = {member.department: member.key for member in (*newest.members, *present.members)}
         addresses = {name: self._address(view, name) for name in keys}
-        if present.key_of(self._identity.department) != self._identity.key.public:
-            keys |= {name: member.key for name, member in self._introduced.items()}
-            addresses |= {name: member.address for name, member in self._introduced.items()}
+        is_stranger = present.key_of(self._identity.department) != self._identity.key.public
+        for name, member in self._introduced.items():
+            if is_stranger or view.get("keys", member.key.hex()) is None:  # else the own chain knows better
+                keys[name], addresses[name] = member.key, member.address
         addresses |= self._overrides
         return {
             name: Peer(keys[name], *split_address(address))

@@ -22,7 +22,7 @@ from chain.snapshot import Offer, Part
 from chain.store import Store
 from node.config import Home
 from node.snapshot.past import PastBlocks
-from node.storage.durable import storage_failures, sync_folder
+from node.storage.durable import STORAGE_IO, storage_failures, sync_folder
 from node.storage.leveldb import LevelStore
 
 _PROGRESS: Final = b"meta/incoming"
@@ -81,9 +81,11 @@ class Incoming:
             parts = [codec.fields(part, "part", codec.is_bytes, codec.is_digest) for part in pending]
             return cls(store, Offer.from_bytes(offer), [(prefix, digest) for prefix, digest in parts])
         except KehuError as error:  # a damaged beginning is no loss: it is asked for again
-            log.warning("the unfinished snapshot is of no use: %s", error)
             if store is not None:
                 store.close()
+            if error.spec is STORAGE_IO:  # but a disk that fails says nothing about the bytes on it
+                raise
+            log.warning("the unfinished snapshot is of no use: %s", error)
             discard(folder)
             return None
 

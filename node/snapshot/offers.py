@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chain import codec
+from chain import codec, trie
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.errors import KehuError
 from chain.ledger import Ledger
-from chain.snapshot import SNAPSHOT_UNKNOWN, Offer, give_piece
+from chain.snapshot import SNAPSHOT_UNKNOWN, Offer, give_piece, part_at
 from chain.state import Pin, key_digest
 from chain.trie import nibble
+from node.peers.exchange import PEER_BUSY
 
 OFFERS_KIND: Final = "snapshot-offers"
 PIECE_KIND: Final = "snapshot-piece"
@@ -121,7 +122,10 @@ def _values_under(pin: Pin, buckets: Sequence[bytes], gone: Sequence[bytes], pre
     if len(prefix) > _BUCKET_NIBBLES:
         keys = [key for key in keys if _is_under(key_digest(key), prefix)]
     found = ((key, pin.get(key)) for key in dict.fromkeys([*keys, *gone]))
-    return [(key, value) for key, value in found if value is not None]
+    pairs = [(key, value) for key, value in found if value is not None]
+    if len(pairs) < trie.count_of(part_at(pin.trie, prefix)):  # the store is a block ahead, and took keys away
+        raise KehuError(PEER_BUSY, department="", kind=PIECE_KIND)
+    return pairs
 
 
 def _is_under(digest: bytes, prefix: bytes) -> bool:

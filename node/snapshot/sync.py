@@ -159,12 +159,13 @@ class SnapshotSync:
     async def _take_blocks(self, incoming: Incoming, givers: Sequence[str]) -> int:
         """The blocks whose transactions could still be sent again; the lowest height of them."""
         down_to = max(1, incoming.height - self._ledger.genesis.expiry_heights_max)
-        past, strikes = incoming.past(), Counter[str]()
+        past, strikes, turns = incoming.past(), Counter[str](), Counter[str]()
         while past.height >= down_to:
             able = [name for name in givers if strikes[name] < STRIKES_MAX]
             if not able:
                 raise KehuError(SNAPSHOT_NOBODY, height=past.height)
-            name = min(able, key=lambda name: strikes[name])
+            name = min(able, key=lambda name: (strikes[name], turns[name]))  # one that gives little has its turn only
+            turns[name] += 1
             try:
                 puts = await past.fetch(self.asker(name), down_to)
             except StorageFailure:

@@ -69,7 +69,7 @@ def remove_leftovers(home: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     target.mkdir(mode=0o700)
     for path in sorted(source.iterdir()):
-        if not path.is_file():
+        if not path.is_file() or path.name == "LOCK":  # closing it would let go of the lock that `stopped` took
             continue
         try:
             if path.suffix != ".ldb":

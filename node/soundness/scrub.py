@@ -21,7 +21,7 @@ from chain.blocks import STORAGE_INCOMPLETE, BlockStore
 from chain.errors import KehuError
 from node.config import Scrub as Pace
 from node.opening import Opened, readable
-from node.soundness.setting_aside import destroy_keys, list_aside
+from node.soundness.setting_aside import list_aside
 
 PAGE_BYTES: Final = 256 << 10
 VALUES: Final = 64
@@ -44,7 +44,6 @@ class Scrub:
         self._finished_ms: int | None = None
         home = opened.home.path
         self._aside = [one.to_value() for one in list_aside(home)]
-        opened.vault.on_erase = lambda: destroy_keys(home)
 
     def status(self) -> Mapping[str, Any]:
         """`reading`: what is being read now; `values_set_aside`: that did not open, since the start. `damaged`: what

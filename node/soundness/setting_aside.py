@@ -89,8 +89,8 @@ def set_aside(home: Path, parts: Sequence[str], error: KehuError) -> Aside:
         for part in parts:
             if (home / part).exists():
                 (home / part).rename(target / part)
-        sync_folder(target)
-        sync_folder(home)
+        for folder in (target, target.parent, home):
+            sync_folder(folder)
     log.error("%s: %s set aside in damaged/%s; fetched again or rebuilt from here on", error, ", ".join(parts), name)
     return evidence
 
@@ -120,8 +120,9 @@ def destroy_keys(home: Path) -> int:
     """Takes record keys that were set aside off the disk; how many folders of them went."""
     folders = sorted((home / FOLDER).glob(f"*/{VAULT_KEYS}"))
     for folder in folders:
-        shutil.rmtree(folder)
-        sync_folder(folder.parent)
+        with storage_failures(folder, "destroy keys"):
+            shutil.rmtree(folder)
+            sync_folder(folder.parent)
         log.warning("the keys in damaged/%s are destroyed: a record was erased", folder.parent.name)
     return len(folders)
 

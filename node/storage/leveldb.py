@@ -305,7 +305,7 @@ def _open(path: Path, *, create: bool) -> Any:
             max_open_files=TABLES_OPEN_MAX,
         )
     except plyvel.IOError as error:
-        if "LOCK" in str(error):
+        if "IO error: lock " in str(error):  # held; a lock file that can't be opened is a disk that fails
             raise KehuError(STORAGE_IN_USE, path=str(path)) from None
         spec = STORAGE_CORRUPT if _is_lacking(error) else STORAGE_IO
         raise StorageFailure(spec, path=str(path), operation="open", problem=str(error)) from error

@@ -29,7 +29,7 @@ from node.vault.commitments import commitments
 from node.vault.duty import Duties, Duty
 from node.vault.erasure import Erasures
 from node.vault.expiry import Expiries
-from node.vault.refill import Refill, VaultTiming
+from node.vault.refill import AlwaysLevel, Level, Refill, VaultTiming
 from node.vault.release import FETCH, HELD, ReleaseServer, Submit
 from node.vault.replication import Replication
 from node.vault.report import VaultReport
@@ -63,6 +63,7 @@ class VaultExchange:
         check: Verifier = verify,
         read_transaction: ReadTransaction = Transaction.from_bytes,
         make_blocking: Callable[[], Blocking] = thread,
+        level: Level | None = None,
     ) -> None:
         """`submit_own` signs calls with this node's key and returns once they are committed with "ok"; `check` verifies
         the signatures of transactions that come with values."""
@@ -72,7 +73,8 @@ class VaultExchange:
         self._lock, self._following = asyncio.Lock(), make_blocking()
         self._grace_s = timing.grace_s
         self._replication = Replication(self.duties, vault, peers, timing.replication, make_blocking())
-        self.refill = Refill(self.duties, vault, peers, self._lock, timing)
+        self._level = level or AlwaysLevel()
+        self.refill = Refill(self.duties, vault, peers, self._lock, timing, self._level)
         self._erasures = Erasures(self.duties, vault, submit_own, timing.erasure)
         departments = ledger.validators(ledger.height + 1).departments
         self.retention = Retention(self.duties, departments, submit_own, timing.retention)
@@ -109,7 +111,7 @@ class VaultExchange:
         view = self.duties.rows_now()
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
-            duties = await self.duties.of_all([one for one in affected.records if one not in erased])
+            duties = await self.duties.of_all([one for one in self._comparable(affected.records) if one not in erased])
             live = await self._following(self._follow, is_ok, duties, executed.block.header.height, erased)
             self.refill.note(duties, live, self._grace_s)
         if affected.tables:
@@ -118,12 +120,16 @@ class VaultExchange:
         self._expiries.follow(executed.writes, view)
         await self._look_at_expired()
 
+    def _comparable(self, records: Sequence[RecordId]) -> Sequence[RecordId]:
+        """None while a chain that is behind the vault comes again; all records are looked at once it is level."""
+        return records if self._level.is_reached else ()
+
     async def _look_at_expired(self) -> None:
         """Grants that have ended by themselves: whose copies they covered may have to go."""
         expired = self._expiries.passed(self.duties.now_ms(), self.duties.view())
         if expired.records:
             async with self._lock:
-                await self.refill.compare(expired.records, self._grace_s)
+                await self.refill.compare(self._comparable(expired.records), self._grace_s)
         if expired.tables:
             self.refill.walk(expired.tables)
         self._expiry_came.set()
@@ -164,7 +170,7 @@ class VaultExchange:
         records = {RecordId(name.table, name.record) for one in transactions for name, _ in commitments(one)}
         async with self._lock:
             await asyncio.to_thread(self._settle_by_chain, [transaction.id for transaction in transactions])
-            await self.refill.compare(sorted(records), self._grace_s)
+            await self.refill.compare(self._comparable(sorted(records)), self._grace_s)
 
     async def obtain(self, wanted: Sequence[Wanted]) -> None:
         """Waits a little for values that a committed read allows and this vault has not fetched yet."""

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from chain import codec
 from chain.errors import KehuError, define
 from chain.store import Store
+from node.storage.durable import StorageFailure
 from node.storage.leveldb import LevelStore
 from node.storage.scans import begun
 from node.vault.seal import KEY_ID_BYTES, VAULT_DAMAGED, RecordId, RecordKey, seal, unseal
@@ -114,7 +115,7 @@ class RecordKeys:
         found: dict[RecordId, RecordKey] = {}
         puts: dict[bytes, bytes] = {}
         for record in records:
-            key = self.get(record)
+            key = self._sound(record)
             if key is None:
                 key_id, secret = secrets.token_bytes(KEY_ID_BYTES), secrets.token_bytes(32)
                 puts[record.to_key(b"k/")] = key_id + seal(self._secret, secret, self._associated(record, key_id))
@@ -126,6 +127,16 @@ class RecordKeys:
                 self._keep_open(record, key)
         return found
 
+    def _sound(self, record: RecordId) -> RecordKey | None:
+        """None also where the key does not open; then it is set aside, and what it sealed as soon as that is read."""
+        try:
+            return self.get(record)
+        except StorageFailure:
+            raise
+        except KehuError:
+            self.set_aside_unsound(record)
+            return None
+
     def delete(self, records: Iterable[RecordId]) -> None:
         """The keys can't be read any more; `destroy` also takes their bytes off the disk."""
         self._store.write({}, [self._close(record).to_key(b"k/") for record in records])
@@ -134,8 +145,8 @@ class RecordKeys:
         """The keys are in no file of the folder when this returns; keys that are gone already are fine."""
         records = list(records)
         self._store.purge([self._close(record).to_key(b"k/") for record in records])
-        aside = [key for record in records if self._store.get(key := record.to_key(b"d/")) is not None]
-        self._store.purge(aside)
+        # Whether it is there or not: a purge that a crash cut short has deleted it, and its bytes still lie in a table.
+        self._store.purge([record.to_key(b"d/") for record in records])
 
     def set_aside_unsound(self, record: RecordId) -> None:
         """Makes room for a new key if the record's does not open."""
@@ -190,7 +201,8 @@ def reseal(folder: Path, chain_id: bytes, old_seed: bytes, new_seed: bytes) -> N
             secret = _open_secret(raw, chain_id, old_seed)
         except KehuError:
             _open_secret(raw, chain_id, new_seed)
-            return
-        store.write({_SECRET: _seal_secret(secret, chain_id, new_seed)})
+        else:
+            store.write({_SECRET: _seal_secret(secret, chain_id, new_seed)})
+        store.rewrite([_SECRET])  # the former key is to open nothing that still lies in an old table
     finally:
         store.close()

@@ -17,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from chain import codec
 from chain.errors import KehuError
@@ -69,11 +69,33 @@ class VaultTiming:
     retention: RetentionTiming = field(default_factory=RetentionTiming)
 
 
+class Level(Protocol):
+    """What the vault needs of `node.level.Level`: whether the state is as new as the vault. Before, what the chain says
+    may be older than what is here, and destroying by it would destroy the newest."""
+
+    @property
+    def is_reached(self) -> bool: ...
+
+    async def reached(self) -> None: ...
+
+
+class AlwaysLevel:
+    """Of a state that is never behind."""
+
+    is_reached = True
+
+    async def reached(self) -> None:
+        return
+
+
 class Refill:
     """`lock` is held by whoever makes values live or compares the vault with the state, so that what is compared
     is never older than what is destroyed by it."""
 
-    def __init__(self, duties: Duties, vault: Vault, peers: Peers, lock: asyncio.Lock, timing: VaultTiming) -> None:
+    def __init__(
+        self, duties: Duties, vault: Vault, peers: Peers, lock: asyncio.Lock, timing: VaultTiming, level: Level
+    ) -> None:
+        self._level = level
         self._duties, self._vault, self._peers = duties, vault, peers
         self._lock, self._timing = lock, timing
         self._loop = asyncio.get_running_loop()
@@ -148,6 +170,7 @@ class Refill:
         await run_together(self._keep_walking, self._keep_working, self._keep_tidy)
 
     async def _keep_walking(self) -> None:
+        await self._level.reached()
         while True:
             await self._wake_walk.wait()
             self._wake_walk.clear()

@@ -34,6 +34,7 @@ from node.storage.leveldb import LevelStore
 from node.storage.scans import begun
 from node.vault.erased import ErasedRecords
 from node.vault.keys import PurgingStore, RecordKeys
+from node.vault.leftovers import purge_all, purge_unread
 from node.vault.live import LiveRows
 from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key
 from node.vault.seal import RecordId, Wanted, sealed_bytes, unseal_value
@@ -42,16 +43,17 @@ from node.vault.staged import StagedValues, Staging
 from node.vault.unsound import UnsoundValues, unsound_key
 from node.vault.values import FieldId, VaultValue
 
+Hook = Callable[[], object]
 Came = Mapping[RecordId, Sequence[VaultValue]]
 """For records of which nothing else has come or gone than newer versions: the values that went live, in the clear."""
 
 
 class Vault:
-    def __init__(self, data: PurgingStore, keys: PurgingStore, chain_id: bytes, seed: bytes) -> None:
-        """`seed`: the node key's 32 secret bytes. Finishes erasures that a crash interrupted.
-
-        Errors: vault.locked, vault.keys_missing, vault.damaged.
-        """
+    def __init__(
+        self, data: PurgingStore, keys: PurgingStore, chain_id: bytes, seed: bytes, on_erase: Hook = int
+    ) -> None:
+        """`seed`: the node key's secret. Finishes erasures that a crash cut short; `on_erase` first takes away what is
+        not in the stores. Errors: vault.locked, vault.keys_missing, vault.damaged."""
         self._data = data
         self._chain_id = chain_id
         self._lock = threading.RLock()
@@ -65,22 +67,21 @@ class Vault:
         self._unsound = UnsoundValues(data, self._keys, self._unseal)
         self.on_unsound: Callable[[Sequence[RecordId]], object] = len
         """Told of records of which a value did not open and was set aside, from whatever thread found it."""
-        self.on_erase: Callable[[], object] = int
-        """Called with each erasure, before anything else is destroyed: what lies outside of the stores must go too."""
+        self._on_erase = on_erase
         self.stores: tuple[PurgingStore, ...] = (data, keys)
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
-        self._was_unstaged = False
+        self._was_unstaged = self._is_tidy = False
         self._finish_erasures(self._erased.unfinished)
 
     @classmethod
-    def open(cls, home: Path, chain_id: bytes, node_key: SigningKey) -> Vault:
+    def open(cls, home: Path, chain_id: bytes, node_key: SigningKey, on_erase: Hook = int) -> Vault:
         """The vault in the node folder `home`, made if there is none."""
         data = LevelStore(home / "vault", create=True)
         stores = [data]
         try:
             stores.append(LevelStore(home / "vault-keys", create=True))
-            return cls(data, stores[1], chain_id, node_key.seed)
+            return cls(data, stores[1], chain_id, node_key.seed, on_erase)
         except BaseException:
             for store in stores:
                 store.close()
@@ -336,10 +337,10 @@ class Vault:
         return len(self._live.of(record)) + sum(self._staged.of_record(record).values())
 
     def _finish_erasures(self, records: Sequence[RecordId]) -> None:
-        """Keys first: from then on nothing opens, whatever a crash leaves to be done."""
+        """Keys first: then nothing opens, whatever a crash leaves to be done."""
         if not records:
             return
-        self.on_erase()
+        self._on_erase()
         self._keys.destroy(records)
         for record in records:
             self._live.replaced({record: self._live.of(record)}, {record: {}})
@@ -349,15 +350,16 @@ class Vault:
         for record in records:
             self._staged.remove_record(record)
         self._data.purge([live_key(one) for one in records])
-        self._data.purge([unsound_key(one) for one in records if self._data.get(unsound_key(one)) is not None])
+        self._data.purge([unsound_key(one) for one in records])
         self._data.purge([*_STAGED_EDGES, *staged])
         self._erased.finish(records)
 
     def tidy(self) -> None:
-        """Takes off the disk what was destroyed since the last time; until then it lies there sealed.
-
-        Costs a rewrite of the tables concerned: every few minutes, not after every block.
-        """
+        """Takes off the disk what was destroyed since the last time; until then it lies there sealed. Costs a rewrite
+        of the tables concerned; the first time of all, for what the last run left, and nobody waits for that."""
+        if not self._is_tidy:
+            purge_all(self.stores)
+            self._is_tidy = True
         with self._lock:
             self._keys.destroy(key for key in sorted(self._unpurged_keys) if self._keys.get(key) is None)
             self._data.rewrite(sorted(self._unpurged))
@@ -366,8 +368,7 @@ class Vault:
             self._unpurged_keys.clear()
             self._unpurged.clear()
             self._was_unstaged = False
-
-    # Figures and small parts
+        purge_unread(self.stores)
 
     def pairs(self) -> tuple[Iterator[tuple[bytes, bytes]], Iterator[tuple[bytes, bytes]]]:
         with self._lock:  # rows and keys of one moment, sealed as they are
@@ -376,12 +377,8 @@ class Vault:
     def status(self) -> dict[str, int]:
         """Counts, no names; reads no disk."""
         with self._lock:
-            return {
-                "live_values": self._live.counts.total(),
-                "staged_transactions": len(self._staged),
-                "staged_values": self._staged.count_values(),
-                "erased_records": len(self._erased.counts),
-            }
+            staged = {"staged_transactions": len(self._staged), "staged_values": self._staged.count_values()}
+            return {"live_values": self._live.counts.total(), "erased_records": len(self._erased.counts), **staged}
 
     def live_by_table(self) -> dict[str, int]:
         """How many values are live of each table."""

@@ -19,7 +19,8 @@ from node.backup.format import (
 )
 from node.backup.making import DATA, KEYS, backup_chunks
 from node.backup.restoring import Restored, restore
-from node.keys import ScryptCost
+from node.config import Home
+from node.keys import ScryptCost, create_key_file, load_key
 from node.vault.store import Vault
 from node.vault.values import VaultValue
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, genesis_value, make_home
@@ -36,6 +37,7 @@ class Taken:
         ports = dict(zip(DEPARTMENTS, range(7001, 7005), strict=True))
         value = {**genesis_value(ports, expiry_heights_max=EXPIRY_HEIGHTS_MAX), "time_ms": GENESIS.time_ms}
         self.home = make_home(folder / "sales", "sales", value, 7004, 8004)
+        create_key_file(self.home.next_key, "node", "sales", PASSPHRASE, bytes(range(32)), CHEAP)
         self.chain = Chain(self.home.path)
         for _ in range(5):
             self.chain.append()
@@ -77,6 +79,12 @@ def test_a_backup_is_that_of_one_height_and_restores_to_the_same_root(taken: Tak
     vault = Vault.open(home, CHAIN, node_key("sales"))
     assert vault.get("customers", "c1", "name", VALUE.digest(CHAIN)) == VALUE
     vault.close()
+
+
+def test_a_key_that_was_made_and_not_taken_up_yet_is_in_the_backup(taken: Taken) -> None:
+    """By the time that the folder is restored, the network may know the node by no other."""
+    taken.restore()
+    assert load_key(Home(taken.folder / "new").next_key, PASSPHRASE).seed == bytes(range(32))
 
 
 def test_nothing_personal_and_no_key_is_in_the_clear_in_either_file(taken: Taken) -> None:

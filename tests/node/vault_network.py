@@ -78,6 +78,18 @@ class Links:
         return answer if lie is None else lie(answer)
 
 
+class ToBeLevel:
+    """Level once a test says so."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reached, self.reach = self._event.wait, self._event.set
+
+    @property
+    def is_reached(self) -> bool:
+        return self._event.is_set()
+
+
 class VaultNode:
     def __init__(self, network: Network, department: str, home: Path, store: MemoryStore, timing: VaultTiming) -> None:
         home.mkdir(parents=True, exist_ok=True)
@@ -85,6 +97,7 @@ class VaultNode:
         self.ledger, self.blocks = Ledger.open(network.genesis, contract_table(), store)
         self.vault = Vault.open(home, network.chain_id, key_of(f"node {department}"))
         self.links = Links(network, department)
+        self.level = ToBeLevel()
         self.exchange = VaultExchange(
             department,
             self.ledger,
@@ -94,6 +107,7 @@ class VaultNode:
             self.submit_own,
             lambda: network.time_ms,
             timing,
+            level=self.level,
         )
         self.task: asyncio.Task[None] | None = None
 
@@ -145,6 +159,8 @@ class Network:
         if catch_up:
             await self.catch_up(node)
         await node.exchange.recover()
+        if catch_up:
+            node.level.reach()
         node.task = asyncio.create_task(node.exchange.run())
         for other in self.nodes.values():
             other.exchange.on_connected(department)

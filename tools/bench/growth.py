@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ NODES = 4
 RECORD_BYTES = 3_500
 """Of a node's memory, as measured (docs/performance.md), with its index."""
 SOON_S = 600.0
+TOLD_S = 15.0
+NEAR = 500
+"""Blocks: who has more to go is not asked all the time."""
 INDEXED_S = 900.0
 
 
@@ -153,11 +157,7 @@ async def catch_up(network: Network, name: str, grown: Grown, transactions: int)
     for process in network.nodes(name):
         process.start()
     await _answers(network, name)
-    async with network.client(name) as client:
-        while (await client.status())["height"] < wanted:
-            if time.monotonic() - begin > SOON_S:
-                raise TimeoutError(f"{name} does not catch up")
-            await asyncio.sleep(PAUSE_S)
+    await _reach(network, name, wanted)
     passed = time.monotonic() - begin
     return {
         "blocks": blocks,
@@ -166,3 +166,18 @@ async def catch_up(network: Network, name: str, grown: Grown, transactions: int)
         "transactions_per_second": round(transactions / passed, 1),
         "processor_us_per_block": round(1e6 * network.processor_s(name) / blocks, 1),
     }
+
+
+async def _reach(network: Network, name: str, wanted: int) -> None:
+    """Until the node has that height, told now and then. Errors: TimeoutError, if it comes no further for `SOON_S`."""
+    height, since, told = 0, time.monotonic(), time.monotonic()
+    async with network.client(name) as client:
+        while (now_at := (await client.status())["height"]) < wanted:
+            now = time.monotonic()
+            height, since = (now_at, now) if now_at > height else (height, since)
+            if now - since > SOON_S:
+                raise TimeoutError(f"{name} stands at block {height} of {wanted}")
+            if now - told > TOLD_S:
+                told = now
+                print(f"           {name} is at block {height} of {wanted}", file=sys.stderr, flush=True)
+            await asyncio.sleep(PAUSE_S if wanted - now_at < NEAR else 1.0)  # answering takes its time, too

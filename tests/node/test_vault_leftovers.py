@@ -1,0 +1,74 @@
+"""What the vault destroyed is in none of its files once it was tidied up, whatever happened in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chain.crypto import SigningKey, digest
+from node.storage.leveldb import LevelStore
+from node.vault.keys import reseal
+from node.vault.seal import RecordId
+from tests.node.vault_kit import CHAIN, NODE_KEY, files_with, get, opened, value_of
+
+SECRET = b"m/vault-secret"
+
+
+def stored(home: Path, folder: str, key: bytes) -> bytes:
+    """The end of what stands under the only key that begins so: bytes that no other value has."""
+    store = LevelStore(home / folder)
+    try:
+        ((_, raw),) = store.scan(key)
+        return raw[-24:]
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_what_was_handed_back_is_in_no_file_after_a_tidy_whether_the_node_was_restarted_or_not(
+    tmp_path: Path, is_restarted: bool
+) -> None:
+    value, other = value_of("张三丰"), value_of("李四", record="c2")
+    with opened(tmp_path) as vault:
+        vault.put_live([(value, value.digest(CHAIN)), (other, other.digest(CHAIN))])
+    gone = [stored(tmp_path, "vault", b"v/customers/c1"), stored(tmp_path, "vault-keys", b"k/customers/c1")]
+    with opened(tmp_path) as vault:
+        vault.drop([(value.id, value.digest(CHAIN))])
+        if not is_restarted:
+            vault.tidy()
+    with opened(tmp_path) as vault:
+        assert get(vault, value) is None
+        if is_restarted:
+            vault.tidy()
+    assert [files_with(tmp_path, one) for one in gone] == [[], []]
+
+
+def test_a_key_that_was_erased_under_an_open_scan_is_gone_once_that_is_closed_and_the_vault_tidied(
+    tmp_path: Path,
+) -> None:
+    value = value_of("张三丰")
+    with opened(tmp_path) as vault:
+        vault.put_live([(value, value.digest(CHAIN))])
+    key = stored(tmp_path, "vault-keys", b"k/customers/c1")
+    with opened(tmp_path) as vault:
+        vault.tidy()
+        backup = vault.pairs()
+        vault.erase([RecordId("customers", "c1")])
+        for pairs in backup:
+            list(pairs)
+        del backup, pairs
+        vault.tidy()
+        assert files_with(tmp_path, key) == []
+
+
+def test_the_vaults_secret_under_a_former_key_is_in_no_file(tmp_path: Path) -> None:
+    following = SigningKey(digest("test key", b"the next key"))
+    value = value_of("张三丰")
+    with opened(tmp_path) as vault:
+        vault.put_live([(value, value.digest(CHAIN))])
+    former = stored(tmp_path, "vault-keys", SECRET)
+    reseal(tmp_path / "vault-keys", CHAIN, NODE_KEY.seed, following.seed)
+    assert files_with(tmp_path, former) == []
+    with opened(tmp_path, following) as vault:
+        assert get(vault, value) == value
