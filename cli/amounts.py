@@ -8,7 +8,7 @@ from typing import Final
 from chain.errors import KehuError, define
 from contracts.currencies import is_currency, minor_digits
 
-_AMOUNT: Final = re.compile(r"(\d{1,15})(?:\.(\d{1,3}))?", re.ASCII)
+_AMOUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(?:\.(\d{1,3}))?", re.ASCII)
 
 AMOUNTS: Final = ("amount", "paid")
 """Fields of payments that hold minor units."""
@@ -28,11 +28,11 @@ def minor_units(text: str, currency: str) -> str:
     """ "12500.5" in CNY is "1250050". Errors show no amount. Errors: usage.amount, usage.currency."""
     if not is_currency(currency):
         raise KehuError(CURRENCY_UNKNOWN, currency=currency)
-    found = _AMOUNT.fullmatch(text.replace(",", "").strip())
+    found = _AMOUNT.fullmatch(text.strip())
     digits = minor_digits(currency)
     if found is None or digits < len(found[2] or ""):
         raise KehuError(AMOUNT_MALFORMED, digits=digits)
-    return str(int(found[1] + (found[2] or "").ljust(digits, "0")))
+    return str(int(found[1].replace(",", "") + (found[2] or "").ljust(digits, "0")))
 
 
 def amount_text(minor: str, currency: str) -> str:

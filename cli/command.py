@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import IntEnum
@@ -174,5 +176,19 @@ def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
         return exit_of(refused)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    print_answer(answer, is_json=run.is_json)
+    return _print(answer, run)
+
+
+def _print(answer: Answer, run: Run) -> Exit:
+    """What the command did is done, whatever becomes of its words; a reader that has seen enough is no failure."""
+    try:
+        print_answer(answer, is_json=run.is_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - else Python tries again at its end
+        refused = KehuError(FILE_REFUSED, file="standard output", problem=os.strerror(error.errno or 0))
+        print_error(refused, is_json=run.is_json)
+        return exit_of(refused)
     return answer.exit

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chain.errors import KehuError
+from cli.exits import RemoteRefusal
 from cli.processes import processes
 from cli.profile import Profile
 from cli.transport import Transport
@@ -47,7 +48,7 @@ async def _look(profile: Profile, name: str, person: Any, here: Mapping[str, int
     local = {"pid": here[name], "free_bytes": _free(profile.node_home(name))} if name in here else {}
     async with Transport(url, profile.genesis.chain_id, department, key) as transport:
         try:
-            said = await transport.json("GET", path, is_signed=is_own)
+            said = await _said(transport, path, is_own)
             status = await transport.json("GET", "/v1/status")
         except KehuError as error:
             return Look(name, url, None, problem=error.code, local=local)
@@ -56,6 +57,16 @@ async def _look(profile: Profile, name: str, person: Any, here: Mapping[str, int
     if status.get("chain_id") != profile.genesis.chain_id.hex():
         return Look(name, url, None, problem="proof.other_network", local=local)
     return Look(name, url, said, (int(status["height"]), str(status["block_id"])), local=local)
+
+
+async def _said(transport: Transport, path: str, is_own: bool) -> Any:
+    """Who may not ask their own node for more (a customer, a revoked key) gets what it tells anybody."""
+    try:
+        return await transport.json("GET", path, is_signed=is_own)
+    except RemoteRefusal as error:
+        if not is_own or not error.code.startswith("auth."):
+            raise
+    return await transport.json("GET", "/v1/why")
 
 
 def _free(folder: Path) -> int | None:

@@ -61,8 +61,10 @@ _FAILED_ON_THE_WAY: Final = frozenset({"node.fault", "node.outcome_unknown", "ht
 _REFUSED: Final = frozenset(
     {"simulator.admin_refused", "evidence.unknown", "record.absent", "record.absent_proven", "record.duplicate"}
 )
-_KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.")
-_UNVERIFIED: Final = ("proof.", "certificate.", "audit.", "block.", "evidence.", "export.", "signature.", "codec.")
+_KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.", "backup.passphrase_")
+_UNVERIFIED: Final = (
+    "proof.", "certificate.", "audit.", "block.", "evidence.", "export.", "signature.", "codec.", "backup.",
+)  # fmt: skip
 _USAGE: Final = ("phone.", "usage.", "import.", "vault.value_")
 _MACHINE: Final = (
     "machine.",
@@ -76,6 +78,7 @@ _MACHINE: Final = (
     "audit_source.",
     "protocol.",
     "simulator.",
+    "restore.",
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from chain.errors import KehuError
 from cli.processes import CARRIER, Process, is_ready, processes
 from cli.profile import Profile
-from cli.transport import Transport
+from cli.transport import NODE_ANSWER_MALFORMED, Transport
 
 
 async def look_at(profile: Profile) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -35,11 +35,12 @@ async def _look_at_node(profile: Profile, department: str, name: str | None, pro
     async with Transport(facts["url"], profile.genesis.chain_id, department, None) as transport:
         try:
             said = await transport.json("GET", "/v1/status")
-            await transport.json("GET", "/readyz")
         except KehuError as error:
             return {**facts, "problem": error.code}
-    height, block_id = (said.get("height"), said.get("block_id")) if isinstance(said, dict) else (None, None)
-    return {**facts, "is_ready": True, "height": height, "block_id": block_id}
+    if not isinstance(said, dict) or not isinstance(said.get("node"), dict):
+        return {**facts, "problem": NODE_ANSWER_MALFORMED.code}
+    is_ready = said["node"].get("is_ready") is True
+    return {**facts, "is_ready": is_ready, "height": said.get("height"), "block_id": said.get("block_id")}
 
 
 async def _look_at_carrier(profile: Profile, process: Process | None) -> dict[str, Any] | None:

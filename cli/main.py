@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 import typer
@@ -64,6 +65,9 @@ def tree(name: str = "") -> typer.Typer:
 
 def main() -> None:
     """The console script. What nobody foresaw is a defect: a traceback, and an exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a locale that lacks a character must not end a command
+            stream.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="backslashreplace")
     try:
         tree(*sys.argv[1:2])()
     except Exception:

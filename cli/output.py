@@ -48,6 +48,7 @@ class Screen:
 
             width = None if self.stream.isatty() else PIPE_COLUMNS
             self._console = Console(file=self.stream, highlight=False, markup=False, emoji=False, width=width)
+            self._console.on_broken_pipe = _reader_left  # type: ignore[method-assign]
         return self._console
 
     def line(self, text: str) -> None:
@@ -96,6 +97,11 @@ class Screen:
         for name, value in pairs:
             grid.add_row(Text(name, style="bold"), Text(shown_as(name, value)))
         self.console.print(grid)
+
+
+def _reader_left() -> None:
+    """Rich would end the process with 1, which is the exit code of a refusal."""
+    raise BrokenPipeError
 
 
 def json_ready(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,8 +49,11 @@ class Run:
         """From --passphrase-file, --passphrase-fd or, on a terminal, a prompt (a new one is asked for twice)."""
         from node.passphrase import read_passphrase
 
-        if self.passphrase_file is not None or self.passphrase_fd is not None:
-            return read_passphrase(file=self.passphrase_file, fd=self.passphrase_fd)
+        file, fd = self.passphrase_file, self.passphrase_fd
+        if fd is not None and file is not None and str(file) == os.environ.get("KEHU_PASSPHRASE_FILE"):
+            file = None  # the command line goes before the environment
+        if file is not None or fd is not None:
+            return read_passphrase(file=file, fd=fd)
         return read_passphrase(prompt=prompt if sys.stdin.isatty() else None, confirm=is_new)
 
     def client(self) -> NodeClient:

@@ -98,11 +98,11 @@ async def change(
 
 
 def given_fields(given: list[str] | None, file: Path | None, needed: str | None = None) -> dict[str, str]:
-    """Errors: usage.*; usage.field_needed if `needed` is not among them."""
+    """Errors: usage.*; usage.field_needed if `needed` is not among them, or is empty."""
     from cli.records import read_fields
 
     fields = read_fields(given or [], file)
-    if needed is not None and needed not in fields:
+    if needed is not None and not fields.get(needed, "").strip():
         raise KehuError(FIELD_NEEDED, field=needed)
     return fields
 

@@ -25,7 +25,7 @@ BYTES_MAX: Final = 1_000_000
 
 MEMBERSHIP_REMOVED = define(
     "membership.removed",
-    "the departments have removed this node's department while it was away, and proved it",
+    "the departments have removed this node's department, as its own chain or their proof says",
     "nothing, if that was agreed: archive the folder or destroy it as your rules say. Else ask the administration",
 )
 
@@ -70,14 +70,15 @@ def prove_transaction(blocks: BlockStore, transaction_id: bytes) -> bytes | None
     return prove_receipt(header, certificate, receipts, location.index).to_bytes()
 
 
-def read_farewell(genesis: Genesis, department: str, proofs: Sequence[bytes]) -> KehuError | None:
-    """That the department was removed, if these proofs show it; nothing else that they may say is believed."""
+def read_farewell(genesis: Genesis, department: str, proofs: Sequence[bytes], epoch: int) -> KehuError | None:
+    """That the department was removed, if these proofs show it; nothing else that they may say is believed. `epoch`: of
+    the newest set that this node knows itself: proofs that end before it are of a time before the department came."""
     try:
         known = KnownSets(genesis, proofs)
     except KehuError as error:
         log.warning("a node said farewell and proved nothing: %s", error)
         return None
     activation, newest = known.newest
-    if not proofs or newest.key_of(department) is not None:
+    if not proofs or newest.epoch < epoch or newest.key_of(department) is not None:
         return None
     return KehuError(MEMBERSHIP_REMOVED, department=department, height=activation, epoch=newest.epoch)

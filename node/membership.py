@@ -21,7 +21,7 @@ from chain.transaction import Call
 from contracts.activation import PROPOSALS, governance
 from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, decode_response
 from node.config import Home
-from node.farewell import Farewells, read_farewell
+from node.farewell import MEMBERSHIP_REMOVED, Farewells, read_farewell
 from node.keys import read_public
 from node.peers.network import PeerNetwork
 
@@ -57,7 +57,7 @@ class Membership:
     ) -> None:
         self._home, self._department, self._key, self._ledger = home, department, key, ledger
         self._peers, self._commit_own, self._far_blocks, self._fail = peers, commit_own, far_blocks, fail
-        self._lonely_rounds = 0
+        self._lonely_rounds = self._outside_rounds = 0
         peers.identity.farewell, peers.identity.on_farewell = Farewells(ledger, blocks).tell, self._on_farewell
         self._known = self._standing()
         self.reopen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,10 +102,21 @@ class Membership:
         while True:
             await asyncio.sleep(PAUSE_S)
             if not self.is_member:
-                await self._follow(catch_up)
+                self._end_if_removed(await self._follow(catch_up))
             elif self._is_change_due():
                 await self._advance()
             await self._ask_after_itself(catch_up)
+
+    def _end_if_removed(self, is_followed: bool) -> None:
+        """Its own chain says so, also after a restart, and nobody has a later block for it. Who is new has no row yet;
+        who was removed and taken in again is given the blocks that say so."""
+        present, newest = self._ledger.validators(self._ledger.height + 1), self._ledger.newest_validators()[1]
+        row = View(self._ledger.state.get).get("departments", self._department)
+        is_in_none = present.key_of(self._department) is None is newest.key_of(self._department)
+        self._outside_rounds = 0 if is_followed or row is None or not is_in_none else self._outside_rounds + 1
+        if self._outside_rounds >= LONELY_ROUNDS:
+            height = self._ledger.height + 1
+            self._fail(KehuError(MEMBERSHIP_REMOVED, department=self._department, height=height, epoch=present.epoch))
 
     async def _ask_after_itself(self, catch_up: CatchUp) -> None:
         """A member without a quorum for a while may have been removed: the others no longer dial, so it does. Or the
@@ -119,20 +130,22 @@ class Membership:
             await self._peers.knock()
 
     def _on_farewell(self, proofs: Sequence[bytes]) -> None:
-        removed = read_farewell(self._ledger.genesis, self._department, proofs)
+        epoch = self._ledger.newest_validators()[1].epoch
+        removed = read_farewell(self._ledger.genesis, self._department, proofs, epoch)
         if removed is not None and self.is_member:
             self._fail(removed)
 
-    async def _follow(self, catch_up: CatchUp) -> None:
-        """Members don't hear strangers, so who is none asks by itself: whether one is far ahead (which a snapshot may
-        make good), else whether it has the next block."""
+    async def _follow(self, catch_up: CatchUp) -> bool:
+        """Members don't hear strangers, so who is none asks by itself: whether some are far ahead (which a snapshot may
+        make good), else whether they have the next block. Whether anybody has."""
         if catch_up.is_running:
-            return
+            return True
         height = self._ledger.height
         holders = await self._holders(self._peers.connected, height + 1)
         if holders:  # all of them are asked: the first may only say that it has something
             is_far = await self._holders(holders, height + self._far_blocks)
             catch_up.start(height + (self._far_blocks if is_far else 1), holders)
+        return bool(holders)
 
     async def _holders(self, departments: Sequence[str], height: int) -> tuple[str, ...]:
         answers = await asyncio.gather(*(self._has_block(department, height) for department in departments))

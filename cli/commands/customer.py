@@ -80,7 +80,7 @@ async def add(
     from cli.profile import require_name
 
     given = _plain_fields(fields, fields_file, region)
-    if not {"name", "phone"} <= set(given):
+    if not (given.get("name", "").strip() and given.get("phone")):
         raise KehuError(NAME_AND_PHONE)
     customer = require_name(customer_id, "customer") if customer_id else new_customer_id()
     async with run.client() as client:

@@ -30,7 +30,7 @@ EXPORT_OTHER = define(
     needs=Needs.NODE,
     example="kehu export chain.kehu --node finance",
     json_keys=("file", "bytes", "first", "last", "chain_id", "digest"),
-    exits=(Exit.USAGE, Exit.UNKNOWN, Exit.UNVERIFIED, Exit.MACHINE),
+    exits=(Exit.REFUSED, Exit.USAGE, Exit.UNKNOWN, Exit.UNVERIFIED, Exit.MACHINE),
 )
 async def export(
     run: Run,

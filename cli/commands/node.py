@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
@@ -17,6 +18,12 @@ app = group("node", "Run a department's node.")
 
 NODE_EXITS = (0, 2, 3, 4, 5, 6)
 """What `node.process` ends with; whoever restarts nodes goes by it."""
+
+DEPARTMENT_THERE = define(
+    "usage.department_there",
+    "the network folder says already where this department's node is, and that is elsewhere",
+    "name the new department otherwise; for a node that moves, correct network.json once it has moved",
+)
 
 
 @command(
@@ -90,6 +97,8 @@ def init(
     told.require(fingerprint)
     place = Place(department, name, peer, api, listen_peer, listen_api, metrics, passphrase_file)
     profile = None if run.network is None else told.profile_in(run.network)
+    if profile is not None and profile.nodes.get(department, f"http://{api}") != f"http://{api}":
+        raise KehuError(DEPARTMENT_THERE, department=department, url=profile.nodes[department])
     made = make_node_folder(home, place, told)
     if profile is not None:
         told.enter(profile, department, f"http://{api}")

@@ -255,9 +255,9 @@ async def grants(
 ) -> Answer:
     """List grants, as the node says them."""
     async with run.client() as client:
-        items = await client.pages("/v1/grants")
+        items, said = await client.pages("/v1/grants"), await client.status()
     rows = [
-        {"grant": item["id"], **item["facts"]}
+        {"grant": item["id"], **item["facts"], "status": _status(item["facts"], int(said["now_ms"]))}
         for item in items
         if (is_all or item["facts"].get("status") == "active") and subject in (None, item["facts"].get("subject"))
     ]
@@ -267,3 +267,9 @@ async def grants(
         screen.table(columns, [[_text(column, row.get(column)) for column in columns] for row in rows])
 
     return Answer({"grants": rows}, show)
+
+
+def _status(facts: dict[str, Any], now_ms: int) -> str | None:
+    """A grant that ran out allows nothing more, though nobody revoked it: the chain keeps it as active."""
+    expires_ms, status = facts.get("expires_ms"), facts.get("status")
+    return "expired" if status == "active" and expires_ms is not None and expires_ms <= now_ms else status

@@ -78,7 +78,10 @@ def _require_empty(home: Path) -> None:
 
 
 def _fill(home: Home, data: Path, keys: Path, passphrase: str) -> None:
-    with storage_failures(data, "read"), data.open("rb") as data_file, keys.open("rb") as keys_file:
+    with (
+        storage_failures(keys, "read"), keys.open("rb") as keys_file,
+        storage_failures(data, "read"), data.open("rb") as data_file,
+    ):  # fmt: skip
         backup_id, key_frames = read_keys(keys_file, passphrase)
         frames = read_data(data_file)
         kind, pairs = next(frames, ("", []))

@@ -138,7 +138,7 @@ class OfficeNode:
         return self._chain.now_ms()
 
     def status(self) -> Mapping[str, Any]:
-        return {"peers": 5}
+        return {"peers": 5, "is_ready": self.is_ready}
 
     def fail(self, error: Exception) -> None:
         if not isinstance(error, StorageFailure):

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from chain.errors import KehuError
+import node.backup.restoring  # noqa: F401
+from chain.errors import CATALOGUE, KehuError
+from cli.amounts import minor_units
 from cli.commands.permissions import read_expiry
-from cli.exits import Exit
+from cli.exits import Exit, exit_of
 from cli.layout import plain
 from cli.output import Answer, Screen, json_ready, print_answer, print_error, progress
 from cli.profile import PROFILE_DEPARTMENT, Profile
@@ -150,3 +152,19 @@ def test_a_malformed_network_file_is_refused_with_the_field(tmp_path: Path, text
     with pytest.raises(KehuError) as caught:
         Profile.open(tmp_path)
     assert caught.value.code == "profile.invalid"
+
+
+@pytest.mark.parametrize("text", ["1,5", "1,23,4.5", "12,5000", ",500", "1,,500"])
+def test_a_comma_that_does_not_part_thousands_is_no_amount(text: str) -> None:
+    with pytest.raises(KehuError, match=r"usage\.amount"):
+        minor_units(text, "CNY")
+
+
+def test_commas_between_thousands_are_left_out() -> None:
+    given = ("12,500.50", "1,234,567", "1500")
+    assert [minor_units(text, "CNY") for text in given] == ["1250050", "123456700", "150000"]
+
+
+def test_a_restore_that_fails_ends_as_the_manual_says() -> None:
+    codes = ("backup.damaged", "backup.other", "backup.passphrase_wrong", "restore.not_empty")
+    assert [exit_of(KehuError(CATALOGUE[code])) for code in codes] == [5, 5, 6, 8]

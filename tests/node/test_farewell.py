@@ -39,16 +39,22 @@ async def test_a_former_member_gets_every_change_and_nobody_else_gets_any() -> N
 
 
 def test_a_department_is_removed_if_the_newest_proven_set_does_not_have_it() -> None:
-    removed = read_farewell(CHAIN.genesis, "legal", PROOFS)
+    removed = read_farewell(CHAIN.genesis, "legal", PROOFS, 0)
     assert removed is not None
     assert (removed.code, removed.details["epoch"], removed.details["height"]) == ("membership.removed", 2, 5)
 
 
 @pytest.mark.parametrize("proofs", [[], [b""], PROOFS[::-1], [PROOFS[1]], [PROOFS[0], PROOFS[1][:-1]]])
 def test_what_proves_nothing_removes_nobody(proofs: list[bytes]) -> None:
-    assert read_farewell(CHAIN.genesis, "legal", proofs) is None
+    assert read_farewell(CHAIN.genesis, "legal", proofs, 0) is None
 
 
 def test_a_department_of_the_newest_set_is_not_removed() -> None:
-    assert read_farewell(CHAIN.genesis, "process", PROOFS) is None
-    assert read_farewell(CHAIN.genesis, "sales", PROOFS) is None
+    assert read_farewell(CHAIN.genesis, "process", PROOFS, 0) is None
+    assert read_farewell(CHAIN.genesis, "sales", PROOFS, 0) is None
+
+
+def test_proofs_of_a_time_before_the_department_came_remove_nobody() -> None:
+    """One faulty department could end every node that joined after a change of membership."""
+    assert CHAIN.ledger.validators(CHAIN.ledger.height + 1).key_of("process") is not None
+    assert read_farewell(CHAIN.genesis, "process", PROOFS[:1], epoch=2) is None
