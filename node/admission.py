@@ -17,6 +17,7 @@ from chain.errors import KehuError, define
 from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
 from chain.transaction import Transaction
+from contracts.work import WORK_MAX, work_of
 from node.batcher import Batcher
 from node.mempool import Mempool
 from node.storage.durable import StorageFailure
@@ -27,6 +28,11 @@ VALUE_UNCOMMITTED = define(
     "vault.value_uncommitted",
     "a value came along whose digest stands in none of the transactions of the request",
     "send each value with the transaction that commits to it; the digest covers chain, table, record, field and salt",
+)
+TRANSACTION_TOO_MUCH = define(
+    "transaction.too_much",
+    "the transaction's calls are more work than a whole block may be",
+    "spread its calls over several transactions; a call that lists or searches counts as a hundred",
 )
 
 
@@ -114,6 +120,8 @@ class Admitter:
             raise KehuError(TRANSACTION_EXPIRED, height=height, expires=transaction.expires_height)
         if transaction.expires_height > furthest:
             raise KehuError(TRANSACTION_TOO_FAR, expires=transaction.expires_height, limit=furthest)
+        if (work := work_of([transaction])) > WORK_MAX:
+            raise KehuError(TRANSACTION_TOO_MUCH, work=work, limit=WORK_MAX)
 
     def _share_out(
         self, transactions: list[Transaction], values: Sequence[VaultValue]

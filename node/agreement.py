@@ -27,6 +27,7 @@ from consensus.effects import (
     ViewEntered,
 )
 from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
+from contracts.work import WORK_MAX, work_of
 from node.aside import Blocking
 from node.catch_up import CatchUp
 from node.mempool import Mempool, next_window
@@ -44,6 +45,12 @@ PROPOSAL_OTHER_BODY = define(
     "proposal.other_body",
     "a proposal's content is not that of the block whose id its primary signed",
     "don't accept it; the primary is faulty, or the content was altered on its way",
+)
+
+PROPOSAL_TOO_MUCH = define(
+    "proposal.too_much",
+    "a proposal's transactions are more work than a block may be, and might take longer than a view lasts",
+    "don't accept it; the primary is faulty, or of a version that did not know this bound yet",
 )
 
 log = logging.getLogger("kehu.agreement")
@@ -125,6 +132,9 @@ class Agreement:
         block = Block.from_bytes(effect.body, self._mempool.read_batch)
         if block.id != effect.block_id:  # the primary's signature covers the id alone
             raise KehuError(PROPOSAL_OTHER_BODY, height=effect.height, expected=effect.block_id, actual=block.id)
+        work = sum(work_of(batch.transactions) for batch in block.batches)
+        if work > WORK_MAX and not effect.is_prepared:
+            raise KehuError(PROPOSAL_TOO_MUCH, height=effect.height, work=work, limit=WORK_MAX)
         now_ms = None if effect.is_prepared else self._clock_ms()
         self._keep(await self._execute(block, now_ms))
 

@@ -14,6 +14,7 @@ from typing import Final
 from chain.batch import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, Batch, sign_batch
 from chain.crypto import Signer
 from chain.transaction import Transaction
+from contracts.work import WORK_MAX, work_of
 from node.mempool import Mempool
 from node.verification import BatchVerifier
 
@@ -90,13 +91,15 @@ class Batcher:
 
 
 def _parts(transactions: list[Transaction]) -> list[list[Transaction]]:
-    """Splits so that no batch exceeds its size limit."""
+    """Splits so that no batch exceeds its size limit, nor is more work than a block may be."""
     parts: list[list[Transaction]] = [[]]
-    size = 0
+    size = work = 0
     for transaction in transactions:
-        if parts[-1] and size + len(transaction.raw) > BATCH_BYTES_MAX - _ROOM:
+        more = work_of([transaction])
+        if parts[-1] and (size + len(transaction.raw) > BATCH_BYTES_MAX - _ROOM or work + more > WORK_MAX):
             parts.append([])
-            size = 0
+            size = work = 0
         parts[-1].append(transaction)
         size += len(transaction.raw) + 8
+        work += more
     return parts

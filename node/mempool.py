@@ -17,6 +17,7 @@ from chain.batch import Batch, ReadTransaction, batch_id
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.transaction import Transaction
+from contracts.work import WORK_MAX, work_of
 from node.custody import Custody
 
 BYTES_MAX: Final = 64 << 20
@@ -32,7 +33,7 @@ MEMPOOL_FULL = define(
 )
 MEMPOOL_SENDER_LIMIT = define(
     "mempool.sender_limit",
-    "this key has as many uncommitted transactions at this node as one key may have",
+    "this key has as much uncommitted work at this node as one key may have (a call: 1; one that lists: 100)",
     "wait until some are committed, then send the transaction again",
 )
 
@@ -68,7 +69,8 @@ class _Share:
 
 
 class Mempool:
-    """`transactions_max` bounds this node's own, and each other department's share, separately."""
+    """`transactions_max` bounds this node's own, and each other department's share, separately; `sender_max` what of
+    one key waits, in units of work: whoever asks for more at a time makes the others wait longer."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class Mempool:
         self._queued: dict[bytes, Transaction] = {}
         self._own: dict[bytes, Transaction] = {}
         self._batches: dict[bytes, Batch] = {}
+        self._work: dict[bytes, int] = {}
         self._custody: Custody[bytes] = Custody()
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
@@ -151,27 +154,29 @@ class Mempool:
         share = self._shares[self._department]
         share.transactions += 1
         share.size += len(transaction.raw)
-        self._by_sender[transaction.key] += 1
+        self._by_sender[transaction.key] += work_of([transaction])
 
     def _uncount(self, transaction: Transaction) -> None:
         share = self._shares[self._department]
         share.transactions -= 1
         share.size -= len(transaction.raw)
-        self._by_sender[transaction.key] -= 1
+        self._by_sender[transaction.key] -= work_of([transaction])
         if not self._by_sender[transaction.key]:
             del self._by_sender[transaction.key]
 
     # --- batches
 
     def add(self, batch: Batch) -> bool:
-        """Takes a verified batch; False if it is here already or its department's share is full."""
-        if batch.id in self._batches:
+        """Takes a verified batch; False if it is here already, its department's share is full, or it is more work than
+        a block may be: no honest node signs such a one."""
+        if batch.id in self._batches or (work := work_of(batch.transactions)) > WORK_MAX:
             return False
         if batch.department == self._department:
             self._adopt(batch)
         elif not self._take_share(batch):
             return False
         self._batches[batch.id] = batch
+        self._work[batch.id] = work
         self._custody.take(batch.id)
         return True
 
@@ -208,18 +213,20 @@ class Mempool:
         return list(islice(self._batches.values(), count))
 
     def candidates(self, window: Window, bytes_max: int) -> list[Batch]:
-        """Batches for the next block, oldest first, each with something new in it, up to `bytes_max` in all."""
+        """Batches for the next block, oldest first, each with something new in it, up to `bytes_max` and WORK_MAX in
+        all."""
         chosen: list[Batch] = []
         taken: set[bytes] = set()
-        size = 0
+        size = work = 0
         for batch in self._batches.values():
-            if size + len(batch.raw) > bytes_max:
+            if size + len(batch.raw) > bytes_max or work + self._work[batch.id] > WORK_MAX:
                 break
             new = window.executable(batch)
             if not new <= taken:
                 chosen.append(batch)
                 taken |= new
                 size += len(batch.raw)
+                work += self._work[batch.id]
         return chosen
 
     def settle(self, window: Window, included: Iterable[bytes] = ()) -> None:
@@ -242,7 +249,7 @@ class Mempool:
             self._drop(batch)
 
     def _drop(self, batch: Batch) -> None:
-        del self._batches[batch.id]
+        del self._batches[batch.id], self._work[batch.id]
         if batch.department == self._department:
             for transaction in batch.transactions:
                 self._forget_own(transaction)

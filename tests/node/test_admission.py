@@ -14,6 +14,7 @@ from chain.batch import Batch
 from chain.crypto import digest
 from chain.errors import KehuError, define
 from chain.transaction import Call, Transaction
+from contracts.work import LOOK, WORK_MAX
 from node.admission import Admission, Admitter
 from node.batcher import Batcher
 from node.mempool import Mempool, next_window
@@ -25,6 +26,8 @@ from tests.node.cluster import eventually
 from tests.node.node_kit import CHAIN, EXPIRY_HEIGHTS_MAX, Chain, batch_of, node_key, transact
 
 REFUSED = define("test.vault_refused", "the vault of these tests refuses", "don't")
+
+LIST = Call("access.list", {"table": "customers", "after": 0, "limit": 100, "purpose": "x"})
 
 
 class Desk:
@@ -120,6 +123,7 @@ REFUSALS = {
     "a wrong signature": (bad_signature, "signature.invalid"),
     "another chain": (lambda: transact(chain=digest("genesis", b"x")).raw, "transaction.wrong_chain"),
     "expired": (lambda: transact(expires=2).raw, "transaction.expired"),
+    "too much work": (lambda: transact(*[LIST] * (WORK_MAX // LOOK + 1)).raw, "transaction.too_much"),
     "expires too far": (lambda: transact(expires=3 + EXPIRY_HEIGHTS_MAX).raw, "transaction.expiry_too_far"),
 }
 

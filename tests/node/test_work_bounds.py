@@ -1,0 +1,86 @@
+"""However much work people hand in, each block of an honest primary is little enough to be decided within a view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chain.batch import Batch
+from chain.block import BLOCK_BYTES_MAX, Block
+from chain.errors import KehuError
+from chain.transaction import CALLS_MAX, Call, Transaction
+from consensus.events import ProposalBuilt
+from contracts.work import LOOK, WORK_MAX, work_of
+from node.batcher import Batcher
+from node.mempool import Mempool, next_window
+from node.verification import BatchVerifier
+from tests.node.node_kit import CHAIN, Chain, admitted, batch_of, node_key, transact
+from tests.node.peer_kit import until
+from tests.node.test_agreement import Bench
+
+LOGIN = Call("access.login", {})
+LIST = Call("access.list", {"table": "customers", "after": 0, "limit": 100, "purpose": "x"})
+FULL = WORK_MAX // CALLS_MAX
+"""So many transactions of as many calls as may be are as much as a block may be."""
+
+
+def heavy() -> Transaction:
+    return transact(*[LOGIN] * CALLS_MAX)
+
+
+def test_a_call_that_looks_at_many_rows_is_as_much_work_as_a_hundred_others() -> None:
+    assert work_of([transact(LOGIN)]) == 1
+    assert work_of([transact(LIST, LOGIN), transact(LOGIN)]) == LOOK + 2
+
+
+async def test_a_node_signs_no_batch_that_is_more_work_than_a_block_may_be() -> None:
+    mempool, gossiped = Mempool("sales", 1_000, 1_000_000), list[Batch]()
+    batcher = Batcher(
+        node_key("sales"), CHAIN, "sales", mempool, BatchVerifier(CHAIN), gossiped.append, lambda: None
+    )  # fmt: skip
+    admitted(mempool, *[heavy() for _ in range(2 * FULL + 1)])
+    batcher.admitted()
+    await until(lambda: gossiped)
+    assert [len(batch.transactions) for batch in gossiped] == [FULL, FULL, 1]
+    assert all(mempool.holds(batch.id) for batch in gossiped)
+
+
+def test_a_batch_of_another_department_that_is_more_work_is_not_taken(tmp_path: Path) -> None:
+    mempool = Mempool("sales", 1_000, 1_000)
+    assert not mempool.add(batch_of(*[heavy() for _ in range(FULL + 1)], department="finance"))
+    assert mempool.add(batch_of(*[heavy() for _ in range(FULL)], department="finance"))
+
+
+def test_a_block_takes_the_oldest_batches_as_far_as_their_work_goes(tmp_path: Path) -> None:
+    mempool, chain = Mempool("sales", 1_000, 1_000), Chain(tmp_path)
+    batches = [batch_of(*[heavy() for _ in range(FULL // 2)], department="finance") for _ in range(3)]
+    for batch in batches:
+        assert mempool.add(batch)
+    assert mempool.candidates(next_window(chain.ledger), BLOCK_BYTES_MAX) == batches[:2]
+
+
+def test_what_one_person_may_have_waiting_is_counted_by_its_work() -> None:
+    mempool = Mempool("sales", 1_000, 2 * CALLS_MAX)
+    admitted(mempool, heavy(), heavy())
+    with pytest.raises(KehuError) as caught:
+        mempool.reserve(transact())
+    assert caught.value.code == "mempool.sender_limit"
+    mempool.reserve(transact(sender="wang"))
+
+
+async def test_a_proposal_that_is_more_work_is_refused_and_one_that_was_prepared_already_is_not(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    heaviest = [batch_of(*[heavy() for _ in range(FULL // 2 + 1)], department=name) for name in ("sales", "finance")]
+    block = bench.other.build(*heaviest).block
+    refused = await bench.validate(block.raw, block.id)
+    assert (refused.is_valid, refused.problem) == (False, "proposal.too_much")
+    assert (await bench.validate(block.raw, block.id, is_prepared=True)).is_valid
+
+    for batch in heaviest:
+        assert bench.mempool.add(batch)
+    built = await bench.build()
+    assert isinstance(built, ProposalBuilt)
+    assert len(Block.from_bytes(built.body).batches) == 1
