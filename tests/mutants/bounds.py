@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chain.certificate import Certificate
 from chain.evidence import Evidence
 from consensus import evidence, ordering, replica
 from consensus.config import ReplicaConfig
@@ -12,7 +13,15 @@ from consensus.effects import Accuse, FetchBlocks
 from consensus.message_log import MessageLog, coordinates
 from consensus.messages import decode_message
 from consensus.replica_state import ReplicaState
-from tests.consensus import test_messages, test_ordering, test_properties, test_recovery, test_view_change
+from tests.consensus import (
+    test_messages,
+    test_ordering,
+    test_properties,
+    test_recovery,
+    test_view_change,
+    test_view_change_size,
+)
+from tests.consensus.test_view_change_size import MIB
 from tests.mutants.base import Mutant, attribute, wrapped
 
 Call = Callable[..., Any]
@@ -72,6 +81,11 @@ MUTANTS = [
         "B45 keeps messages of every height",
         wrapped(replica, "_sort_by_height", keeps_every_future),
         test_ordering.test_a_member_fills_its_own_slots_only_scenario_22,
+    ),
+    Mutant(
+        "keeps and passes on certificates of any size",
+        attribute(Certificate, "could_be_of", lambda _certificate, _validators: True),
+        lambda: test_view_change_size.test_large_view_changes_do_not_keep_a_view_from_being_opened(12 * MIB - 400),
     ),
     Mutant(
         "B45 keeps every body",
