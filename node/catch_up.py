@@ -83,10 +83,10 @@ class CatchUp:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        """One request of each in turn, also of those who are named meanwhile: whoever gives little, late, costs the
-        others' blocks nothing but its turn."""
+        """Of each in turn, also of those who are named meanwhile. Whoever gives nothing is asked again when it is named
+        again; whoever gives little has its turn and no more."""
         fruitless = 0
-        while self._height() < self._target and fruitless < ROUNDS_WITHOUT_PROGRESS_MAX:
+        while self._departments and self._height() < self._target and fruitless < ROUNDS_WITHOUT_PROGRESS_MAX:
             before = self._height()
             for department in self._departments:
                 await self._ask(department)
@@ -97,14 +97,20 @@ class CatchUp:
         self._target = self._height()
 
     async def _ask(self, department: str) -> None:
+        """As long as it gives as much as an answer may hold."""
         try:
-            before = self._height()
-            response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
-            for block, certificate in decode_response(response):
-                await self._append(Block.from_bytes(block), Certificate.from_bytes(certificate))
-            if self._height() == before:
-                raise KehuError(CATCH_UP_USELESS, department=department, height=before)
+            is_full = True
+            while is_full and self._height() < self._target:
+                before = self._height()
+                response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
+                blocks = decode_response(response)
+                for block, certificate in blocks:
+                    await self._append(Block.from_bytes(block), Certificate.from_bytes(certificate))
+                if self._height() == before:
+                    raise KehuError(CATCH_UP_USELESS, department=department, height=before)
+                is_full = len(blocks) == BLOCKS_MAX or len(response) > RESPONSE_BYTES_MAX // 2
         except (KehuError, OSError, TimeoutError) as error:
+            self._departments = tuple(name for name in self._departments if name != department)
             log.warning("catch-up from %s stopped at height %d: %s", department, self._height(), error)
 
 
