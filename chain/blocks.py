@@ -21,7 +21,7 @@ from chain import codec, merkle
 from chain.block import BLOCK_MISMATCH, Block, batches_root, certificate_digest
 from chain.certificate import Certificate
 from chain.errors import KehuError, define
-from chain.execution import UNEXECUTED
+from chain.execution import is_execution
 from chain.light import StateProof
 from chain.receipt import Receipt, decode_receipts, encode_receipts
 from chain.snapshot import ScheduleLink
@@ -215,10 +215,8 @@ def block_puts(
         _at(b"r/", height): encode_receipts(receipt_bytes),
         _at(b"i/", height): codec.encode_flat([[id_, expires] for id_, expires in executed]),
     }
-    ran = {id_ for id_, _ in executed}
     for index, receipt in enumerate(receipts):
-        if receipt.transaction_id in ran:  # not the later duplicate in the same block
-            ran.remove(receipt.transaction_id)
+        if is_execution(receipt):  # it may stand in the same block once more, where it was not run
             puts[b"t/" + receipt.transaction_id] = codec.encode_flat([height, index])
     return puts
 
@@ -241,7 +239,7 @@ def past_puts(block: Block, receipt_bytes: list[bytes], certificate: Certificate
     executed = [
         (transaction.id, transaction.expires_height)
         for transaction, receipt in zip(transactions, receipts, strict=True)
-        if receipt.code not in UNEXECUTED
+        if is_execution(receipt)
     ]
     puts = block_puts(block, receipt_bytes, receipts, executed)
     puts[_at(b"c/", block.header.height)] = certificate.to_bytes()

@@ -35,6 +35,11 @@ TRANSACTION_DUPLICATE = define(
     "this transaction was executed before; it changed nothing this time",
     "look at the first one's receipt: `kehu tx show ID`",
 )
+TRANSACTION_ELSEWHERE = define(
+    "transaction.elsewhere",
+    "the transaction came in through a node of another department than its sender belongs to; it was not executed",
+    "hand it in at the node of the sender's department; the same one will do, it is not used up",
+)
 CONTRACT_FAULT = define(
     "contract.fault",
     "a contract failed on these arguments in a way it did not foresee; the transaction changed nothing",
@@ -51,8 +56,14 @@ RESULTS_BYTES_MAX: Final = 1 << 24
 """What the receipts of one block may take before further results are refused. Without it a block of reads, each a
 few bytes, could make receipts that no node can store and no export can carry."""
 
-UNEXECUTED: Final = frozenset({TRANSACTION_EXPIRED.code, TRANSACTION_TOO_FAR.code, TRANSACTION_DUPLICATE.code})
-"""Receipts with these codes stand for transactions that were not run at all."""
+UNEXECUTED: Final = frozenset(
+    spec.code for spec in (TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR, TRANSACTION_DUPLICATE, TRANSACTION_ELSEWHERE)
+)
+"""Receipts with these codes stand for transactions that were not run at all. The same one may have run elsewhere in the
+chain, or in the same block, before or behind."""
+
+HOME_ONLY: Final = 3
+"""The version since which no department can use up what others' people signed by having it in a batch of its own."""
 
 FAULTS: Final = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError)
 
@@ -89,6 +100,10 @@ class Contracts(Protocol):
 
     def write_genesis(self, view: View, genesis: Genesis) -> None: ...
 
+    def home_of(self, view: View, key: bytes) -> str | None:
+        """The only department whose batches may carry what this key signs, or None where any may."""
+        ...
+
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         """What falls due at this height by itself, before the block's transactions. Refuses nothing."""
         ...
@@ -103,7 +118,8 @@ class Contracts(Protocol):
 @dataclass(frozen=True, slots=True)
 class Execution:
     """`executed` lists (id, expires_height) of the transactions that were really run, also failed ones;
-    `idle_batches` the ids of batches in which every transaction was expired or a duplicate."""
+    `idle_batches` the ids of batches in which every transaction was expired or a duplicate. (Whose sender belongs
+    elsewhere may have come to do so earlier in the same block, so such a transaction makes no batch idle.)"""
 
     receipts: list[Receipt]
     receipt_bytes: list[bytes]
@@ -124,9 +140,12 @@ def execute(
     contracts.begin_block(facts, view)
     view.keep()
     for batch in batches:
-        ran_before = len(executed)
+        is_idle = True
         for transaction in batch.transactions:
             refusal = _refusal(transaction, facts, recent, executed)
+            is_idle = is_idle and refusal is not None
+            if refusal is None and is_elsewhere(contracts, view, facts.protocol, transaction.key, batch.department):
+                refusal = TRANSACTION_ELSEWHERE
             if refusal is not None:
                 receipt = Receipt(transaction.id, refusal.code)
                 raw = receipt.to_bytes()
@@ -137,7 +156,7 @@ def execute(
             receipts.append(receipt)
             encoded.append(raw)
             bytes_left -= len(raw)
-        if len(executed) == ran_before:
+        if is_idle:
             idle.append(batch.id)
     contracts.end_block(view)
     view.keep()
@@ -154,6 +173,16 @@ def _refusal(
     if transaction.id in executed or transaction.id in recent:
         return TRANSACTION_DUPLICATE
     return None
+
+
+def is_elsewhere(contracts: Contracts, view: View, protocol: int, key: bytes, department: str) -> bool:
+    """Whether a batch of `department` can't execute what this key signed."""
+    return protocol >= HOME_ONLY and contracts.home_of(view, key) not in (None, department)
+
+
+def is_execution(receipt: Receipt) -> bool:
+    """Whether the receipt tells what the transaction did, or only that it was not run there."""
+    return receipt.code not in UNEXECUTED
 
 
 def _run(transaction: Transaction, admitted_by: str, view: View, contracts: Contracts, facts: BlockFacts) -> Receipt:

@@ -18,7 +18,7 @@ from chain.blocks import BlockStore, ExecutedBlock
 from chain.certificate import Certificate
 from chain.crypto import ZERO_DIGEST
 from chain.errors import InvariantError, KehuError, define
-from chain.execution import BlockFacts, Contracts, Execution, execute
+from chain.execution import BlockFacts, Contracts, Execution, execute, is_elsewhere
 from chain.genesis import Genesis
 from chain.recent import RecentTransactions
 from chain.state import State, View, decode_shared, state_key
@@ -148,6 +148,12 @@ class Ledger:
         """Raises unless this software speaks the version of the next height. Errors: protocol.*."""
         height = self.height + 1
         protocol.require_supported(self.protocol(height), height)
+
+    def elsewhere(self) -> Callable[[bytes, str], bool]:
+        """Tells by key and department whether a batch of that department, in the next block, can't execute what the
+        key signed. Counts until the next block is appended."""
+        version, view = self.protocol(self.height + 1), View(self.state.get)
+        return lambda key, department: is_elsewhere(self.contracts, view, version, key, department)
 
     def facts(self, time_ms: int) -> BlockFacts:
         """Of the next block, if its time were this."""

@@ -50,6 +50,7 @@ from contracts.errors import CALL_UNKNOWN
 from contracts.features import CALLS
 from contracts.genesis import write_genesis
 from contracts.journals import write_journals
+from contracts.subjects import home_of
 
 METHODS: Final[Mapping[str, Method]] = {
     **people.METHODS,
@@ -94,6 +95,9 @@ class ContractTable:
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         write_genesis(view, genesis)
         write_journals(view)
+
+    def home_of(self, view: View, key: bytes) -> str | None:
+        return home_of(view, key)
 
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         activate_due(view, facts.height)

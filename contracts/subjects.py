@@ -83,6 +83,18 @@ def resolve_sender(context: CallContext, view: View) -> Subject:
     return Subject(row["kind"], row["id"], row["department"])
 
 
+def home_of(view: View, key: bytes) -> str | None:
+    """The department whose node has to let in what this key signs: a person's and a node's own. None for a gateway's,
+    and for a key that nobody is enrolled with."""
+    row = view.look("keys", key.hex())
+    if row is None or row["kind"] == "gateway":
+        return None
+    if row["kind"] == "node":
+        return str(row["department"])
+    record = view.look("people", row["id"])
+    return None if record is None else str(record["department"])
+
+
 def _resolve_person(context: CallContext, view: View, row: dict[str, Any]) -> Subject:
     record = view.look("people", row["id"])
     if record is None:

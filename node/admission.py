@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chain.batch import ReadTransaction
 from chain.blocks import BlockStore
 from chain.errors import KehuError, define
-from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
+from chain.execution import TRANSACTION_ELSEWHERE, TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from contracts.work import WORK_MAX, work_of
@@ -53,6 +53,7 @@ class Admitter:
 
     def __init__(
         self,
+        department: str,
         ledger: Ledger,
         blocks: BlockStore,
         mempool: Mempool,
@@ -61,6 +62,7 @@ class Admitter:
         safeguard: Safeguard,
         read_transaction: ReadTransaction = Transaction.from_bytes,
     ) -> None:
+        self._department = department
         self._ledger = ledger
         self._blocks = blocks
         self._mempool = mempool
@@ -120,6 +122,8 @@ class Admitter:
             raise KehuError(TRANSACTION_EXPIRED, height=height, expires=transaction.expires_height)
         if transaction.expires_height > furthest:
             raise KehuError(TRANSACTION_TOO_FAR, expires=transaction.expires_height, limit=furthest)
+        if self._ledger.elsewhere()(transaction.key, self._department) and not self._is_here(transaction):
+            raise KehuError(TRANSACTION_ELSEWHERE, department=self._department)
         if (work := work_of([transaction])) > WORK_MAX:
             raise KehuError(TRANSACTION_TOO_MUCH, work=work, limit=WORK_MAX)
 

@@ -40,24 +40,30 @@ MEMPOOL_SENDER_LIMIT = define(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the next block may execute. `recent` holds the ids that were executed before."""
+    """What the next block may execute. `recent` holds the ids that were executed before; `is_elsewhere` tells whether
+    what a key signed can't run in a batch of a department."""
 
     height: int
     recent: Container[bytes]
     expiry_heights_max: int
+    is_elsewhere: Callable[[bytes, str], bool]
 
-    def admits(self, transaction: Transaction) -> bool:
+    def admits(self, transaction: Transaction, department: str) -> bool:
         is_timely = self.height <= transaction.expires_height <= self.height + self.expiry_heights_max
-        return is_timely and transaction.id not in self.recent
+        is_new = is_timely and transaction.id not in self.recent
+        return is_new and not self.is_elsewhere(transaction.key, department)
+
+    def admits_any(self, batch: Batch) -> bool:
+        return any(self.admits(transaction, batch.department) for transaction in batch.transactions)
 
     def executable(self, batch: Batch) -> set[bytes]:
         """The ids of the batch's transactions that the block would really run."""
-        return {transaction.id for transaction in batch.transactions if self.admits(transaction)}
+        return {transaction.id for transaction in batch.transactions if self.admits(transaction, batch.department)}
 
 
 def next_window(ledger: Ledger) -> Window:
     """For the block after the ledger's head."""
-    return Window(ledger.height + 1, ledger.recent, ledger.genesis.expiry_heights_max)
+    return Window(ledger.height + 1, ledger.recent, ledger.genesis.expiry_heights_max, ledger.elsewhere())
 
 
 @dataclass(slots=True)
@@ -235,11 +241,11 @@ class Mempool:
         `included`: the ids of the batches of the block that was appended.
         """
         for transaction in list(self._queued.values()):
-            if not window.admits(transaction):
+            if not window.admits(transaction, self._department):
                 del self._queued[transaction.id]
                 self._forget_own(transaction)
         for batch in list(self._batches.values()):
-            if not any(map(window.admits, batch.transactions)):
+            if not window.admits_any(batch):
                 self._drop(batch)
         self._custody.appended(window.height - 1, included, self._batches)
 

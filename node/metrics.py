@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from chain.blocks import ExecutedBlock
+from chain.execution import is_execution
 
 ADMITTED_MAX: Final = 50_000
 """How many admitted transactions are timed at once; those beyond are counted but not timed."""
@@ -70,7 +71,7 @@ class Metrics:
         failed = 0
         for receipt in executed.receipts:
             failed += not receipt.is_ok
-            begun = self._admitted.pop(receipt.transaction_id, None)
+            begun = self._admitted.pop(receipt.transaction_id, None) if is_execution(receipt) else None
             if begun is not None:
                 self._commit_seconds.observe(now - begun)
         self._transactions.labels("failed").inc(failed)

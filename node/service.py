@@ -122,7 +122,7 @@ class Node:
         )  # fmt: skip
         self._waiting = Waiting(self.blocks, self._is_pending)
         self._admitter = Admitter(
-            self.ledger, self.blocks, self._mempool, self._batcher, digests_of,
+            self.department, self.ledger, self.blocks, self._mempool, self._batcher, digests_of,
             self._safeguard_all, known.read,
         )  # fmt: skip
         self._own = OwnTransactions(self.ledger, self._admitter.submit, self._waiting.wait, self._around.draw)

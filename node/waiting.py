@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chain.blocks import BlockStore, ExecutedBlock
+from chain.execution import is_execution
 from chain.receipt import Receipt
 
 EVENTS_QUEUED_MAX: Final = 1_000
@@ -95,11 +96,10 @@ class Waiting:
             del self._groups[transaction_id]
 
     def block_appended(self, executed: ExecutedBlock) -> None:
-        height, ran = executed.block.header.height, {id_ for id_, _ in executed.executed}
+        height = executed.block.header.height
         for index, receipt in enumerate(executed.receipts):
-            if receipt.transaction_id not in ran:
+            if not is_execution(receipt):
                 continue
-            ran.remove(receipt.transaction_id)
             for group in self._groups.get(receipt.transaction_id, ()):
                 group.take(receipt.transaction_id, Committed(height, index, receipt))
         if self._subscribers:

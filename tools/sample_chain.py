@@ -39,10 +39,15 @@ class Notes:
     """One table: `put` and `delete` write, `fail` writes and refuses, `fault` divides by zero, `big` returns
     `bytes` zeros, `odd` returns what has no encoding, `admit` lets the department `technical` in from a height on;
     `accept` does it as governance does: its result is what a light client follows;
-    `upgrade` has another version of the protocol count from a height on."""
+    `upgrade` has another version of the protocol count from a height on, `move` makes the sender a department's."""
 
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
+
+    def home_of(self, view: View, key: bytes) -> str | None:
+        """Who is named in `homes` belongs there, all others anywhere."""
+        homes = view.get("notes", "homes")
+        return None if homes is None else homes.get(key.hex())
 
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         """Nothing falls due here."""
@@ -63,6 +68,9 @@ class Notes:
             schedule["versions"].append([args["height"], args["version"]])
             view.put(TABLE, SCHEDULE, schedule)
             return context.protocol
+        if call.name == "notes.move":
+            view.put("notes", "homes", {context.key.hex(): args["department"]})
+            return None
         if call.name == "notes.big":
             return bytes(args["bytes"])
         if call.name == "notes.odd":

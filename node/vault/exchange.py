@@ -19,6 +19,7 @@ from chain.batch import ReadTransaction
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.crypto import Verifier, verify
 from chain.errors import KehuError
+from chain.execution import is_execution
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.aside import Blocking, thread
@@ -102,11 +103,7 @@ class VaultExchange:
     async def on_block(self, executed: ExecutedBlock) -> None:
         """Follows a block that has just been appended. When it returns, what the block committed can be disclosed, and
         what it erased is destroyed."""
-        ran = {transaction_id for transaction_id, _ in executed.executed}
-        is_ok: dict[bytes, bool] = {}
-        for receipt in executed.receipts:
-            if receipt.transaction_id in ran:  # the first is the execution, a second one the refused duplicate
-                is_ok.setdefault(receipt.transaction_id, receipt.is_ok)
+        is_ok = {receipt.transaction_id: receipt.is_ok for receipt in executed.receipts if is_execution(receipt)}
         self.duties.follow(executed)
         view = self.duties.rows_now()
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)

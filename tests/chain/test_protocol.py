@@ -145,4 +145,4 @@ def test_the_independent_verifier_refuses_versions_that_fall_or_are_unknown() ->
     with pytest.raises(VerificationError, match="version falls"):
         verifier._verify_links(fallen, headers[5], state, 6, b"", None)  # type: ignore[arg-type]
     with pytest.raises(VerificationError, match="does not know"):
-        verifier.Header.of(headers[6].raw[:1] + b"\x03" + headers[6].raw[2:])
+        verifier.Header.of(headers[6].raw[:1] + b"\x04" + headers[6].raw[2:])

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
 from chain.errors import KehuError
+from chain.execution import TRANSACTION_ELSEWHERE
 from chain.ledger import Ledger
 from chain.state import View
 from chain.store import MemoryStore
@@ -173,6 +174,8 @@ class OfficeNode:
         transaction = Transaction.from_bytes(envelope)
         try:
             transaction.verify(self.genesis.chain_id)
+            if self._chain.ledger.elsewhere()(transaction.key, self.department):
+                raise KehuError(TRANSACTION_ELSEWHERE, department=self.department)
         except KehuError as error:
             return Admission(transaction.id, error)
         if self.blocks.find(transaction.id) is None:

@@ -214,7 +214,7 @@ def test_an_outcome_nobody_knows_is_called_unknown_with_the_id_to_look_up(
         (("customer", "show", "c-nobody", "--field", "shoe_size"), 1, "record.unknown"),
         (("customer", "show", "c-1", "--purpose", "Not A Word"), 1, "call.arguments"),
         (("tx", "show", "12"), 2, "usage.transaction"),
-        (("customer", "list", "--node", "finance"), 1, "people.wrong_node"),
+        (("customer", "list", "--node", "finance"), 1, "transaction.elsewhere"),
     ],
 )
 def test_bad_input_has_a_code_a_cure_and_an_exit_code(

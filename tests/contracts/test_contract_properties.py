@@ -191,7 +191,7 @@ class Records(RuleBasedStateMachine):
     def revoked_keys_never_act(self) -> None:
         for key in self.revoked[-3:]:
             for home in ("sales", "finance"):
-                assert self.office.code(key, "access.login", via=home) in ("keys.revoked", "people.wrong_node")
+                assert self.office.code(key, "access.login", via=home) in ("keys.revoked", "transaction.elsewhere")
 
 
 TestRecords = Records.TestCase

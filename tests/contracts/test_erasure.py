@@ -127,7 +127,7 @@ def test_every_department_confirms_once_under_its_own_nodes_key(stocked: Office)
     assert not row["confirmed"]["sales"]["late"]
     assert stocked.code("node sales", "erasure.confirm", **C1, values=0) == "erasure.not_awaited"
     assert stocked.code("boss", "erasure.confirm", **C1, values=0) == "keys.wrong_kind"
-    assert stocked.code("node sales", "erasure.confirm", via="finance", **C1, values=0) == "node.wrong_node"
+    assert stocked.code("node sales", "erasure.confirm", via="finance", **C1, values=0) == "transaction.elsewhere"
     other = C1 | {"record": "c2"}
     assert stocked.code("node sales", "erasure.confirm", **other, values=0) == "erasure.unknown"
 

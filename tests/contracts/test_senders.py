@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chain.execution import HOME_ONLY
 from tests.contracts.office import Office, hex_of, key_of
 
 
@@ -14,13 +15,16 @@ def test_a_key_that_nobody_is_enrolled_with_is_unknown(office: Office) -> None:
 
 
 def test_a_person_is_refused_at_another_departments_node(office: Office) -> None:
-    receipt = office.call("li", "access.login", via="finance")
+    assert office.call("li", "access.login", via="finance").code == "transaction.elsewhere"
+    receipt = Office(protocol=HOME_ONLY - 1).call("li", "access.login", via="finance")
     assert (receipt.code, receipt.details) == ("people.wrong_node", {"expected": "sales", "actual": "finance"})
 
 
 def test_a_nodes_transaction_is_refused_at_another_node(office: Office) -> None:
     args = {"table": "customers", "record": "c1", "fields": ["name"], "version": 1, "to": "finance"}
-    assert office.code("node sales", "vault.record_release", via="finance", **args) == "node.wrong_node"
+    assert office.code("node sales", "vault.record_release", via="finance", **args) == "transaction.elsewhere"
+    before = Office(protocol=HOME_ONLY - 1)
+    assert before.code("node sales", "vault.record_release", via="finance", **args) == "node.wrong_node"
 
 
 def test_a_revoked_key_is_refused(office: Office) -> None:

@@ -155,6 +155,7 @@ def test_a_network_is_upgraded_node_by_node_while_people_work(tmp_path: Path) ->
             height = _upgrade_all_but_one(cluster, new, writers)
             _the_late_one_stops(cluster, new, height)
             writers.go_on()
+            assert new("login", "--node", "sales", as_=ADMIN, exits=(1,))["code"] == "transaction.elsewhere"
             new("limit-grants", "1d", as_=ADMIN)
             endless = ("grant", "department:finance", "--action", "read", "--field", "name")
             assert new(*endless, as_=ADMIN, exits=(1,))["code"] == "grant.too_long"
@@ -186,7 +187,7 @@ def _upgrade_all_but_one(cluster: Cluster, new: Kehu, writers: Writers) -> int:
         upgrade(cluster, new, department)
         writers.go_on()
     wait_spoken(new, {**dict.fromkeys(IN_TIME, NEWEST), LATE: NEWEST - 1})
-    assert new("limit-grants", "1d", as_=ADMIN, exits=(1,))["code"] == "call.unknown"
+    assert new("login", "--node", "sales", as_=ADMIN, exits=(1,))["code"] == "people.wrong_node"
     assert new("protocol", "propose", as_=ADMIN, exits=(2,))["code"] == "usage.protocol_unready"
     return agree(cluster, new)
 

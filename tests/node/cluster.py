@@ -21,6 +21,7 @@ from typing import Any
 
 from chain.crypto import SigningKey
 from chain.genesis import Genesis
+from chain.protocol import NEWEST
 from chain.records import field_digest
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.policy import default_policy
@@ -74,6 +75,7 @@ def free_ports(count: int) -> list[int]:
 def genesis_value(ports: dict[str, int], **limits: int) -> dict[str, Any]:
     return {
         "version": 1,
+        "protocol": NEWEST,
         "network": "试验网络",
         "time_ms": time.time_ns() // 1_000_000,
         "departments": [
@@ -118,10 +120,10 @@ retransmit_ms = 150
 
 
 class Cluster:
-    def __init__(self, folder: Path, more: str = "", **limits: int) -> None:
+    def __init__(self, folder: Path, more: str = "", protocol: int = NEWEST, **limits: int) -> None:
         ports = free_ports(2 * len(DEPARTMENTS))
         self.peer_ports = dict(zip(DEPARTMENTS, ports, strict=False))
-        value = genesis_value(self.peer_ports, **limits)
+        value = genesis_value(self.peer_ports, **limits) | {"protocol": protocol}
         self.genesis = Genesis.from_value(value)
         self.chain_id = self.genesis.chain_id
         self.homes = {
@@ -254,9 +256,9 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running(folder: Path, **limits: int) -> AsyncIterator[Cluster]:
+async def running(folder: Path, protocol: int = NEWEST, **limits: int) -> AsyncIterator[Cluster]:
     """A cluster, up and linked; on leaving, every node must stop without an error."""
-    cluster = Cluster(folder, **limits)
+    cluster = Cluster(folder, protocol=protocol, **limits)
     try:
         await cluster.start()
         await cluster.ready()

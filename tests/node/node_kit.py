@@ -18,7 +18,7 @@ from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
 from node.mempool import Mempool
 from node.storage.leveldb import LevelStore
-from tests.node.cluster import DEPARTMENTS, genesis_value
+from tests.node.cluster import DEPARTMENTS, PEOPLE, genesis_value
 
 EXPIRY_HEIGHTS_MAX = 50
 GENESIS = Genesis.from_value(
@@ -43,8 +43,14 @@ def transact(
     return sign_transaction(key_of(sender), chain, nonce, expires, list(calls) or [LOGIN])
 
 
-def batch_of(*transactions: Transaction, department: str = "sales") -> Batch:
-    return sign_batch(node_key(department), CHAIN, department, transactions or [transact()])
+def batch_of(*transactions: Transaction, department: str | None = None) -> Batch:
+    """Signed by a department's node, that of the first sender unless told; with one transaction if none is given."""
+    if not transactions:
+        department = department or "sales"
+        transactions = (transact(sender=next(name for name, (home, _) in PEOPLE.items() if home == department)),)
+    homes = {key_of(name).public: home for name, (home, _) in PEOPLE.items()}
+    department = department or homes.get(transactions[0].key, "sales")
+    return sign_batch(node_key(department), CHAIN, department, transactions)
 
 
 def certify(block: Block, view: int = 0, members: Sequence[str] = DEPARTMENTS[:3], epoch: int = 0) -> Certificate:

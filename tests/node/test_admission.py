@@ -42,7 +42,7 @@ class Desk:
             node_key("sales"), CHAIN, "sales", self.mempool, BatchVerifier(CHAIN), self.gossiped.append, self.note_work
         )
         self.admitter = Admitter(
-            self.chain.ledger, self.chain.blocks, self.mempool, self.batcher, digests_of, self.safeguard
+            "sales", self.chain.ledger, self.chain.blocks, self.mempool, self.batcher, digests_of, self.safeguard
         )
         self.secured: list[tuple[bytes, tuple[VaultValue, ...]]] = []
         self.gate = asyncio.Event()
@@ -252,7 +252,7 @@ async def test_a_full_mempool_refuses_before_values_are_secured_anywhere(folder:
     desk.gate.clear()
     waiting = asyncio.create_task(desk.submit(transact(), transact(sender="wang")))
     await eventually(lambda: len(desk.secured) == 2)
-    assert await desk.refusal(transact(sender="wu")) == "mempool.full"
+    assert await desk.refusal(transact(sender="stranger")) == "mempool.full"
     assert len(desk.secured) == 2
     desk.gate.set()
     await waiting

@@ -244,7 +244,7 @@ async def test_one_peers_flood_is_bounded_and_costs_the_others_nothing(tmp_path:
 
 
 async def test_a_batch_executed_while_it_was_verified_is_not_taken(tmp_path: Path) -> None:
-    batch = batch_of(*(transact() for _ in range(INLINE_TRANSACTIONS_MAX + 1)), department="finance")
+    batch = batch_of(*(transact(sender="qian") for _ in range(INLINE_TRANSACTIONS_MAX + 1)))
     desk = Inbox(tmp_path)
     taking = asyncio.create_task(desk.inbox._take(batch.raw))
     await asyncio.sleep(0)  # it is being verified in a thread

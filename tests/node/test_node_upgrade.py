@@ -12,9 +12,11 @@ from chain.transaction import Call
 from contracts.changes import effect_of
 from node.opening import open_home
 from node.protocol import Outdated
-from tests.node.cluster import Cluster, eventually, running
+from tests.node.cluster import PATIENCE_S, Cluster, eventually, running
 
-UPGRADE = {"kind": "protocol", "version": 2}
+NEWEST = protocol.NEWEST
+BEFORE = NEWEST - 1
+UPGRADE = {"kind": "protocol", "version": NEWEST}
 
 
 async def agree(cluster: Cluster) -> int:
@@ -26,33 +28,37 @@ async def agree(cluster: Cluster) -> int:
         call = Call("governance.approve", {"proposal": "p1", "effect": signed})
         await cluster.commit(cluster.sign(person, call), via=department)
     ledgers = [node.ledger for node in cluster.nodes.values()]
-    await eventually(lambda: all(protocol.last_version(ledger.protocol_schedule())[1] == 2 for ledger in ledgers))
+    await eventually(lambda: all(protocol.last_version(ledger.protocol_schedule())[1] == NEWEST for ledger in ledgers))
     return protocol.last_version(ledgers[0].protocol_schedule())[0]
 
 
 @pytest.mark.slow
 async def test_nodes_tell_each_other_what_they_speak_and_pass_the_height_by_themselves(tmp_path: Path) -> None:
-    async with running(tmp_path) as cluster:
+    async with running(tmp_path, BEFORE) as cluster:
         node = cluster.nodes["sales"]
-        await eventually(lambda: all(row["speaks"] == [1, 2] for row in node.protocol()["nodes"]))
+        await eventually(lambda: all(row["speaks"] == [1, NEWEST] for row in node.protocol()["nodes"]))
+        wrong = cluster.login("qian")
+        await cluster.submit([wrong], "sales")
+        committed = await node.wait_committed(wrong.id, PATIENCE_S)
+        assert committed is not None
+        assert committed.receipt.code == "people.wrong_node"
         height = await agree(cluster)
-        assert node.height >= height or node.protocol()["next"] == {"version": 2, "activation_height": height}
+        assert node.height >= height or node.protocol()["next"] == {"version": NEWEST, "activation_height": height}
         await eventually(lambda: all(one.height >= height for one in cluster.nodes.values()))
-        assert node.blocks.block(height - 1).header.version == 1
-        assert node.blocks.block(height).header.version == 2
-        assert (node.protocol()["version"], node.protocol()["next"]) == (2, None)
-        limit = cluster.sign("boss", Call("permissions.limit_grants", {"duration_ms_max": 3_600_000}))
-        await cluster.commit(limit, via="administration")
-        await eventually(lambda: node.view().has("grant_limits", "current"))
-        assert node.view().get("grant_limits", "current")["duration_ms_max"] == 3_600_000  # type: ignore[index]
+        assert node.blocks.block(height - 1).header.version == BEFORE
+        assert node.blocks.block(height).header.version == NEWEST
+        assert (node.protocol()["version"], node.protocol()["next"]) == (NEWEST, None)
+        (admission,) = await node.submit([cluster.login("qian").raw], [])
+        assert admission.error is not None
+        assert admission.error.code == "transaction.elsewhere"
 
 
 @pytest.mark.slow
 async def test_a_node_that_speaks_less_stops_before_the_height_and_goes_on_once_it_speaks_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = Cluster(tmp_path)
-    monkeypatch.setattr(protocol, "NEWEST", 1)
+    cluster = Cluster(tmp_path, protocol=BEFORE)
+    monkeypatch.setattr(protocol, "NEWEST", BEFORE)
     await cluster.start()
     await cluster.ready()
     height = await agree(cluster)
@@ -60,23 +66,23 @@ async def test_a_node_that_speaks_less_stops_before_the_height_and_goes_on_once_
     await eventually(lambda: len(cluster.failures) == len(nodes))
     for failure in cluster.failures:
         assert isinstance(failure, Outdated)
-        assert failure.details == {"height": height, "needs": 2, "speaks": 1}
+        assert failure.details == {"height": height, "needs": NEWEST, "speaks": BEFORE}
     assert {node.height for node in nodes.values()} == {height - 1}
     with pytest.raises(Outdated):
         await cluster.stop()
     with pytest.raises(Outdated):
         open_home(cluster.homes["sales"])
     cluster.failures.clear()
-    monkeypatch.setattr(protocol, "NEWEST", 2)
+    monkeypatch.setattr(protocol, "NEWEST", NEWEST)
     await cluster.start()
     await cluster.ready()
     await cluster.commit(cluster.login("li"), via="sales")
-    assert cluster.nodes["sales"].blocks.block(height).header.version == 2
+    assert cluster.nodes["sales"].blocks.block(height).header.version == NEWEST
     await cluster.stop()
-    monkeypatch.setattr(protocol, "NEWEST", 1)  # the older release again: it refuses, and touches nothing
+    monkeypatch.setattr(protocol, "NEWEST", BEFORE)  # the older release again: it refuses, and touches nothing
     with pytest.raises(KehuError) as caught:
         open_home(cluster.homes["sales"])
     assert caught.value.code == "protocol.too_new"
     assert not (cluster.homes["sales"].path / "damaged").exists()
-    monkeypatch.setattr(protocol, "NEWEST", 2)
+    monkeypatch.setattr(protocol, "NEWEST", NEWEST)
     open_home(cluster.homes["sales"]).closing.close()

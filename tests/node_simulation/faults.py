@@ -153,6 +153,9 @@ class Faults:
     def plan_wiped(self, machine: Machine) -> None:
         self.world.later(self.rng.uniform(0.0, self.plan.chaos_s), self._inject, lambda: self._wipe(machine))
 
+    def plan_grabber(self, machine: Machine) -> None:
+        machine.is_grabber = True
+
     def _wipe(self, machine: Machine) -> None:
         self.world.count("wiped")
         machine.end(is_silent=True)

@@ -20,6 +20,7 @@ from node.storage.durable import StorageFailure
 from node.surroundings import Surroundings
 from tests.node.cluster import key_of
 from tests.node_simulation.disk import DiskOfLife, PowerCutError, SimDisk
+from tests.node_simulation.grabber import grab
 from tests.node_simulation.loop import Life
 from tests.node_simulation.wires import SimListener
 
@@ -45,6 +46,7 @@ class Machine:
         self.skew_ms = 0
         self.is_damaged = False
         """Its disk was taken back or away: what it promised before does not bind it any more."""
+        self.is_grabber = False
         self.life: Life | None = None
         self.node: Node | None = None
         self.opened: DiskOfLife | None = None
@@ -110,6 +112,8 @@ class Machine:
         opened = open_disk(self._home, self._files, disk)
         with opened.closing:
             node = Node(opened, self._around(disk))
+            if self.is_grabber:
+                grab(node, key_of(f"node {self.name}"), partial(self.world.count, "grabber"))
             self.past.append((life, node))
             try:
                 await node.start()

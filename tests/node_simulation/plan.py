@@ -29,10 +29,12 @@ FAULT_KINDS = (
     "clock_step",
     "wiped",
     "rolled_back",
+    "grabber",
 )
 """A run of many seeds that never injects one of these has tested less than it says, and fails."""
-DAMAGE_KINDS = ("wiped", "rolled_back", "clock")
-"""What makes a member one of the f faulty ones: a disk that forgot, or a clock that is hours wrong."""
+DAMAGE_KINDS = ("wiped", "rolled_back", "clock", "grabber")
+"""What makes a member one of the f faulty ones: a disk that forgot, a clock that is hours wrong, others' transactions
+in batches of its own."""
 
 
 @dataclass(frozen=True, slots=True)

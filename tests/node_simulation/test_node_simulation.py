@@ -9,6 +9,8 @@ from collections import Counter
 
 import pytest
 
+from chain import execution
+from chain.protocol import NEWEST
 from node.driver import Driver
 from node.vault.duty import Duties
 from node.vault.keys import RecordKeys
@@ -90,11 +92,13 @@ async def _nothing(*_: object) -> None:
 
 CAREFUL = Plan(4, chaos_s=8.0, operations=12, resets=0.005, kills=3, power_cuts=6, damaged=("wiped",))
 BUSY = Plan(4, chaos_s=8.0, operations=40)
+GRABBED = Plan(4, chaos_s=8.0, damaged=("grabber",))
 BUGS = {
     "votes are not synced": (Driver, "_flush", _nothing, CAREFUL, "votelog.old|another block"),
     "record keys stay after an erasure": (RecordKeys, "destroy", lambda *_: None, BUSY, "bytes of erased"),
     "what was fetched is not kept": (Refill, "_keep", _nothing, CAREFUL, "lacks"),
     "who lost a grant keeps the values": (Duties, "is_entitled", lambda *_: True, BUSY, "still has"),
+    "others' transactions are used up": (execution, "HOME_ONLY", NEWEST + 1, GRABBED, "people.wrong_node"),
 }
 
 

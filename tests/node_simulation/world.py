@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from chain.genesis import Genesis
+from chain.protocol import NEWEST
 from chain.validators import faults_tolerated
 from contracts.policy import default_policy
 from tests.node.cluster import PEOPLE, key_of
@@ -153,6 +154,7 @@ def genesis_value(plan: Plan) -> dict[str, Any]:
     names = plan.departments
     return {
         "version": 1,
+        "protocol": NEWEST,
         "network": "模拟网络",
         "time_ms": EPOCH_MS - 60_000,
         "departments": [

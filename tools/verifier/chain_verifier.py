@@ -28,7 +28,7 @@ from tools.verifier.primitives import (
 
 MAGIC = b"KEHU-EXPORT-1\n"
 FRAME_BYTES_MAX = 71_368_768
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 HEADER_KINDS = (int, 32, int, 32, int, str, 32, 32, 32, 32, 32)
 
 
