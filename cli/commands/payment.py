@@ -116,6 +116,6 @@ async def cancel(
 
 _FACTS = ("project", "currency", "due_ms", "paid_ms", "state", "overdue")
 add_show(app, _TABLE, "kehu payment show y-7c… --as qian")
-add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --filter state=open --as qian")
+add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --filter overdue=true --sort due --as qian")
 add_export(app, _TABLE, _FACTS, ("amount", "paid", "note"), "kehu payment export 付款.csv --headers zh --as admin")
 add_members(app, "of", "projects", _TABLE, _FACTS, "PROJECT", "kehu payment of p-3d… --as qian", is_versioned=False)
