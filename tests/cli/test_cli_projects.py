@@ -373,3 +373,33 @@ def test_nothing_of_a_project_stands_in_the_clear_on_the_chain(stage: Stage, off
     raw += b"".join(b"".join(blocks.receipt_bytes(height)) for height in range(office.chain.ledger.height + 1))
     for text in ("绝密交接", "9876543210", "智慧工厂", "东方公司", "采购部", "王总", "关键人物"):
         assert text.encode() not in raw
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (("customer", "update", "wang", "name="), "name"),
+        (("customer", "update", "wang", "phone=", "note=x"), "phone"),
+        (("org", "update", "o", "name= "), "name"),
+        (("dept", "update", "d", "name="), "name"),
+        (("project", "update", "p", "name="), "name"),
+        (("demand", "update", "p", "text="), "text"),
+        (("progress", "answer", "p", "answered", "text="), "text"),
+        (("people", "enrol", "sun", "name=", "--department", "sales", "--key", "k", "--possession", "p"), "name"),
+        (("own", "feedback", " "), "text"),
+        (("payment", "update", "p", "amount="), "amount"),
+    ],
+)
+def test_a_field_that_a_record_may_not_be_without_is_not_emptied(
+    stage: Stage, line: tuple[str, ...], field: str
+) -> None:
+    group, name, record, *rest = line
+    problem = stage.kehu.problem(group, name, getattr(stage, record, record), *rest, as_="li", exit=2)
+    assert (problem["code"], problem["details"]) == ("usage.field_needed", {"field": field})
+
+
+def test_any_other_field_may_be_emptied(stage: Stage) -> None:
+    stage.run("customer", "update", stage.wang, "position=")
+    stage.run("org", "update", stage.o, "address=", "note=")
+    shown = stage.run("org", "show", stage.o)["fields"]
+    assert (shown["address"]["value"], shown["note"]["value"]) == ("", "")
