@@ -97,7 +97,14 @@ class NodeClient:
         return status
 
     async def draft(self, calls: list[Call], values: Sequence[VaultValue] = ()) -> Draft:
-        """Signs `calls`; the transaction expires a fixed number of blocks after the node's height."""
+        """Signs `calls`; the transaction expires a fixed number of blocks after the node's height.
+
+        Errors: call.arguments, before anything is sent.
+        """
+        from contracts.registry import require_arguments
+
+        for call in calls:
+            require_arguments(call)
         if self._height is None:
             await self.status()
         span = min(EXPIRY_HEIGHTS, self.genesis.expiry_heights_max)

@@ -114,6 +114,10 @@ async def _change(run: Run, name: str, args: dict[str, Any]) -> Answer:
 
 async def _try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
     """What the node says that the call would change; `height` is the state it looked at."""
+    from chain.transaction import Call
+    from contracts.registry import require_arguments
+
+    require_arguments(Call(name, args))
     async with run.client() as client:
         said = await client.post("/v1/permissions/preview", {"calls": [{"name": name, "args": args}]})
     rows = said["differences"]

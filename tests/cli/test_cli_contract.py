@@ -72,6 +72,8 @@ def test_the_document_names_every_exit_code_and_every_column() -> None:
         ("permission.denied", True, Exit.REFUSED),
         ("phone.malformed", False, Exit.USAGE),
         ("phone.no_identifier", True, Exit.REFUSED),
+        ("call.arguments", False, Exit.USAGE),
+        ("call.arguments", True, Exit.REFUSED),
         ("record.version_conflict", True, Exit.CONFLICT),
         ("node.unreachable", False, Exit.UNKNOWN),
         ("transaction.unknown_outcome", False, Exit.UNKNOWN),
