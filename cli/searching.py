@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from chain.codec import Check
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.transaction import Call
@@ -16,6 +17,7 @@ from cli.client import OUTCOME_UNKNOWN, NodeClient
 from cli.records import RecordShown, disclose, read_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from cli.verify import Committed
+from contracts.base import is_department_id, is_subject
 from contracts.records import SEQUENCES
 from node.search.query import SWITCH, Filter, Query
 
@@ -97,9 +99,10 @@ def _filter(position: int, text: str, region: str | None, table: str) -> Filter:
     name, equals, value = text.partition("=")
     if not equals or not value.strip() or re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
         raise KehuError(FILTER_MALFORMED, position=position)
-    if name in ("assigned", "stage"):
-        is_bare = name == "assigned" and ":" not in value
-        return Filter(name, "", f"person:{value}" if is_bare else value)  # type: ignore[arg-type]
+    if name == "assigned":
+        return Filter("assigned", "", _could_be(is_subject, value if ":" in value else f"person:{value}", position))
+    if name == "stage":
+        return Filter("stage", "", _could_be(is_department_id, value, position))
     if name == "overdue" and table == PAYMENTS:
         if value not in SWITCH:
             raise KehuError(FILTER_MALFORMED, position=position)
@@ -107,6 +110,13 @@ def _filter(position: int, text: str, region: str | None, table: str) -> Filter:
     if _is_fact(name, table):
         return Filter("fact", name, value)
     return Filter("field", name, phone_start(value, region) if name == "phone" else value)
+
+
+def _could_be(check: Check, text: str, position: int) -> str:
+    """`text`, unless it can't be what is looked for: that would find nothing, and say nothing of why."""
+    if not check(text):
+        raise KehuError(FILTER_MALFORMED, position=position)
+    return text
 
 
 def _is_fact(name: str, table: str) -> bool:
