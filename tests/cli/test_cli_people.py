@@ -126,6 +126,17 @@ def test_a_file_whose_folder_is_not_there_is_refused_before_anything_is_asked(
     assert kehu.json("status")["height"] == height
 
 
+@pytest.mark.parametrize(
+    "line", [("--name", ""), ("--name", " "), ("--name", "长" * 65), ("--name", "a\nb"), ("--department", "sales= ")]
+)
+def test_a_network_without_a_name_is_not_made(kehu: Kehu, tmp_path: Path, line: tuple[str, str]) -> None:
+    folder = tmp_path / "net"
+    others = [part for id_ in ("administration", "finance", "process", "technical") for part in ("--department", id_)]
+    problem = kehu.problem("network", "init", str(folder), *others, *line, exit=2)
+    assert problem["code"] == "usage.network_name"
+    assert not folder.exists()
+
+
 def test_a_file_that_the_machine_refuses_is_an_error_and_no_defect(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
