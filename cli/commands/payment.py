@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_show
@@ -17,6 +18,12 @@ from cli.output import Answer
 from cli.root import group
 from cli.run import Run
 from cli.working import change, given_fields, new_id, present, write
+
+PAID_LATER = define(
+    "usage.paid_later",
+    "money that has come did not come in the future",
+    "give the day or the time at which it came, or leave --paid out for now; is this machine's clock right?",
+)
 
 app = group("payment", "Payments 付费情况: due, paid, overdue.")
 
@@ -81,7 +88,9 @@ async def settle(
     amount: Annotated[
         str | None, typer.Option("--amount", metavar="AMOUNT", help="What came, in the payment's currency.")
     ] = None,
-    paid: Annotated[str | None, typer.Option("--paid", metavar="WHEN", help="A date or a time (default: now).")] = None,
+    paid: Annotated[
+        str | None, typer.Option("--paid", metavar="WHEN", help="A date, a time, or 7d, 12h ago (default: now).")
+    ] = None,
     fields: Fields = None,
     fields_file: FieldsFile = None,
     expect: Expect = None,
@@ -90,16 +99,25 @@ async def settle(
     import time
 
     from cli.amounts import minor_units
-    from cli.commands.permissions import read_expiry
 
     given: dict[str, Any] = given_fields(fields, fields_file)
-    paid_ms = time.time_ns() // 1_000_000 if paid is None else read_expiry(paid)
+    paid_ms = read_paid(paid, time.time_ns() // 1_000_000)
     async with run.client() as client:
         row = await present(client, _TABLE, payment)
         if amount is not None:
             given["paid"] = minor_units(amount, row["currency"])
         args = {"version": expect or row["version"], "paid_ms": paid_ms}
         return await write(run, "payments.settle", _TABLE, payment, args, given, ("state",), client)
+
+
+def read_paid(text: str | None, now_ms: int) -> int:
+    """Unix milliseconds; of a date its end, but of today now. Errors: usage.time, usage.paid_later."""
+    from cli.commands.log import read_moment
+
+    begin_ms = read_moment(text, now_ms=now_ms) or now_ms
+    if begin_ms > now_ms:
+        raise KehuError(PAID_LATER, paid_ms=begin_ms, now_ms=now_ms)
+    return min(read_moment(text, is_end=True, now_ms=now_ms) or now_ms, now_ms)
 
 
 @command(

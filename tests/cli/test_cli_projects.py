@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from chain.errors import KehuError
 from cli.amounts import amount_text, minor_units
+from cli.commands.log import read_moment
+from cli.commands.payment import read_paid
 from tests.cli.conftest import Kehu
 from tests.cli.office import Office
 
@@ -281,6 +284,31 @@ def test_finance_follow_payments_whose_amounts_others_do_not_see(stage: Stage) -
     rows = stage.run("payment", "of", stage.p, as_="qian")["records"]
     assert [row["facts"]["state"] for row in rows] == ["paid", "cancelled"]
     assert payment in [row["record"] for row in stage.run("payment", "list", as_="qian")["records"]]
+
+
+def test_money_that_has_come_did_not_come_in_the_future(stage: Stage) -> None:
+    payment = stage.add("payment", "add", stage.p, "--amount", "5", "--due", "7d", as_="qian")
+    for later in ("2199-12-31", "2199-01-01T08:00"):
+        problem = stage.kehu.problem("payment", "settle", payment, "--paid", later, as_="qian", exit=2)
+        assert problem["code"] == "usage.paid_later"
+    assert stage.run("payment", "show", payment, as_="qian")["facts"]["state"] == "open"
+    stage.run("payment", "settle", payment, "--paid", "2h", as_="qian")
+
+
+def test_a_day_of_payment_is_its_end_and_today_is_now() -> None:
+    now_ms = read_moment("2026-03-05T12:00") or 0
+    end_ms = read_moment("2026-03-04", is_end=True)
+    for text, expected in (
+        (None, now_ms),
+        ("2026-03-05", now_ms),
+        ("2026-03-04", end_ms),
+        ("1h", now_ms - 3_600_000),
+        ("2026-03-05T12:00", now_ms),
+    ):
+        assert read_paid(text, now_ms) == expected, text
+    for text in ("2026-03-06", "2026-03-05T12:01"):
+        with pytest.raises(KehuError):
+            read_paid(text, now_ms)
 
 
 @pytest.mark.parametrize(
