@@ -164,6 +164,20 @@ def test_an_export_is_audited_and_a_changed_byte_is_found(kehu: Kehu, tmp_path: 
     assert "WRONG at height" in kehu("audit", str(tmp_path / "copy.kehu"), "--jobs", "1").out
 
 
+def test_an_export_of_a_part_is_said_to_be_one(kehu: Kehu, tmp_path: Path) -> None:
+    kehu.json("login", as_="li")
+    file = tmp_path / "part.kehu"
+    last = kehu.json("export", str(file), "--from", "3")["last"]
+    found = kehu.json("audit", str(file), "--jobs", "1", exit=5)["finding"]
+    assert (found["code"], found["details"]) == ("audit.part", {"first": 3, "last": last})
+    shown = kehu("audit", str(file), "--jobs", "1").out
+    assert f"A PART: the export has heights 3 to {last}; the audit would go on from 1." in shown
+    whole = tmp_path / "whole.kehu"
+    kehu.json("export", str(whole))
+    whole.write_bytes(whole.read_bytes()[:-1])
+    assert f"A PART: the export has heights 1 to {last} and not its end." in kehu("audit", str(whole)).out
+
+
 def test_an_audit_reads_a_node_directly_and_goes_on_from_its_checkpoint(kehu: Kehu, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     first = kehu.json("audit", "--node", "technical", "--jobs", "1", "--resume", str(checkpoint))
