@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import change, given_fields, new_id, present, write
+from cli.working import given_fields, new_id, present, require_texts, write
 
 PAID_LATER = define(
     "usage.paid_later",
@@ -50,10 +51,10 @@ async def add(
     record_id: Id = None,
 ) -> Answer:
     """Record what is to be paid, and when. The amount is confidential and kept in vaults. Field: note."""
-    from cli.amounts import minor_units
+    from cli.amounts import in_minor_units
     from cli.commands.permissions import read_expiry
 
-    given = {**given_fields(fields, fields_file), "amount": minor_units(amount, currency)}
+    given = in_minor_units({**given_fields(fields, fields_file), "amount": amount}, currency)
     args = {"project": project, "currency": currency, "due_ms": read_expiry(due)}
     return await write(run, "payments.register", _TABLE, record_id or new_id("y"), args, given, ("state",))
 
@@ -70,12 +71,16 @@ async def update(
     due: Annotated[str | None, typer.Option("--due", metavar="WHEN", help=_DATE)] = None,
     expect: Expect = None,
 ) -> Answer:
-    """Change due date or note of an open payment; what is not given stays."""
+    """Change due date, amount or note of an open payment; what is not given stays. Fields: amount, note."""
     from cli.commands.permissions import read_expiry
 
-    keep = {"due_ms": None if due is None else read_expiry(due)}
+    due_ms = None if due is None else read_expiry(due)
     given = given_fields(fields, fields_file)
-    return await change(run, "payments.update", _TABLE, payment, expect, given, keep, ("state",))
+
+    def facts(row: dict[str, Any]) -> dict[str, Any]:
+        return {"due_ms": row["due_ms"] if due_ms is None else due_ms}
+
+    return await _change(run, "payments.update", payment, expect, given, facts)
 
 
 @command(
@@ -98,16 +103,29 @@ async def settle(
     """Record that the money has come. Field: note."""
     import time
 
-    from cli.amounts import minor_units
-
-    given: dict[str, Any] = given_fields(fields, fields_file)
+    given = given_fields(fields, fields_file) | ({} if amount is None else {"paid": amount})
     paid_ms = read_paid(paid, time.time_ns() // 1_000_000)
+    return await _change(run, "payments.settle", payment, expect, given, lambda _: {"paid_ms": paid_ms})
+
+
+async def _change(
+    run: Run,
+    call: str,
+    payment: str,
+    expect: int | None,
+    given: dict[str, str],
+    facts: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Answer:
+    """One call that changes a payment. `given`: its fields, amounts as people write them in the payment's currency;
+    `facts`: what the call sets, from the payment as it is."""
+    from cli.amounts import in_minor_units
+
+    require_texts(_TABLE, given)
     async with run.client() as client:
         row = await present(client, _TABLE, payment)
-        if amount is not None:
-            given["paid"] = minor_units(amount, row["currency"])
-        args = {"version": expect or row["version"], "paid_ms": paid_ms}
-        return await write(run, "payments.settle", _TABLE, payment, args, given, ("state",), client)
+        args = {"version": expect or row["version"], **facts(row)}
+        kept = in_minor_units(given, row["currency"])
+        return await write(run, call, _TABLE, payment, args, kept, ("state",), client)
 
 
 def read_paid(text: str | None, now_ms: int) -> int:
@@ -128,8 +146,7 @@ async def cancel(
     run: Run, payment: Payment, fields: Fields = None, fields_file: FieldsFile = None, expect: Expect = None
 ) -> Answer:
     """End a payment that is not awaited any more. Field: note."""
-    given = given_fields(fields, fields_file)
-    return await change(run, "payments.cancel", _TABLE, payment, expect, given, extra=("state",))
+    return await _change(run, "payments.cancel", payment, expect, given_fields(fields, fields_file), lambda _: {})
 
 
 _FACTS = ("project", "currency", "due_ms", "paid_ms", "state", "overdue")

@@ -286,6 +286,16 @@ def test_finance_follow_payments_whose_amounts_others_do_not_see(stage: Stage) -
     assert payment in [row["record"] for row in stage.run("payment", "list", as_="qian")["records"]]
 
 
+def test_an_amount_is_corrected_in_the_currency_of_the_payment_also_as_a_field(stage: Stage) -> None:
+    payment = stage.add("payment", "add", stage.p, "--amount", "5", "--due", "7d", as_="qian")
+    stage.run("payment", "update", payment, "amount=900.50", as_="qian")
+    assert stage.run("payment", "show", payment, as_="qian")["fields"]["amount"]["value"] == "90050"
+    for line in (("update", payment, "amount=much"), ("settle", payment, "paid=1.234"), ("cancel", payment, "paid=x")):
+        assert stage.kehu.problem("payment", *line, as_="qian", exit=2)["code"] == "usage.amount"
+    stage.run("payment", "settle", payment, "paid=900.5", as_="qian")
+    assert stage.run("payment", "show", payment, as_="qian")["fields"]["paid"]["value"] == "90050"
+
+
 def test_money_that_has_come_did_not_come_in_the_future(stage: Stage) -> None:
     payment = stage.add("payment", "add", stage.p, "--amount", "5", "--due", "7d", as_="qian")
     for later in ("2199-12-31", "2199-01-01T08:00"):
