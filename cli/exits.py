@@ -66,7 +66,7 @@ _KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.", "back
 _UNVERIFIED: Final = (
     "proof.", "certificate.", "audit.", "block.", "evidence.", "export.", "signature.", "codec.", "backup.",
 )  # fmt: skip
-_USAGE: Final = ("phone.", "usage.", "import.", "vault.value_", "call.arguments")
+_USAGE: Final = ("phone.", "usage.", "import.", "vault.value_", "call.arguments", "search.query")
 _MACHINE: Final = (
     "machine.",
     "profile.",

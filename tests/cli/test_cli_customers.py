@@ -238,6 +238,7 @@ def test_bad_input_has_a_code_a_cure_and_an_exit_code(
         (("assign", "c-1", "zhao"), "subject"),
         (("log", "reads", "--purpose", "two words"), "purpose"),
         (("why", "li", "look", "c-1"), "action"),
+        (("prove", "two words", "c.proof"), "record"),
     ],
 )
 def test_what_no_contract_would_take_is_said_before_anything_is_sent(
@@ -248,6 +249,22 @@ def test_what_no_contract_would_take_is_said_before_anything_is_sent(
     assert (problem["code"], problem["details"]["argument"]) == ("call.arguments", argument)
     assert office.chain.ledger.height == height
     assert "two words" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("customer", "update", "two words", "note=x"), "usage.id"),
+        (("org", "update", "a/b", "note=x"), "usage.id"),
+        (("org", "close", "王芳"), "usage.id"),
+        (("erasure", "status", "c-1?proof=0"), "usage.id"),
+        (("customer", "list", "--filter", f"name={'x' * 257}"), "search.query"),
+    ],
+)
+def test_what_no_node_could_look_up_is_said_before_it_is_asked(kehu: Kehu, line: tuple[str, ...], code: str) -> None:
+    problem = kehu.problem(*line, as_="admin", exit=2)
+    assert problem["code"] == code
+    assert not any(word in str(problem) for word in ("two words", "王芳", "xxx"))
 
 
 def test_a_wrong_passphrase_and_an_unknown_name_are_key_errors(kehu: Kehu, tmp_path: Path) -> None:
