@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from chain.errors import KehuError, define
@@ -33,6 +34,11 @@ def minor_units(text: str, currency: str) -> str:
     if found is None or digits < len(found[2] or ""):
         raise KehuError(AMOUNT_MALFORMED, digits=digits)
     return str(int(found[1].replace(",", "") + (found[2] or "").ljust(digits, "0")))
+
+
+def in_minor_units(fields: Mapping[str, str], currency: str) -> dict[str, str]:
+    """A payment's fields as they are kept. Errors: usage.amount, usage.currency."""
+    return {name: minor_units(text, currency) if name in AMOUNTS else text for name, text in fields.items()}
 
 
 def amount_text(minor: str, currency: str) -> str:

@@ -18,7 +18,7 @@ from chain.block import Block
 from chain.checkpoint import Checkpoint, checkpoint_chunks, read_checkpoint
 from chain.errors import KehuError, define
 from chain.execution import Contracts
-from chain.export import ExportBlock, ExportEnd, ExportGenesis, ExportReader
+from chain.export import EXPORT_TRUNCATED, ExportBlock, ExportEnd, ExportGenesis, ExportReader
 from chain.findings import AuditCounts, AuditFinding, first
 from chain.genesis import Genesis
 from cli.audit_pool import SignaturePool, interrupt_flag
@@ -36,6 +36,11 @@ AUDIT_FORK = define(
     "audit.fork",
     "at the height of the checkpoint this chain has another block than the one audited before",
     "two chains with one genesis: keep both exports, and ask every department for its own",
+)
+AUDIT_PART = define(
+    "audit.part",
+    "the export is a part of the chain that begins later than the audit has to go on; nothing of it was checked",
+    "audit an export from the expected height on, or give --resume the checkpoint of an audit up to the height before",
 )
 
 
@@ -147,11 +152,13 @@ class _Run:
         self.auditor: Auditor | None = None
         self.finding: AuditFinding | None = None
         self.is_complete = False
+        self.heights: tuple[int, int] | None = None
+        """The first and the newest height that the source gave."""
         self._started = self._written = time.perf_counter()
 
     def report(self) -> AuditReport:
         self._read()
-        self.finding = first(self.finding, self.pool.drain())
+        self.finding = first(self.finding or self._apart(), self.pool.drain())
         if self.finding is None:
             self._write_checkpoint()
         else:
@@ -188,8 +195,24 @@ class _Run:
             except KehuError as error:
                 if error.code.startswith(("audit_source.", "checkpoint.", "storage.", "protocol.")):
                     raise
-                place = max(reader.place, self.auditor.height + 1) if self.auditor else reader.place
-                self.finding = AuditFinding.of(error, place, "export")
+                if error.spec is not EXPORT_TRUNCATED or self._apart() is None:
+                    place = max(reader.place, self.auditor.height + 1) if self.auditor else reader.place
+                    self.finding = AuditFinding.of(self._with_heights(error), place, "export")
+
+    def _with_heights(self, error: KehuError) -> KehuError:
+        """Of an export that ends too early, which heights it has: it may be a part that somebody cut on purpose."""
+        if error.spec is not EXPORT_TRUNCATED or self.heights is None:
+            return error
+        return KehuError(EXPORT_TRUNCATED, first=self.heights[0], last=self.heights[1])
+
+    def _apart(self) -> AuditFinding | None:
+        """That the source begins behind the height from which the audit goes on."""
+        if self.auditor is None or self.heights is None or self.heights[0] <= self.auditor.height + 1:
+            return None
+        begin, end = self.heights
+        height = self.auditor.height + 1
+        error = KehuError(AUDIT_PART, field="height", expected=height, actual=begin, first=begin, last=end)
+        return AuditFinding.of(error, height, "export")
 
     def _take(self, item: ExportGenesis | ExportBlock | ExportEnd) -> None:
         if isinstance(item, ExportGenesis):
@@ -197,7 +220,9 @@ class _Run:
         elif isinstance(item, ExportEnd):
             self.is_complete = True
         elif self.auditor is not None:
-            self._take_block(self.auditor, item)
+            self.heights = (item.height if self.heights is None else self.heights[0], item.height)
+            if self._apart() is None:
+                self._take_block(self.auditor, item)
 
     def _begin(self, raw: bytes) -> None:
         try:

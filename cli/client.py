@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -48,6 +49,14 @@ OUTCOME_UNKNOWN = define(
     "the transaction was handed to the node, and nobody has said yet what became of it",
     "look it up with `kehu tx show ID`; doing the command's work again before its expiry height could do it twice",
 )
+
+ID_MALFORMED = define(
+    "usage.id",
+    "an id, or the name of a table, is lower-case letters, digits, - and _ only",
+    "copy it from the command that listed it",
+)
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,255}", re.ASCII)
+"""What keys of the state are made of; anything else would be another path of the node's API."""
 
 Outcome = Committed | KehuError
 
@@ -97,7 +106,14 @@ class NodeClient:
         return status
 
     async def draft(self, calls: list[Call], values: Sequence[VaultValue] = ()) -> Draft:
-        """Signs `calls`; the transaction expires a fixed number of blocks after the node's height."""
+        """Signs `calls`; the transaction expires a fixed number of blocks after the node's height.
+
+        Errors: call.arguments, before anything is sent.
+        """
+        from contracts.registry import require_arguments
+
+        for call in calls:
+            require_arguments(call)
         if self._height is None:
             await self.status()
         span = min(EXPIRY_HEIGHTS, self.genesis.expiry_heights_max)
@@ -247,6 +263,8 @@ class NodeClient:
     async def state_proof(self, table: str, key: str) -> tuple[bytes | None, bytes]:
         """A state value's canonical bytes (None: absent) and its `chain.light.StateProof`, not checked; who can check
         it is known then."""
+        if not (_ID.fullmatch(table) and _ID.fullmatch(key)):
+            raise KehuError(ID_MALFORMED)
         said = await self._transport.json("GET", f"/v1/state/{table}/{key}?proof=1", is_signed=True)
         try:
             raw, proof = None if said["raw"] is None else bytes.fromhex(said["raw"]), bytes.fromhex(said["proof"])

@@ -14,26 +14,29 @@ from cli.transport import NODE_ANSWER_MALFORMED
 from contracts.endings import ERASED
 from contracts.erasure import overdue
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN
+from contracts.registry import require_arguments
 
 CODE_CHARACTERS: Final = 8
 _TOGETHER: Final = ("table", "record", "version", "fields", "held")
 
 CONFIRM_OTHER = define(
     "usage.confirm",
-    "the code is not that of what would be erased as it is now; nothing was ordered",
+    "the code is not that of what would be erased as it is now, for this reason; nothing was ordered",
     "run the command without --confirm, look at what it says, and give the code it names",
 )
 
 
-def confirm_code(chain_id: bytes, records: list[dict[str, Any]]) -> str:
-    """What the second step has to name: it fits these records in these versions only, so nobody confirms blindly."""
+def confirm_code(chain_id: bytes, order: Call, records: list[dict[str, Any]]) -> str:
+    """What the second step has to name: it fits this order, with its reason, and these records in these versions only,
+    so nobody confirms blindly what stays on the chain."""
     named: codec.Value = [[one["table"], one["record"], one["version"]] for one in records]
-    return digest("erasure-confirm", codec.encode([chain_id, named])).hex()[:CODE_CHARACTERS]
+    return digest("erasure-confirm", codec.encode([chain_id, order.args, named])).hex()[:CODE_CHARACTERS]
 
 
-async def look_at(client: NodeClient, table: str, record: str) -> dict[str, Any]:
+async def look_at(client: NodeClient, order: Call) -> dict[str, Any]:
     """What an order would erase: the record itself proven; what goes with it, in whose vaults, and what is held, as the
     node says. Errors: record.unknown, record.erased, node.answer_malformed."""
+    table, record = order.args["table"], order.args["record"]
     row, height = await client.state(table, record)
     if row is None:
         raise KehuError(RECORD_UNKNOWN, table=table, record=record, height=height)
@@ -47,7 +50,9 @@ async def look_at(client: NodeClient, table: str, record: str) -> dict[str, Any]
         "fields": sorted(row["fields"]),
         "held": next((one["held"] for one in records if one["held"] is not None), None),
         "together": records,
-        "confirm": confirm_code(client.genesis.chain_id, [{**records[0], "version": row["version"]}, *records[1:]]),
+        "confirm": confirm_code(
+            client.genesis.chain_id, order, [{**records[0], "version": row["version"]}, *records[1:]]
+        ),
     }
 
 
@@ -66,14 +71,15 @@ async def _together(client: NodeClient, table: str, record: str) -> list[dict[st
 
 
 async def order(client: NodeClient, table: str, record: str, reason: str, confirm: str | None) -> dict[str, Any]:
-    """Without `confirm` only looks. Errors: usage.confirm, and those of the contract."""
-    data: dict[str, Any] = {**await look_at(client, table, record), "reason": reason, "is_ordered": False}
+    """Without `confirm` only looks. Errors: call.arguments, usage.confirm, and those of the contract."""
+    call = Call("erasure.order", {"table": table, "record": record, "reason": reason})
+    require_arguments(call)
+    data: dict[str, Any] = {**await look_at(client, call), "reason": reason, "is_ordered": False}
     later: dict[str, Any] = dict.fromkeys(("number", "due_ms", "waiting", "records", "transaction", "height"))
     if confirm is None:
         return data | later
     if confirm != data["confirm"]:
         raise KehuError(CONFIRM_OTHER, table=table, record=record, version=data["version"])
-    call = Call("erasure.order", {"table": table, "record": record, "reason": reason})
     committed = await client.execute([call])
     result = committed.result()
     later = {name: result[name] for name in ("number", "due_ms", "waiting", "records")}

@@ -49,6 +49,7 @@ class RemoteRefusal(KehuError):  # noqa: N818 - it is a refusal
 
 
 _CONFLICTS: Final = frozenset({"record.version_conflict"})
+_INTERRUPTED: Final = frozenset({"import.interrupted"})
 _UNKNOWN: Final = frozenset(
     {
         "node.unreachable",
@@ -65,7 +66,7 @@ _KEY: Final = ("key.file_", "key.passphrase_", "key.name_", "passphrase.", "back
 _UNVERIFIED: Final = (
     "proof.", "certificate.", "audit.", "block.", "evidence.", "export.", "signature.", "codec.", "backup.",
 )  # fmt: skip
-_USAGE: Final = ("phone.", "usage.", "import.", "vault.value_")
+_USAGE: Final = ("phone.", "usage.", "import.", "vault.value_", "call.arguments", "search.query")
 _MACHINE: Final = (
     "machine.",
     "profile.",
@@ -91,6 +92,8 @@ def is_uncertain(error: RemoteRefusal) -> bool:
 def exit_of(error: KehuError) -> Exit:
     """The exit code of an error."""
     code = error.code
+    if code in _INTERRUPTED:
+        return Exit.INTERRUPTED
     if code in _CONFLICTS:
         return Exit.CONFLICT
     if code in _UNKNOWN or (isinstance(error, RemoteRefusal) and is_uncertain(error)):

@@ -21,6 +21,7 @@ from chain.protocol import NEWEST
 from cli.addresses import Addresses, in_containers, on_one_machine
 from cli.profile import Profile, require_name
 from contracts.base import ADMINISTRATION
+from contracts.changes import is_name
 from contracts.policy import default_policy
 from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
 from node.carrier.simulator.process import CLIENT_ID_FILE, CLIENT_SECRET_FILE, LOOKUP_TOKEN_FILE, ensure_token
@@ -51,6 +52,13 @@ NETWORK_DEPARTMENTS = define(
     "usage.departments",
     "a network needs four or more departments, each ID or ID=NAME once, and one of them is administration",
     "repeat --department for each; ids are lower-case letters, digits and _",
+)
+
+
+NETWORK_NAME = define(
+    "usage.network_name",
+    "a network and its departments have names of 1 to 64 printable characters that are not all blanks",
+    "give --name a text, and --department ID=NAME another",
 )
 
 
@@ -88,6 +96,9 @@ def read_departments(given: list[str]) -> dict[str, str]:
 def found_network(plan: Plan, passphrase: str) -> Profile:
     """Makes the whole folder. Errors: network.*, usage.*, storage.io, key.file_invalid."""
     require_name(plan.administrator, "administrator")
+    for name in (plan.network, *plan.departments.values()):
+        if not (is_name(name) and name.strip()):
+            raise KehuError(NETWORK_NAME)
     claim(plan.folder)
     arrange = in_containers if plan.is_containers else on_one_machine
     addresses = arrange(list(plan.departments), plan.host, plan.base_port)

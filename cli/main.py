@@ -3,10 +3,12 @@ than most commands to run."""
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Final
 
 import typer
@@ -63,8 +65,17 @@ def tree(name: str = "") -> typer.Typer:
     return app
 
 
+def _open_streams() -> None:
+    """Streams that whoever started the command has closed lead nowhere; else the next file that is opened would get the
+    number of one of them, and the command would end at its first word."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end of the process
+
+
 def main() -> None:
     """The console script. What nobody foresaw is a defect: a traceback, and an exit code of its own."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a locale that lacks a character must not end a command
             stream.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="backslashreplace")

@@ -34,7 +34,7 @@ Filters = Annotated[
     typer.Option(
         "--filter",
         metavar="NAME=VALUE",
-        help="A field's beginning; or status=, state=, role=, assigned=PERSON, stage=DEPARTMENT; repeat it.",
+        help="A field's beginning; or status=, state=, role=, overdue=, assigned=PERSON, stage=DEPARTMENT; repeat it.",
     ),
 ]
 FiltersFile = Annotated[
@@ -42,7 +42,7 @@ FiltersFile = Annotated[
     typer.Option("--filters", metavar="FILE", help="Filters as a JSON object, - for stdin: off the command line."),
 ]
 Sort = Annotated[
-    str | None, typer.Option("--sort", metavar="NAME", help="A field, a fact, registered (default), or id.")
+    str | None, typer.Option("--sort", metavar="NAME", help="A field, a fact, due, registered (default), or id.")
 ]
 Descending = Annotated[bool, typer.Option("--descending", help="The other way round.")]
 After = Annotated[

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from chain.codec import Check
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.transaction import Call
@@ -16,19 +17,23 @@ from cli.client import OUTCOME_UNKNOWN, NodeClient
 from cli.records import RecordShown, disclose, read_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from cli.verify import Committed
+from contracts.base import is_department_id, is_subject
 from contracts.records import SEQUENCES
-from node.search.query import Filter, Query
+from node.search.query import SWITCH, Filter, Query
 
 FACTS: Final = ("status", "reason", "state", "role")
 """Filters by public facts; everything else that is not listed below is a personal field."""
 PLACES: Final = ("organisation", "department")
 """Facts everywhere but in customers, where they are what somebody wrote down."""
 REGISTERED: Final = ("fact", "sequence")
+PAYMENTS: Final = "payments"
+DUE: Final = ("fact", "due_ms")
 
 FILTER_MALFORMED = define(
     "usage.filter",
-    "a filter is written NAME=VALUE: a field's beginning, or status, reason, assigned or stage",
-    "write name=王, phone=138, status=valid, assigned=person:li-wei or stage=finance; quote values with spaces",
+    "a filter is written NAME=VALUE: a field's beginning, or status, reason, assigned, stage, or overdue of payments",
+    "write name=王, phone=138, status=valid, assigned=person:li-wei, stage=finance or overdue=true (or false); quote "
+    "values with spaces",
 )
 AFTER_MALFORMED = define(
     "usage.after",
@@ -94,12 +99,24 @@ def _filter(position: int, text: str, region: str | None, table: str) -> Filter:
     name, equals, value = text.partition("=")
     if not equals or not value.strip() or re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
         raise KehuError(FILTER_MALFORMED, position=position)
-    if name in ("assigned", "stage"):
-        is_bare = name == "assigned" and ":" not in value
-        return Filter(name, "", f"person:{value}" if is_bare else value)  # type: ignore[arg-type]
+    if name == "assigned":
+        return Filter("assigned", "", _could_be(is_subject, value if ":" in value else f"person:{value}", position))
+    if name == "stage":
+        return Filter("stage", "", _could_be(is_department_id, value, position))
+    if name == "overdue" and table == PAYMENTS:
+        if value not in SWITCH:
+            raise KehuError(FILTER_MALFORMED, position=position)
+        return Filter("overdue", "", value)
     if _is_fact(name, table):
         return Filter("fact", name, value)
     return Filter("field", name, phone_start(value, region) if name == "phone" else value)
+
+
+def _could_be(check: Check, text: str, position: int) -> str:
+    """`text`, unless it can't be what is looked for: that would find nothing, and say nothing of why."""
+    if not check(text):
+        raise KehuError(FILTER_MALFORMED, position=position)
+    return text
 
 
 def _is_fact(name: str, table: str) -> bool:
@@ -133,9 +150,11 @@ def read_text(text: str, region: str | None = None, table: str = "customers", fi
 
 
 def read_sort(name: str, table: str = "customers") -> tuple[str, str]:
-    """A field's name, a fact's, "registered", or "id". Errors: usage.filter."""
+    """A field's name, a fact's, "registered", "id", or of payments "due". Errors: usage.filter."""
     if name == "registered":
         return REGISTERED
+    if table == PAYMENTS and name in ("due", DUE[1]):
+        return DUE
     if re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name) is None:
         raise KehuError(FILTER_MALFORMED, position=0)
     return ("id", "") if name == "id" else ("fact" if _is_fact(name, table) or name == "stage" else "field", name)

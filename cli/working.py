@@ -31,8 +31,8 @@ NOT_THERE = define(
 
 FIELD_NEEDED = define(
     "usage.field_needed",
-    "the command needs a text that was not given",
-    "add FIELD=VALUE, as in --help's example; or --fields FILE",
+    "a text that is needed was not given, or is empty",
+    "add FIELD=VALUE, as in --help's example; or --fields FILE. Fields that are not needed may be emptied by FIELD=",
 )
 
 
@@ -64,6 +64,7 @@ async def write(
     from cli.records import seal_fields
     from contracts.records import RECORD_ARGUMENTS
 
+    require_texts(table, fields or {})
     if client is None:
         async with run.client() as opened:
             return await write(run, call, table, record, args, fields, extra, opened)
@@ -90,6 +91,7 @@ async def change(
 ) -> Answer:
     """Makes one call that changes `record` from the version `expect`, or else from the present one. `keep`: facts that
     the call sets anew; those that are None stay as they are."""
+    require_texts(table, fields or {})
     async with run.client() as client:
         row = await present(client, table, record)
         version = row["version"] if expect is None else expect
@@ -105,6 +107,15 @@ def given_fields(given: list[str] | None, file: Path | None, needed: str | None 
     if needed is not None and not fields.get(needed, "").strip():
         raise KehuError(FIELD_NEEDED, field=needed)
     return fields
+
+
+def require_texts(table: str, fields: Mapping[str, str]) -> None:
+    """Errors: usage.field_needed for one that may not be emptied."""
+    from contracts.records import NEVER_EMPTY
+
+    for field in NEVER_EMPTY.get(table, ()):
+        if not fields.get(field, "-").strip():
+            raise KehuError(FIELD_NEEDED, field=field)
 
 
 # Reading what belongs to a record

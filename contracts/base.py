@@ -49,6 +49,11 @@ class Method:
     arguments: Mapping[str, Argument]
 
     def __call__(self, context: CallContext, view: View, args: Args) -> codec.Value:
+        self.require_arguments(args)
+        return self.run(context, view, args)
+
+    def require_arguments(self, args: Args) -> None:
+        """What can be said of a call without looking at the state. Errors: call.arguments."""
         for name in sorted(args):
             if name not in self.arguments:
                 raise KehuError(CALL_ARGUMENTS, call=self.name, argument=shown_name(name), problem="unknown")
@@ -58,7 +63,6 @@ class Method:
                     raise KehuError(CALL_ARGUMENTS, call=self.name, argument=name, problem="missing")
             elif not argument.check(args[name]):
                 raise KehuError(CALL_ARGUMENTS, call=self.name, argument=name, expected=argument.expected)
-        return self.run(context, view, args)
 
 
 def methods(*entries: tuple[str, Run, Mapping[str, Argument]]) -> dict[str, Method]:

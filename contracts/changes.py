@@ -55,12 +55,12 @@ def is_address(value: codec.Value) -> bool:
     return found is not None and int(found.group(1)) < 65_536
 
 
-def _is_name(value: codec.Value) -> bool:
+def is_name(value: codec.Value) -> bool:
     return type(value) is str and 1 <= len(value) <= NAME_LENGTH_MAX and value.isprintable()
 
 
 _NODE: Final[dict[str, codec.Check]] = {
-    "name": _is_name,
+    "name": is_name,
     "key": is_hex_key,
     "possession": codec.is_signature,
     "address": is_address,

@@ -38,6 +38,21 @@ such a call are the digests of that record's values."""
 RECORD_TABLES: Final = tuple(RECORD_ARGUMENTS)
 SEQUENCES: Final = {table: f"{name}_sequence" for table, name in RECORD_ARGUMENTS.items() if table != "people"}
 """Tables that can be listed -> the table that numbers their records from 1."""
+NEVER_EMPTY: Final = {
+    "customers": ("name", "phone"),
+    "people": ("name",),
+    "organisations": ("name",),
+    "client_departments": ("name",),
+    "projects": ("name",),
+    "handovers": ("note",),
+    "progress": ("text",),
+    "progress_answers": ("text",),
+    "demands": ("text",),
+    "payments": ("amount",),
+    "feedback": ("text", "resolution"),
+}
+"""Table -> its fields that are texts wherever they are given; any other may be emptied. The chain has digests only, so
+no contract can see to it: the command does, and the node that admits the values."""
 _NOT_FACTS: Final = ("version", "fields", "gateways")
 
 Record = dict[str, Any]

@@ -112,5 +112,13 @@ class ContractTable:
         write_journals(view)
 
 
+def require_arguments(call: Call) -> None:
+    """For whoever makes a call and wants to know before it is sent. Errors: call.unknown, call.arguments."""
+    method = METHODS.get(call.name)
+    if method is None:
+        raise KehuError(CALL_UNKNOWN, call=shown_name(call.name))
+    method.require_arguments(call.args)
+
+
 def contract_table() -> Contracts:
     return ContractTable()

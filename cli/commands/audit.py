@@ -65,7 +65,8 @@ def audit(
     It needs no key and no personal data. Without --genesis or --network compare the chain id that it shows with the
     departments' yourself: a forged chain with a genesis of its own is consistent too.
 
-    Exit code 5 names the first thing that is wrong; 130 if interrupted.
+    Exit code 5 names the first thing that is wrong, or says that the export is a part and which heights it has; 130 if
+    interrupted.
     """
     from cli.auditing import AuditProgress, run_audit
 
@@ -120,7 +121,17 @@ def _show(screen: Screen, report: dict[str, Any]) -> None:
     if finding is None:
         screen.line("Everything checks." if report["complete"] else "Interrupted; what was read so far checks.")
         return
-    screen.line(f"WRONG at height {finding['height']}: {finding['code']}")
+    screen.line(_headline(finding))
     screen.facts(
         (key.replace("_", " "), value) for key, value in finding.items() if value is not None and key != "height"
     )
+
+
+def _headline(finding: dict[str, Any]) -> str:
+    """What is wrong, or that the export is a part: not all of the chain, which need not be damage."""
+    heights = "heights {first} to {last}".format(**finding["details"]) if "last" in finding["details"] else None
+    if heights is not None and finding["code"] == "audit.part":
+        return f"A PART: the export has {heights}; the audit would go on from {finding['height']}. Nothing was checked."
+    if heights is not None:
+        return f"A PART: the export has {heights} and not its end. What it has checks."
+    return f"WRONG at height {finding['height']}: {finding['code']}"

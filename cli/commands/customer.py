@@ -45,9 +45,11 @@ def new_customer_id() -> str:
 
 def _plain_fields(given: list[str] | None, file: Path | None, region: str | None) -> dict[str, str]:
     from cli.records import read_fields
+    from cli.working import require_texts
     from node.carrier.numbers import parse_number
 
     fields = read_fields(given or [], file)
+    require_texts("customers", fields)
     if "phone" in fields:
         fields["phone"] = parse_number(fields["phone"], region)
     return fields

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chain.errors import KehuError
+from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.commands.customer import AllowDuplicate, Temporary, app, new_customer_id
 from cli.exits import SIGNED, Exit
 from cli.options import Region
-from cli.output import Answer, Screen, print_note, progress
+from cli.output import Answer, Screen, print_error, print_note, progress
 from cli.run import Run
+
+if TYPE_CHECKING:
+    from cli.intake.importer import Result
 
 KEYS = (
     "file", "encoding", "columns", "ignored_columns", "rows", "imported", "already", "planned", "left_out", "unknown",
-    "faults", "customers", "journal",
+    "not_reached", "faults", "customers", "journal",
 )  # fmt: skip
+INTERRUPTED = define(
+    "import.interrupted",
+    "the import was interrupted; what was recorded by then stays",
+    "run the same command again: it goes on where it stopped, and records nobody twice",
+)
 
 
 @command(
@@ -60,7 +69,7 @@ async def import_customers(
 
     Run it again to go on after an interruption, or after correcting rows: nobody is recorded twice. A dry run asks the
     node for duplicates, and not the carrier. Exit code 9 if rows were left out, 4 if somebody still has to say what
-    became of some.
+    became of some, 130 if interrupted: what was done by then is shown.
     """
     from cli.files import require_place
     from cli.intake.columns import read_mapping
@@ -86,15 +95,22 @@ async def import_customers(
         "planned": result.planned,
         "left_out": len(faults),
         "unknown": result.unknown,
+        "not_reached": result.not_reached,
         "faults": [fault.to_json() for fault in faults],
         "customers": [taken.to_json() for taken in sorted([*result.taken, *result.already], key=lambda item: item.row)],
         "journal": None if is_check or is_dry_run else str(journal_path),
     }
     if report is not None:
         write_report(report, data)
+    return Answer(data, lambda screen: _show(screen, data), _exit_of(result, has_faults=bool(faults)))
+
+
+def _exit_of(result: Result, *, has_faults: bool) -> Exit:
+    if result.is_interrupted:
+        return Exit.INTERRUPTED
     if result.unknown:
-        return Answer(data, lambda screen: _show(screen, data), Exit.UNKNOWN)
-    return Answer(data, lambda screen: _show(screen, data), Exit.PARTIAL if faults else Exit.OK)
+        return Exit.UNKNOWN
+    return Exit.PARTIAL if has_faults else Exit.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +141,22 @@ async def _bring(run: Run, sheet: Any, journal_path: Path, options: _Options) ->
             )
             try:
                 return await (importer.rehearse if options.is_dry_run else importer.run)(sheet.rows)
+            except asyncio.CancelledError:  # Ctrl-C: what is known by now is the answer
+                _go_on()
+                print_error(KehuError(INTERRUPTED, journal=str(journal_path)), is_json=run.is_json)
+                return importer.interrupted(sheet.rows)
             except KehuError:
                 done = len(importer.result.taken) + len(importer.result.already)
                 if not run.is_json and not options.is_dry_run:  # the problem stands alone on stderr there
                     print_note(f"Stopped after {done} of {len(sheet.rows)} rows. Run the same command again to go on.")
                 raise
+
+
+def _go_on() -> None:
+    """The interruption is dealt with: nothing that is awaited from here on is to end by it."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 @contextmanager
@@ -146,6 +173,8 @@ def _journal(kind: Any, path: Path, chain_id: bytes, options: _Options) -> Itera
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
     screen.facts((key, data[key]) for key in ("file", "encoding", "rows", "imported", "already", "left_out"))
+    if data["not_reached"]:
+        screen.line(f"Interrupted: {data['not_reached']} rows were not reached.")
     if data["planned"]:
         screen.line(f"{len(data['planned'])} rows would be imported, if the carrier knows their numbers.")
     if data["faults"]:

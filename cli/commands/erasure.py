@@ -56,7 +56,7 @@ async def erase_customer(run: Run, customer: Customer, reason: Reason, confirm: 
     """Erase a customer: values, salts and keys in every department's vault. Nothing brings them back.
 
     The first run lists what would go, all records that go with the customer, their fields, whose vaults may hold them
-    and what is held, and names a code; the same command with --confirm CODE does it.
+    and what is held, and names a code; the same command, for the same reason, with --confirm CODE does it.
     """
     return await _order(run, "customers", customer, reason, confirm)
 

@@ -156,9 +156,11 @@ async def feedback(
     than those that may read feedback, and not on the chain."""
     from chain.transaction import Call
     from cli.records import seal_fields
+    from cli.working import require_texts
 
     customer, id_ = run.key_file.name, f"f-{secrets.token_hex(8)}"
     said = {"text": sys.stdin.read().strip() if text == "-" else text}
+    require_texts("feedback", said)
     async with run.client() as client:
         digests, values = seal_fields(client.genesis.chain_id, "feedback", id_, said)
         about = {"feedback": id_, "customer": customer, "project": project, "correction": is_correction}

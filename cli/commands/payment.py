@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.commands.members import add_members
 from cli.commands.reading import add_list, add_show
@@ -16,7 +18,13 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import change, given_fields, new_id, present, write
+from cli.working import given_fields, new_id, present, require_texts, write
+
+PAID_LATER = define(
+    "usage.paid_later",
+    "money that has come did not come in the future",
+    "give the day or the time at which it came, or leave --paid out for now; is this machine's clock right?",
+)
 
 app = group("payment", "Payments 付费情况: due, paid, overdue.")
 
@@ -43,10 +51,10 @@ async def add(
     record_id: Id = None,
 ) -> Answer:
     """Record what is to be paid, and when. The amount is confidential and kept in vaults. Field: note."""
-    from cli.amounts import minor_units
+    from cli.amounts import in_minor_units
     from cli.commands.permissions import read_expiry
 
-    given = {**given_fields(fields, fields_file), "amount": minor_units(amount, currency)}
+    given = in_minor_units({**given_fields(fields, fields_file), "amount": amount}, currency)
     args = {"project": project, "currency": currency, "due_ms": read_expiry(due)}
     return await write(run, "payments.register", _TABLE, record_id or new_id("y"), args, given, ("state",))
 
@@ -63,12 +71,16 @@ async def update(
     due: Annotated[str | None, typer.Option("--due", metavar="WHEN", help=_DATE)] = None,
     expect: Expect = None,
 ) -> Answer:
-    """Change due date or note of an open payment; what is not given stays."""
+    """Change due date, amount or note of an open payment; what is not given stays. Fields: amount, note."""
     from cli.commands.permissions import read_expiry
 
-    keep = {"due_ms": None if due is None else read_expiry(due)}
+    due_ms = None if due is None else read_expiry(due)
     given = given_fields(fields, fields_file)
-    return await change(run, "payments.update", _TABLE, payment, expect, given, keep, ("state",))
+
+    def facts(row: dict[str, Any]) -> dict[str, Any]:
+        return {"due_ms": row["due_ms"] if due_ms is None else due_ms}
+
+    return await _change(run, "payments.update", payment, expect, given, facts)
 
 
 @command(
@@ -81,7 +93,9 @@ async def settle(
     amount: Annotated[
         str | None, typer.Option("--amount", metavar="AMOUNT", help="What came, in the payment's currency.")
     ] = None,
-    paid: Annotated[str | None, typer.Option("--paid", metavar="WHEN", help="A date or a time (default: now).")] = None,
+    paid: Annotated[
+        str | None, typer.Option("--paid", metavar="WHEN", help="A date, a time, or 7d, 12h ago (default: now).")
+    ] = None,
     fields: Fields = None,
     fields_file: FieldsFile = None,
     expect: Expect = None,
@@ -89,17 +103,39 @@ async def settle(
     """Record that the money has come. Field: note."""
     import time
 
-    from cli.amounts import minor_units
-    from cli.commands.permissions import read_expiry
+    given = given_fields(fields, fields_file) | ({} if amount is None else {"paid": amount})
+    paid_ms = read_paid(paid, time.time_ns() // 1_000_000)
+    return await _change(run, "payments.settle", payment, expect, given, lambda _: {"paid_ms": paid_ms})
 
-    given: dict[str, Any] = given_fields(fields, fields_file)
-    paid_ms = time.time_ns() // 1_000_000 if paid is None else read_expiry(paid)
+
+async def _change(
+    run: Run,
+    call: str,
+    payment: str,
+    expect: int | None,
+    given: dict[str, str],
+    facts: Callable[[dict[str, Any]], dict[str, Any]],
+) -> Answer:
+    """One call that changes a payment. `given`: its fields, amounts as people write them in the payment's currency;
+    `facts`: what the call sets, from the payment as it is."""
+    from cli.amounts import in_minor_units
+
+    require_texts(_TABLE, given)
     async with run.client() as client:
         row = await present(client, _TABLE, payment)
-        if amount is not None:
-            given["paid"] = minor_units(amount, row["currency"])
-        args = {"version": expect or row["version"], "paid_ms": paid_ms}
-        return await write(run, "payments.settle", _TABLE, payment, args, given, ("state",), client)
+        args = {"version": expect or row["version"], **facts(row)}
+        kept = in_minor_units(given, row["currency"])
+        return await write(run, call, _TABLE, payment, args, kept, ("state",), client)
+
+
+def read_paid(text: str | None, now_ms: int) -> int:
+    """Unix milliseconds; of a date its end, but of today now. Errors: usage.time, usage.paid_later."""
+    from cli.commands.log import read_moment
+
+    begin_ms = read_moment(text, now_ms=now_ms) or now_ms
+    if begin_ms > now_ms:
+        raise KehuError(PAID_LATER, paid_ms=begin_ms, now_ms=now_ms)
+    return min(read_moment(text, is_end=True, now_ms=now_ms) or now_ms, now_ms)
 
 
 @command(
@@ -110,12 +146,11 @@ async def cancel(
     run: Run, payment: Payment, fields: Fields = None, fields_file: FieldsFile = None, expect: Expect = None
 ) -> Answer:
     """End a payment that is not awaited any more. Field: note."""
-    given = given_fields(fields, fields_file)
-    return await change(run, "payments.cancel", _TABLE, payment, expect, given, extra=("state",))
+    return await _change(run, "payments.cancel", payment, expect, given_fields(fields, fields_file), lambda _: {})
 
 
 _FACTS = ("project", "currency", "due_ms", "paid_ms", "state", "overdue")
 add_show(app, _TABLE, "kehu payment show y-7c… --as qian")
-add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --filter state=open --as qian")
+add_list(app, _TABLE, _FACTS, ("*",), "kehu payment list --filter overdue=true --sort due --as qian")
 add_export(app, _TABLE, _FACTS, ("amount", "paid", "note"), "kehu payment export 付款.csv --headers zh --as admin")
 add_members(app, "of", "projects", _TABLE, _FACTS, "PROJECT", "kehu payment of p-3d… --as qian", is_versioned=False)

@@ -76,12 +76,15 @@ async def enrol(
 ) -> Answer:
     """Enrol somebody whose key was made with `kehu key new`. For administrators."""
     from chain.transaction import Call
-    from cli.records import read_fields, seal_fields
+    from cli.records import seal_fields
+    from cli.working import given_fields, require_texts
 
+    texts = given_fields(fields, fields_file)
+    require_texts("people", texts)
     given = {"person": person, "department": department, "key": key, "possession": possession}
     args = _read_request(request, given)
     async with run.client() as client:
-        digests, values = seal_fields(client.genesis.chain_id, "people", person, read_fields(fields or [], fields_file))
+        digests, values = seal_fields(client.genesis.chain_id, "people", person, texts)
         committed = await client.execute([Call("people.enrol", {**args, "role": role, "fields": digests})], values)
     data = {
         "person": person,

@@ -27,6 +27,10 @@ EXPIRY_MALFORMED = define(
     "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
 )
 
+SUBJECT_MALFORMED = define(
+    "usage.subject", "a subject is a person or a department, and says which", "write person:li-wei or department:sales"
+)
+
 SCOPE_TWICE = define(
     "usage.scope", "a grant has one scope", "give one of --record, --project and --assigned, or none for all records"
 )
@@ -114,6 +118,10 @@ async def _change(run: Run, name: str, args: dict[str, Any]) -> Answer:
 
 async def _try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
     """What the node says that the call would change; `height` is the state it looked at."""
+    from chain.transaction import Call
+    from contracts.registry import require_arguments
+
+    require_arguments(Call(name, args))
     async with run.client() as client:
         said = await client.post("/v1/permissions/preview", {"calls": [{"name": name, "args": args}]})
     rows = said["differences"]
@@ -250,10 +258,16 @@ async def unassign(run: Run, record: Record, subject: Subject, table: Table = "c
 )
 async def grants(
     run: Run,
-    subject: Annotated[str | None, typer.Option("--subject", metavar="SUBJECT", help="Only this one's.")] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="SUBJECT", help="Only this one's: person:ID or department:ID.")
+    ] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Revoked ones too.")] = False,
 ) -> Answer:
     """List grants, as the node says them."""
+    from contracts.base import is_subject
+
+    if subject is not None and not is_subject(subject):
+        raise KehuError(SUBJECT_MALFORMED)
     async with run.client() as client:
         items, said = await client.pages("/v1/grants"), await client.status()
     rows = [

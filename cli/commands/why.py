@@ -29,6 +29,7 @@ from cli.run import Run
         "field",
         "purpose",
         "allowed",
+        "fields",
         "code",
         "verdict",
         "grounds",
@@ -59,7 +60,7 @@ async def why(
     Grants that expired or were revoked are named too; where the record is in no scope, which ties would bring it in.
 
     About yourself, or as an administrator about anybody; the question goes on the ledger. Exit code 1 if you may not
-    ask, not if the answer is no.
+    ask, not if the answer is no. Without --field the answer is yes if it is yes for any field, and says for which.
     """
     from chain.transaction import Call
 
@@ -69,16 +70,33 @@ async def why(
     args |= {"field": field, "purpose": purpose}
     async with run.client() as client:
         committed = await client.execute([Call("access.why", args)])
-    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: _show(screen, data), Exit.OK if data["allowed"] else Exit.REFUSED)
+    told = committed.result()
+    data = {**told, **_answer(told), "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: _show(screen, data), Exit.REFUSED if data["verdict"] is None else Exit.OK)
+
+
+def _answer(told: dict[str, Any]) -> dict[str, Any]:
+    """Whether the answer is yes, for which fields, and the code that says why not. The call's own `allowed` says
+    whether one may ask, which nobody who reads "allowed" beside an action would think."""
+    verdict = told["verdict"]
+    if verdict is None:
+        return {"allowed": False, "fields": None}
+    fits = [set(ground["terms"]["fields"]) for ground in told["grounds"] if not ground["misses"]]
+    fields = set().union(*fits) if verdict["allowed"] else set()
+    if "*" in fields:
+        fields = {"*"}
+    if told["field"] is not None:
+        fields = {told["field"]} if verdict["allowed"] else set()
+    return {"allowed": verdict["allowed"], "fields": sorted(fields), "code": verdict["code"]}
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
-    if not data["allowed"]:
+    verdict = data["verdict"]
+    if verdict is None:
         screen.line(f"Refused: {data['code']}")
         return
-    verdict = data["verdict"]
-    screen.line(f"Yes, by {verdict['because']}" if verdict["allowed"] else f"No: {verdict['code']}")
+    which = "every field" if data["fields"] == ["*"] else ", ".join(data["fields"])
+    screen.line(f"Yes, by {verdict['because']}, for {which}" if verdict["allowed"] else f"No: {verdict['code']}")
     screen.table(
         ("ground", "actions", "fields", "of", "purpose", "misses"),
         [

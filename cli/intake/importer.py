@@ -47,13 +47,16 @@ class Taken:
 
 @dataclass(slots=True)
 class Result:
-    """`already`: rows that an earlier run had brought in. `planned`: rows that a dry run would bring in."""
+    """`already`: rows that an earlier run had brought in. `planned`: rows that a dry run would bring in. `not_reached`:
+    how many an interruption kept from being taken up."""
 
     taken: list[Taken] = field(default_factory=list)
     already: list[Taken] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     unknown: list[dict[str, Any]] = field(default_factory=list)
     planned: list[int] = field(default_factory=list)
+    not_reached: int = 0
+    is_interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -106,6 +109,21 @@ class Importer:
             await asyncio.gather(*tasks, return_exceptions=True)
         self.result.taken.sort(key=lambda taken: taken.row)
         self.result.faults.sort(key=lambda fault: fault.row)
+        return self.result
+
+    def interrupted(self, rows: list[Row]) -> Result:
+        """What had become of each row when somebody stopped the run. Of what was sent, nobody has heard yet."""
+        known = {taken.row for taken in (*self.result.taken, *self.result.already)}
+        known.update([fault.row for fault in self.result.faults], self.result.planned)
+        for row in rows:
+            entry = self._journal.entries.get(row_digest(self._secret, row.fields))
+            if row.number in known or entry is None or entry.transaction is None:
+                continue
+            sent = {"row": row.number, "customer": entry.customer, "transaction": entry.transaction}
+            self.result.unknown.append(sent)
+            known.add(row.number)
+        self.result.not_reached = len(rows) - len(known)
+        self.result.is_interrupted = True
         return self.result
 
     async def rehearse(self, rows: list[Row]) -> Result:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Final
 from chain.errors import KehuError, define, shown_details
 from cli.cells import unguarded
 from cli.intake.columns import COLUMNS, REQUIRED, Mapping, match_columns
+from cli.intake.row_source import RowSource
 from node.carrier.numbers import parse_number
 from node.vault.values import VALUE_BYTES_MAX
 
@@ -43,7 +43,9 @@ ROW_CHARACTER = define(
 )
 ROW_DUPLICATE = define("import.duplicate_row", "the same row stood in the file before", "leave one of the two out")
 ROW_SYNTAX = define(
-    "import.csv_syntax", "the file breaks CSV's rules from this line on", "check the quotes near the named line"
+    "import.csv_syntax",
+    "the file breaks CSV's rules from this row on",
+    "check the quotes: quote_line is the line of the file, from 1, in which the last one was opened",
 )
 
 
@@ -117,7 +119,7 @@ def parse_sheet(text: str, encoding: str, region: str | None, mapping: Mapping |
     """As `read_sheet`, from text. Errors: import.header, phone.region."""
     _require_region(region)
     separator = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
-    lines = _lines(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    lines = _lines(text, separator)
     _, header = next(lines, (1, []))
     if isinstance(header, KehuError):
         raise header
@@ -137,18 +139,20 @@ def _require_region(region: str | None) -> None:
             raise
 
 
-def _lines(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | KehuError]]:
+def _lines(text: str, separator: str) -> Iterator[tuple[int, list[str] | KehuError]]:
     """(row, cells) of rows that are not blank, numbered as a spreadsheet numbers them, from 1. A breach of the
     syntax ends the file: nobody can say where the next row would begin."""
-    number = 0
+    source, number = RowSource(text), 0
+    reader = csv.reader(source, delimiter=separator, strict=True)
     while True:
         number += 1
+        source.row.clear()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error:
-            yield number, KehuError(ROW_SYNTAX)
+            yield number, KehuError(ROW_SYNTAX, **source.quote_line(separator))
             return
         if any(cell.strip() for cell in cells):
             yield number, cells

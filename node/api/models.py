@@ -88,9 +88,10 @@ class ValuesAnswer(Model):
 class FilterBody(Model):
     """field: the value of the personal field `name` begins with `text`. fact: the public fact `name` is `text`.
     assigned: the record is assigned to the subject `text`. stage: it is reached through a project in the hands of the
-    department `text`. Of the latter two `name` is empty."""
+    department `text`. overdue: it is a payment that is overdue (`text` "true") or not ("false") at the time of the
+    block that has the search. Of the latter three `name` is empty."""
 
-    kind: Literal["field", "fact", "assigned", "stage"]
+    kind: Literal["field", "fact", "assigned", "stage", "overdue"]
     name: Annotated[str, Field(max_length=64)]
     text: Annotated[str, Field(max_length=256)]
 

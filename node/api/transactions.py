@@ -17,6 +17,7 @@ from aiohttp import web
 from chain import codec, light
 from chain.errors import KehuError, define
 from chain.receipt import Receipt
+from contracts.records import NEVER_EMPTY
 from node.api.bodies import read_body
 from node.api.context import Context, answer, context_of, read_model
 from node.api.facade import Admission, Committed
@@ -48,6 +49,11 @@ HTTP_TOO_MANY_TRANSACTIONS = define(
     "the request has more transactions than the node takes at once",
     "send them in several requests",
 )
+VALUE_EMPTY = define(
+    "vault.value_empty",
+    "a field that a record may not be without is given an empty value",
+    "give it a text; docs/api.md names the fields that may not be emptied",
+)
 _ALREADY_HERE: Final = frozenset({"transaction.duplicate", "mempool.duplicate"})
 
 
@@ -78,6 +84,13 @@ async def _submit_list(request: web.Request) -> web.Response:
     return await _submit(request, context, envelopes, values, timeout_ms if wait == "committed" else 0)
 
 
+def _require_texts(values: Sequence[VaultValue]) -> None:
+    """What no contract can see. Errors: vault.value_empty."""
+    for value in values:
+        if value.field in NEVER_EMPTY.get(value.table, ()) and not value.value.strip():
+            raise KehuError(VALUE_EMPTY, table=value.table, record=value.record, field=value.field)
+
+
 def _is_submitted(item: codec.Value) -> bool:
     """An envelope, or [envelope, encoded values], as values travel between departments."""
     return type(item) is bytes or (type(item) is list and len(item) == 2 and all(type(part) is bytes for part in item))
@@ -96,6 +109,7 @@ async def _submit(
     values: Sequence[VaultValue],
     wait_ms: int,
 ) -> web.Response:
+    _require_texts(values)
     take_for_transactions(context.pace, context.node, envelopes, context.clock())
     admissions = await context.node.submit(envelopes, values)
     wait_s = min(wait_ms, context.limits.wait_ms_max) / 1000

@@ -3,8 +3,9 @@ go on the record before the reader hears of them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
@@ -14,9 +15,10 @@ from contracts.errors import SEARCH_UNKNOWN
 from contracts.permissions import Case
 from contracts.searches import may_be_found
 from contracts.subjects import subject_of_person
-from node.search.finding import find
+from node.search.dues import by_overdue
+from node.search.finding import BY_SET, find
 from node.search.index import RecordIndex
-from node.search.query import Query
+from node.search.query import Filter, Query
 from node.search.reached import at_stage, reached, records_within
 from node.waiting import Committed
 
@@ -63,7 +65,7 @@ class SearchDesk:
             raise KehuError(SEARCH_NOT_READY)
         await self._index.catch_up()
         case = Case(view, subject_of_person(view, person), "read", row["table"], row["purpose"], self._now_ms())
-        sets = [await self._at_stage(view, row["table"], one.text) for one in query.where if one.kind == "stage"]
+        sets = [await self._left_by(view, row, one) for one in query.where if one.kind in BY_SET]
         ids, has_more = await find(
             table,
             query,
@@ -79,5 +81,9 @@ class SearchDesk:
         following = ids[looked - 1] if ids and (has_more or looked < len(ids)) else None
         return Found(committed.receipt.transaction_id, committed.height, following)
 
-    async def _at_stage(self, view: View, table: str, department: str) -> set[str]:
-        return await reached(view, table, [("projects", one) for one in at_stage(self._index, department)])
+    async def _left_by(self, view: View, row: Mapping[str, Any], one: Filter) -> set[str]:
+        """The records that a filter of the kinds `BY_SET` leaves; what is overdue, at the time of the search's block,
+        which everybody can look up and which goes by no machine's clock alone."""
+        if one.kind == "overdue":
+            return await by_overdue(self._index.tables[row["table"]], row["time_ms"], is_overdue=one.text == "true")
+        return await reached(view, row["table"], [("projects", it) for it in at_stage(self._index, one.text)])

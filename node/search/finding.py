@@ -21,6 +21,8 @@ from node.search.text import normalise
 
 TURN: Final = 256
 """Entries handed out before others get a turn of the event loop."""
+BY_SET: Final = ("stage", "overdue")
+"""Kinds of filters that no column answers by itself: whoever asks brings the records that they leave."""
 
 SEARCH_NOT_INDEXED = define(
     "search.not_indexed",
@@ -54,13 +56,13 @@ async def find(
 ) -> tuple[list[str], bool]:
     """At most `limit` ids, and whether there are more.
 
-    horizon: no others than in these sets are accepted anyway (None: all may be); sets: what the filters of kind "stage"
-    leave.
+    horizon: no others than in these sets are accepted anyway (None: all may be); sets: what the filters of the kinds
+    `BY_SET` leave.
 
     Errors: search.not_indexed, search.cursor.
     """
     order = _column(table, *query.sort)
-    tests = [_test(table, one) for one in query.where if one.kind != "stage"]
+    tests = [_test(table, one) for one in query.where if one.kind not in BY_SET]
     tests += [_within([records]) for records in sets]
     if horizon is not None:
         tests.append(_within(horizon))

@@ -30,7 +30,7 @@ from node.vault.values import VaultValue
 
 NOT_INDEXED: Final = frozenset({"identifier", "note", "address"})
 """Fields that nobody looks for by their beginning."""
-FACTS: Final = ("sequence", "status", "reason", "stage", "state", "organisation", "role", "department")
+FACTS: Final = ("sequence", "status", "reason", "stage", "state", "organisation", "role", "department", "due_ms")
 """Public facts that records are looked for and ordered by, where a table has them."""
 _CONCERNED: Final = frozenset(table.encode() for table in (*RECORD_TABLES, "assignments", "scope_grants", "policy"))
 BATCH: Final = 64
@@ -107,9 +107,10 @@ class TableIndex:
 
 
 def fact_text(fact: Any) -> str | None:
-    """As it is looked for; numbers with leading zeros, so that their order is that of the texts."""
+    """As it is looked for; numbers with leading zeros, so that their order is that of the texts, up to the greatest
+    that a contract takes (2^62)."""
     if type(fact) is int:
-        return f"{fact:016d}"
+        return f"{fact:019d}"
     return fact if type(fact) is str else None
 
 

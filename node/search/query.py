@@ -16,7 +16,8 @@ from chain.errors import KehuError, define
 FILTERS_MAX: Final = 8
 TEXT_MAX: Final = 256
 
-Kind = Literal["field", "fact", "assigned", "stage"]
+Kind = Literal["field", "fact", "assigned", "stage", "overdue"]
+SWITCH: Final = ("true", "false")
 
 SEARCH_QUERY = define(
     "search.query",
@@ -28,8 +29,9 @@ SEARCH_QUERY = define(
 @dataclass(frozen=True, slots=True)
 class Filter:
     """field: the value of field `name` begins with `text`. fact: the public fact `name` is `text`. assigned: the record
-    is assigned to the subject `text`. stage: it is reached through a project in the hands of the department `text`. Of
-    the latter two `name` is empty."""
+    is assigned to the subject `text`. stage: it is reached through a project in the hands of the department `text`.
+    overdue: it is a payment that is overdue ("true") or is not ("false") at the time of the block that has the search.
+    Of the latter three `name` is empty."""
 
     kind: Kind
     name: str
@@ -54,6 +56,8 @@ class Query:
         for position, one in enumerate(self.where):
             if len(one.text) > TEXT_MAX or not _has_utf8(one.text):
                 raise KehuError(SEARCH_QUERY, part="where", position=position, limit=TEXT_MAX)
+            if one.kind == "overdue" and one.text not in SWITCH:
+                raise KehuError(SEARCH_QUERY, part="where", position=position, expected=" or ".join(SWITCH))
 
     @property
     def over(self) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from chain import codec
 from chain.checkpoint import checkpoint_chunks, read_checkpoint
 from chain.errors import KehuError
 from chain.state import State
@@ -93,6 +94,35 @@ def test_a_truncated_export_is_found_after_everything_before_was_checked(cut: in
     assert report.finding is not None
     assert report.finding.code == "export.truncated"
     assert report.finding.height == report.height + 1
+
+
+def frame_of(height: int) -> int:
+    """Where the frame of a height begins in the export."""
+    block = STORY.blocks.block_bytes(height)
+    return EXPORT.index(block) - (len(codec.encode([height, block])) - len(block)) - 4
+
+
+@pytest.mark.parametrize("offset", [0, 2, 100])
+def test_a_file_that_was_cut_behind_a_block_is_a_part_of_which_the_heights_are_named(offset: int) -> None:
+    report = audit(EXPORT[: frame_of(4) + offset])
+    assert report.finding is not None
+    assert (report.finding.code, report.finding.details) == ("export.truncated", {"first": 1, "last": 3})
+    assert (report.height, report.is_clean) == (3, False)
+
+
+def test_an_export_that_begins_later_is_a_part_and_not_damaged(tmp_path: Path) -> None:
+    chain, checkpoint = grown(), tmp_path / "audit.checkpoint"
+    finding = audit(chain.export(from_height=6)).finding
+    assert finding is not None
+    assert (finding.code, finding.expected, finding.actual) == ("audit.part", "1", "6")
+    assert finding.details == {"first": 6, "last": 9}
+    assert audit(EXPORT, checkpoint=checkpoint).height == 4
+    report = audit(chain.export(from_height=6), checkpoint=checkpoint)
+    assert report.finding is not None
+    assert (report.finding.code, report.finding.height, report.height) == ("audit.part", 5, 4)
+    cut = audit(chain.export(from_height=6)[:-1]).finding
+    assert cut is not None
+    assert cut.code == "audit.part"
 
 
 def test_the_genesis_that_the_auditor_brings_decides() -> None:

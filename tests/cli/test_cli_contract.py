@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -72,6 +73,9 @@ def test_the_document_names_every_exit_code_and_every_column() -> None:
         ("permission.denied", True, Exit.REFUSED),
         ("phone.malformed", False, Exit.USAGE),
         ("phone.no_identifier", True, Exit.REFUSED),
+        ("call.arguments", False, Exit.USAGE),
+        ("import.interrupted", False, Exit.INTERRUPTED),
+        ("call.arguments", True, Exit.REFUSED),
         ("record.version_conflict", True, Exit.CONFLICT),
         ("node.unreachable", False, Exit.UNKNOWN),
         ("transaction.unknown_outcome", False, Exit.UNKNOWN),
@@ -102,6 +106,22 @@ HEAVY = "{'aiohttp', 'pydantic', 'phonenumbers', 'cryptography', 'plyvel', 'rich
 def run_python(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("line", "exit_"),
+    [("audit {file} --json", Exit.UNVERIFIED), ("audit {file}", Exit.UNVERIFIED), ("--help", Exit.OK)],
+)
+def test_whoever_closes_a_stream_hears_nothing_there_and_the_command_does_its_work(
+    tmp_path: Path, closed: str, line: str, exit_: Exit
+) -> None:
+    file = tmp_path / "chain.kehu"
+    file.write_bytes(b"no export")
+    words = f"{shlex.quote(sys.executable)} -m cli.main {line.format(file=shlex.quote(str(file)))} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", words], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (exit_, False), done.stderr
+    assert bool(done.stdout) is (">&-" not in closed.split())
 
 
 @pytest.mark.parametrize(

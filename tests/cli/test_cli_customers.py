@@ -212,7 +212,7 @@ def test_an_outcome_nobody_knows_is_called_unknown_with_the_id_to_look_up(
         (("customer", "update", "c-nobody", "note=x"), 1, "record.absent"),
         (("customer", "show", "c-nobody"), 1, "record.unknown"),
         (("customer", "show", "c-nobody", "--field", "shoe_size"), 1, "record.unknown"),
-        (("customer", "show", "c-1", "--purpose", "Not A Word"), 1, "call.arguments"),
+        (("customer", "show", "c-1", "--purpose", "Not A Word"), 2, "call.arguments"),
         (("tx", "show", "12"), 2, "usage.transaction"),
         (("customer", "list", "--node", "finance"), 1, "transaction.elsewhere"),
     ],
@@ -223,6 +223,48 @@ def test_bad_input_has_a_code_a_cure_and_an_exit_code(
     problem = kehu.problem(*arguments, as_=None if arguments[0] == "tx" else "li", exit=exit_)
     assert problem["code"] == code
     assert problem["cure"]
+
+
+@pytest.mark.parametrize(
+    ("line", "argument"),
+    [
+        (("customer", "list", "--purpose", "two words"), "purpose"),
+        (("customer", "search", "王", "--purpose", "两个词"), "purpose"),
+        (("customer", "show", "c-1", "--field", "Shoe Size"), "fields"),
+        (("customer", "erase", "c-1", "--reason", "he asked for it"), "reason"),
+        (("erasure", "hold", "c-1", "--reason", "law suit"), "reason"),
+        (("grant", "zhao", "--action", "read"), "subject"),
+        (("grant", "person:zhao", "--action", "look", "--dry-run"), "actions"),
+        (("assign", "c-1", "zhao"), "subject"),
+        (("log", "reads", "--purpose", "two words"), "purpose"),
+        (("why", "li", "look", "c-1"), "action"),
+        (("prove", "two words", "c.proof"), "record"),
+    ],
+)
+def test_what_no_contract_would_take_is_said_before_anything_is_sent(
+    kehu: Kehu, office: Office, line: tuple[str, ...], argument: str
+) -> None:
+    height = office.chain.ledger.height
+    problem = kehu.problem(*line, as_="admin", exit=2)
+    assert (problem["code"], problem["details"]["argument"]) == ("call.arguments", argument)
+    assert office.chain.ledger.height == height
+    assert "two words" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("customer", "update", "two words", "note=x"), "usage.id"),
+        (("org", "update", "a/b", "note=x"), "usage.id"),
+        (("org", "close", "王芳"), "usage.id"),
+        (("erasure", "status", "c-1?proof=0"), "usage.id"),
+        (("customer", "list", "--filter", f"name={'x' * 257}"), "search.query"),
+    ],
+)
+def test_what_no_node_could_look_up_is_said_before_it_is_asked(kehu: Kehu, line: tuple[str, ...], code: str) -> None:
+    problem = kehu.problem(*line, as_="admin", exit=2)
+    assert problem["code"] == code
+    assert not any(word in str(problem) for word in ("two words", "王芳", "xxx"))
 
 
 def test_a_wrong_passphrase_and_an_unknown_name_are_key_errors(kehu: Kehu, tmp_path: Path) -> None:

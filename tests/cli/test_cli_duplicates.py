@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from chain.state import View
 from tests.cli.conftest import Kehu
+from tests.cli.contract import json_keys_of
 from tests.cli.office import Office, Trouble
 
 HEADER = "姓名,电话,单位\n"
@@ -165,12 +168,9 @@ def test_a_report_in_csv_has_a_line_for_each_row_and_no_personal_value(kehu: Keh
     assert not any(secret in text for secret in ("吴九", "丙公司", "13700000051", "12345"))
 
 
-def test_an_import_that_is_killed_in_the_middle_goes_on_and_records_each_row_once(
-    kehu: Kehu, office: Office, tmp_path: Path
-) -> None:
-    """A process of its own dies by SIGKILL while its second request waits for a commit that comes after its death."""
-    file = write(tmp_path / "f.csv", *(f"客户{index},{13711000000 + index},丁公司" for index in range(130)))
-    before = customers(office)
+@contextmanager
+def import_in_the_middle(kehu: Kehu, office: Office, file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own whose second request waits for a commit that does not come before this is left."""
     in_the_middle = threading.Event()
     commit = office.chain.commit
 
@@ -187,18 +187,52 @@ def test_an_import_that_is_killed_in_the_middle_goes_on_and_records_each_row_onc
         "KEHU_PASSPHRASE_FILE": str(kehu.pass_file),
         "KEHU_AS": "li",
     }
-    command = [sys.executable, "-m", "cli.main", "customer", "import", str(file), "--temporary"]
+    command = [sys.executable, "-m", "cli.main", "customer", "import", str(file), "--temporary", *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
             assert in_the_middle.wait(60)
-            process.send_signal(signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
+            yield process
     finally:
         office.chain.commit = commit  # type: ignore[method-assign]
         office.trouble.is_stalled = False
+
+
+def test_an_import_that_is_killed_in_the_middle_goes_on_and_records_each_row_once(
+    kehu: Kehu, office: Office, tmp_path: Path
+) -> None:
+    """A process of its own dies by SIGKILL while its second request waits for a commit that comes after its death."""
+    file = write(tmp_path / "f.csv", *(f"客户{index},{13711000000 + index},丁公司" for index in range(130)))
+    before = customers(office)
+    with import_in_the_middle(kehu, office, file) as process:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
     assert customers(office) - before in range(1, 130)
     kehu.json("login", as_="li")  # what had been taken in commits now
     done = kehu.json("customer", "import", str(file), "--temporary", as_="li")
     assert done["imported"] + done["already"] == 130
     assert customers(office) == before + 130
     assert len({item["customer"] for item in done["customers"]}) == 130
+
+
+def test_an_import_that_is_interrupted_says_what_was_done_and_how_to_go_on(
+    kehu: Kehu, office: Office, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "g.csv", *(f"客户{index},{13712000000 + index},戊公司" for index in range(130)), "坏,1,x")
+    before = customers(office)
+    with import_in_the_middle(kehu, office, file, "--json") as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+    done, problem = json.loads(out), json.loads(err)
+    assert sorted(done) == sorted(json_keys_of(("customer", "import")))
+    assert done["imported"] + len(done["unknown"]) + done["not_reached"] == 130
+    assert (done["rows"], done["left_out"], done["not_reached"] > 0) == (131, 1, True)
+    assert {"row", "customer", "transaction"} == set(done["unknown"][0])
+    assert (problem["code"], problem["exit"]) == ("import.interrupted", 130)
+    assert "again" in problem["cure"]
+    kehu.json("login", as_="li")  # what had been taken in commits now
+    again = kehu.json("customer", "import", str(file), "--temporary", as_="li", exit=9)
+    assert (again["imported"] + again["already"], again["not_reached"]) == (130, 0)
+    assert customers(office) == before + 130

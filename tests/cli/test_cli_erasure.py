@@ -95,6 +95,15 @@ def test_the_second_step_erases_and_the_receipts_come_in_one_by_one(kehu: Kehu, 
     assert "withdrawn" in kehu("customer", "erasures", as_="admin").out
 
 
+def test_a_code_confirms_the_reason_that_was_looked_at_and_no_other(kehu: Kehu, customer: str) -> None:
+    code = kehu.json("customer", "erase", customer, "--reason", "withdrawn", as_="admin")["confirm"]
+    other = kehu.problem(
+        "customer", "erase", customer, "--reason", "lawsuit-lost", "--confirm", code, as_="admin", exit=2
+    )
+    assert other["code"] == "usage.confirm"
+    assert kehu.problem("erasure", "status", customer, as_="admin", exit=1)["code"] == "erasure.unknown"
+
+
 def test_a_code_of_another_version_is_refused_and_nothing_is_ordered(kehu: Kehu, customer: str) -> None:
     args = ("customer", "erase", customer, "--reason", "withdrawn")
     code = kehu.json(*args, as_="admin")["confirm"]

@@ -116,3 +116,15 @@ def test_a_scope_that_can_not_be_is_refused_with_a_cure(
     problem = kehu.problem("grant", "person:zhao", "--action", "read", *scope, as_="admin", exit=exit_code)
     assert problem["code"] == code
     assert problem["cure"]
+
+
+@pytest.mark.parametrize("text", ["zhao", "people:zhao", "person:", "person:赵"])
+def test_a_subject_that_is_none_is_said_and_not_answered_by_nothing(kehu: Kehu, text: str) -> None:
+    problem = kehu.problem("grants", "--subject", text, as_="admin", exit=2)
+    assert (problem["code"], "person:" in problem["cure"]) == ("usage.subject", True)
+    assert kehu.json("grants", "--subject", "person:nobody", as_="admin")["grants"] == []
+
+
+@pytest.mark.parametrize("text", ["assigned=people:zhao", "assigned=departement:sales", "stage=Finance", "stage=财务"])
+def test_a_filter_by_who_or_where_nobody_can_be_is_said(kehu: Kehu, text: str) -> None:
+    assert kehu.problem("customer", "list", "--filter", text, as_="li", exit=2)["code"] == "usage.filter"

@@ -165,3 +165,31 @@ def test_tables_are_taken_away_in_files_by_who_may_export_them(books: Books, tmp
     assert [row["text"] for row in take("feedback")] == ["电话有误"]
     refused = books.kehu.json("payment", "export", str(tmp_path / "x.csv"), as_="qian", exit=1)
     assert (refused["rows"], (tmp_path / "x.csv").exists()) == (0, False)
+
+
+def test_an_accountant_lists_payments_by_what_is_due_next_and_what_is_overdue(books: Books) -> None:
+    def bill(*due: str) -> str:
+        return books.add("payment", "add", books.factory, "--amount", "100", "--due", *due, as_="qian")
+
+    later, sooner, late = bill("20d"), bill("3d"), bill("2021-05-31")
+    settled = bill("2019-03-31")
+    books.kehu.json("payment", "settle", settled, as_="qian")
+
+    def listed(*options: str) -> list[str]:
+        return books.ids("payment", "list", *options, as_="qian")
+
+    assert listed("--sort", "due") == [settled, books.payment, late, sooner, later]
+    assert listed("--sort", "due_ms", "--descending", "--limit", "2") == [later, sooner]
+    assert listed("--filter", "overdue=true", "--sort", "due") == [books.payment, late]
+    assert listed("--filter", "overdue=false", "--filter", "state=open", "--sort", "due") == [sooner, later]
+    assert listed("--filter", "overdue=false", "--sort", "due", "--limit", "1") == [settled]
+    assert listed("--filter", "overdue=true", "--sort", "due", "--after", books.payment) == [late]
+    overdue = books.kehu.json("payment", "list", "--filter", "overdue=true", as_="qian")["records"]
+    assert [row["facts"]["overdue"] for row in overdue] == [True, True]
+
+
+@pytest.mark.parametrize("table", ["payment", "demand"])
+def test_whether_something_is_overdue_is_asked_of_payments_by_true_or_false(books: Books, table: str) -> None:
+    value = "yes" if table == "payment" else "true"
+    code, exit_ = ("usage.filter", 2) if table == "payment" else ("record.field_unknown", 1)
+    assert books.kehu.problem(table, "list", "--filter", f"overdue={value}", as_="qian", exit=exit_)["code"] == code

@@ -126,6 +126,17 @@ def test_a_file_whose_folder_is_not_there_is_refused_before_anything_is_asked(
     assert kehu.json("status")["height"] == height
 
 
+@pytest.mark.parametrize(
+    "line", [("--name", ""), ("--name", " "), ("--name", "长" * 65), ("--name", "a\nb"), ("--department", "sales= ")]
+)
+def test_a_network_without_a_name_is_not_made(kehu: Kehu, tmp_path: Path, line: tuple[str, str]) -> None:
+    folder = tmp_path / "net"
+    others = [part for id_ in ("administration", "finance", "process", "technical") for part in ("--department", id_)]
+    problem = kehu.problem("network", "init", str(folder), *others, *line, exit=2)
+    assert problem["code"] == "usage.network_name"
+    assert not folder.exists()
+
+
 def test_a_file_that_the_machine_refuses_is_an_error_and_no_defect(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +162,20 @@ def test_an_export_is_audited_and_a_changed_byte_is_found(kehu: Kehu, tmp_path: 
     found = kehu.json("audit", str(tmp_path / "copy.kehu"), "--jobs", "1", exit=5)
     assert found["finding"]["height"] >= 1
     assert "WRONG at height" in kehu("audit", str(tmp_path / "copy.kehu"), "--jobs", "1").out
+
+
+def test_an_export_of_a_part_is_said_to_be_one(kehu: Kehu, tmp_path: Path) -> None:
+    kehu.json("login", as_="li")
+    file = tmp_path / "part.kehu"
+    last = kehu.json("export", str(file), "--from", "3")["last"]
+    found = kehu.json("audit", str(file), "--jobs", "1", exit=5)["finding"]
+    assert (found["code"], found["details"]) == ("audit.part", {"first": 3, "last": last})
+    shown = kehu("audit", str(file), "--jobs", "1").out
+    assert f"A PART: the export has heights 3 to {last}; the audit would go on from 1." in shown
+    whole = tmp_path / "whole.kehu"
+    kehu.json("export", str(whole))
+    whole.write_bytes(whole.read_bytes()[:-1])
+    assert f"A PART: the export has heights 1 to {last} and not its end." in kehu("audit", str(whole)).out
 
 
 def test_an_audit_reads_a_node_directly_and_goes_on_from_its_checkpoint(kehu: Kehu, tmp_path: Path) -> None:

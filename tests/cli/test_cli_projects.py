@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from chain.errors import KehuError
 from cli.amounts import amount_text, minor_units
+from cli.commands.log import read_moment
+from cli.commands.payment import read_paid
 from tests.cli.conftest import Kehu
 from tests.cli.office import Office
 
@@ -283,6 +286,41 @@ def test_finance_follow_payments_whose_amounts_others_do_not_see(stage: Stage) -
     assert payment in [row["record"] for row in stage.run("payment", "list", as_="qian")["records"]]
 
 
+def test_an_amount_is_corrected_in_the_currency_of_the_payment_also_as_a_field(stage: Stage) -> None:
+    payment = stage.add("payment", "add", stage.p, "--amount", "5", "--due", "7d", as_="qian")
+    stage.run("payment", "update", payment, "amount=900.50", as_="qian")
+    assert stage.run("payment", "show", payment, as_="qian")["fields"]["amount"]["value"] == "90050"
+    for line in (("update", payment, "amount=much"), ("settle", payment, "paid=1.234"), ("cancel", payment, "paid=x")):
+        assert stage.kehu.problem("payment", *line, as_="qian", exit=2)["code"] == "usage.amount"
+    stage.run("payment", "settle", payment, "paid=900.5", as_="qian")
+    assert stage.run("payment", "show", payment, as_="qian")["fields"]["paid"]["value"] == "90050"
+
+
+def test_money_that_has_come_did_not_come_in_the_future(stage: Stage) -> None:
+    payment = stage.add("payment", "add", stage.p, "--amount", "5", "--due", "7d", as_="qian")
+    for later in ("2199-12-31", "2199-01-01T08:00"):
+        problem = stage.kehu.problem("payment", "settle", payment, "--paid", later, as_="qian", exit=2)
+        assert problem["code"] == "usage.paid_later"
+    assert stage.run("payment", "show", payment, as_="qian")["facts"]["state"] == "open"
+    stage.run("payment", "settle", payment, "--paid", "2h", as_="qian")
+
+
+def test_a_day_of_payment_is_its_end_and_today_is_now() -> None:
+    now_ms = read_moment("2026-03-05T12:00") or 0
+    end_ms = read_moment("2026-03-04", is_end=True)
+    for text, expected in (
+        (None, now_ms),
+        ("2026-03-05", now_ms),
+        ("2026-03-04", end_ms),
+        ("1h", now_ms - 3_600_000),
+        ("2026-03-05T12:00", now_ms),
+    ):
+        assert read_paid(text, now_ms) == expected, text
+    for text in ("2026-03-06", "2026-03-05T12:01"):
+        with pytest.raises(KehuError):
+            read_paid(text, now_ms)
+
+
 @pytest.mark.parametrize(
     ("amount", "currency", "code"),
     [
@@ -373,3 +411,33 @@ def test_nothing_of_a_project_stands_in_the_clear_on_the_chain(stage: Stage, off
     raw += b"".join(b"".join(blocks.receipt_bytes(height)) for height in range(office.chain.ledger.height + 1))
     for text in ("绝密交接", "9876543210", "智慧工厂", "东方公司", "采购部", "王总", "关键人物"):
         assert text.encode() not in raw
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (("customer", "update", "wang", "name="), "name"),
+        (("customer", "update", "wang", "phone=", "note=x"), "phone"),
+        (("org", "update", "o", "name= "), "name"),
+        (("dept", "update", "d", "name="), "name"),
+        (("project", "update", "p", "name="), "name"),
+        (("demand", "update", "p", "text="), "text"),
+        (("progress", "answer", "p", "answered", "text="), "text"),
+        (("people", "enrol", "sun", "name=", "--department", "sales", "--key", "k", "--possession", "p"), "name"),
+        (("own", "feedback", " "), "text"),
+        (("payment", "update", "p", "amount="), "amount"),
+    ],
+)
+def test_a_field_that_a_record_may_not_be_without_is_not_emptied(
+    stage: Stage, line: tuple[str, ...], field: str
+) -> None:
+    group, name, record, *rest = line
+    problem = stage.kehu.problem(group, name, getattr(stage, record, record), *rest, as_="li", exit=2)
+    assert (problem["code"], problem["details"]) == ("usage.field_needed", {"field": field})
+
+
+def test_any_other_field_may_be_emptied(stage: Stage) -> None:
+    stage.run("customer", "update", stage.wang, "position=")
+    stage.run("org", "update", stage.o, "address=", "note=")
+    shown = stage.run("org", "show", stage.o)["fields"]
+    assert (shown["address"]["value"], shown["note"]["value"]) == ("", "")

@@ -109,6 +109,31 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them_with_line_breaks_in_cells
     assert faults(text) == [(2, "note", "import.character"), (3, "phone", "phone.impossible")]
 
 
+@pytest.mark.parametrize(
+    ("rows", "row", "line"),
+    [
+        (['王芳,13800138000,"东方'], 2, 2),
+        (['王芳,13800138000,"东方', "李强,13800138001,西方"], 2, 2),
+        (['王芳,13800138000,"东方', '李强,13800138001,"西方"'], 2, 2),
+        (['王芳,13800138000,"上\n海"', '李强,13800138001,"西方', "x"], 3, 4),
+        (['王芳,13800138000,"说""好""', "李强,13800138001,西方"], 2, 2),
+        (['"王\n芳",13800138000,"东方', "x,y"], 2, 3),
+    ],
+)
+def test_a_quote_that_is_never_closed_is_found_by_the_line_in_which_it_was_opened(
+    rows: list[str], row: int, line: int
+) -> None:
+    found = parse_sheet("\n".join(["姓名,电话,单位", *rows]) + "\n", "utf-8", "CN")
+    fault = found.faults[-1]
+    assert (fault.row, fault.code, dict(fault.details)) == (row, "import.csv_syntax", {"quote_line": line})
+
+
+def test_a_header_with_a_quote_that_is_never_closed_says_so() -> None:
+    with pytest.raises(KehuError) as caught:
+        parse_sheet('姓名,"电话\n王芳,13800138000\n', "utf-8", "CN")
+    assert (caught.value.code, caught.value.details) == ("import.csv_syntax", {"quote_line": 1})
+
+
 def test_a_breach_of_the_syntax_ends_the_file_and_is_a_fault_of_its_row() -> None:
     found = sheet('姓名,电话\n王芳,13800138000\n"李强"x,13800138001\n赵敏,13800138002\n')
     assert len(found.rows) == 1

@@ -157,6 +157,27 @@ def test_why_tells_the_rule_that_allows_and_what_others_miss(kehu: Kehu, custome
 def test_why_is_not_told_about_colleagues(kehu: Kehu, customers: dict[str, str]) -> None:
     refused = kehu.json("why", "li", "read", customers["王小明"], as_="wang", exit=1)
     assert (refused["code"], refused["verdict"]) == ("permission.administrator_only", None)
+    assert (refused["allowed"], refused["fields"]) == (False, None)
+
+
+def test_why_says_for_which_fields_the_answer_is_yes(kehu: Kehu, customers: dict[str, str]) -> None:
+    customer = customers["李强"]
+
+    def asked(person: str, *more: str) -> tuple[bool, list[str], str]:
+        told = kehu.json("why", person, "read", customer, *more, as_="admin")
+        return told["allowed"], told["fields"], told["code"]
+
+    assert asked("shen") == (False, [], "permission.denied")
+    for grant, field in (("g-name", "name"), ("g-phone", "phone")):
+        terms = ("--action", "read", "--record", customer, "--field", field, "--id", grant)
+        kehu.json("grant", "person:shen", *terms, as_="admin")
+    assert asked("shen") == (True, ["name", "phone"], "ok")
+    assert asked("shen", "--field", "phone") == (True, ["phone"], "ok")
+    assert asked("shen", "--field", "note") == (False, [], "permission.denied")
+    assert asked("admin") == (True, ["*"], "ok")
+    assert "identifier" not in asked("li")[1]
+    assert ", for name, phone" in kehu("why", "shen", "read", customer, as_="admin").out
+    assert ", for every field" in kehu("why", "admin", "read", customer, as_="admin").out
 
 
 # Logs

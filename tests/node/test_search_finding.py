@@ -114,7 +114,7 @@ def fits(one: Filter, row: dict[str, Any], tied: list[str]) -> bool:
 
 def order_of(query: Query, record: str, row: dict[str, Any]) -> tuple[bytes, bytes] | None:
     kind, name = query.sort
-    text = record if kind == "id" else f"{row['sequence']:016d}" if kind == "fact" else normalise(row[name])
+    text = record if kind == "id" else f"{row['sequence']:019d}" if kind == "fact" else normalise(row[name])
     return (text.encode(), record.encode()) if text else None
 
 

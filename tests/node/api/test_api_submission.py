@@ -169,3 +169,16 @@ async def test_api_and_node_agree_that_a_fake_node_is_a_node() -> None:
 
     node: NodeFacade = FakeNode()
     assert node.department == "sales"
+
+
+@pytest.mark.parametrize(("field", "text", "status"), [("name", " ", 400), ("name", "王", 200), ("note", "", 200)])
+async def test_a_value_that_a_record_may_not_be_without_is_not_taken_empty(
+    api: Api, field: str, text: str, status: int
+) -> None:
+    transaction = api.node.transaction("li")
+    value = {"table": "customers", "record": "c1", "field": field, "salt": "00" * 32, "value": text}
+    answer = await api.post("/v1/transactions", body_of(transaction, values=[value], wait="admitted"))
+    assert answer.status == status
+    if status == 400:
+        assert answer.code == "vault.value_empty"
+        assert api.node.pending == {}

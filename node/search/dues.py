@@ -1,0 +1,29 @@
+"""Payments by whether they are overdue: stored nowhere, since it follows from the time (contracts.dues)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from contracts import dues
+from node.search.index import TableIndex
+
+TURN: Final = 256
+
+
+async def by_overdue(table: TableIndex, time_ms: int, *, is_overdue: bool) -> set[str]:
+    """Of the records that have a due time those that are overdue at `time_ms`, or those that are not."""
+    due, state = table.columns["fact", "due_ms"], table.columns["fact", "state"]
+    late: set[str] = set()
+    for number, record in enumerate(state.records(f"{dues.OPEN}\0".encode())):
+        entry = due.entry_of(record)
+        if entry is not None and dues.is_overdue(_payment(entry), time_ms):
+            late.add(record)
+        if number % TURN == 0:
+            await asyncio.sleep(0)
+    return late if is_overdue else set(due.records(b"")) - late
+
+
+def _payment(entry: bytes) -> dict[str, object]:
+    """What the rule asks of an open payment."""
+    return {"state": dues.OPEN, "due_ms": int(entry.partition(b"\0")[0])}
