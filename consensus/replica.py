@@ -113,6 +113,10 @@ class Replica:
     def is_observer(self) -> bool:
         return self._state.observer is not None
 
+    def claimed_height(self) -> int:
+        """The highest height that any other department speaks of, which may be a lie; 0 if none does."""
+        return self._state.future.height_claimed_by(1)
+
     def situation(self) -> Situation:
         """Where it stands, for people and metrics."""
         return situation_of(self._state)
