@@ -108,7 +108,7 @@ class Case:
         for rule in say.rules:
             if covers(rule["fields"], field) and self.is_in_scope(rule["scope"], record):
                 return Decision(True, rule_name(rule), ALLOWED)
-        for grant in self.grants_about(record):
+        for grant in self._deciding_grants(record):
             if covers(grant.terms["fields"], field):
                 return Decision(True, grant.name, ALLOWED)
         return _DENIED
@@ -122,9 +122,13 @@ class Case:
 
     def grants_about(self, record: str | None) -> list[Grant]:
         """The live grants for this action and purpose in whose scope the record is, in the order of `decide`."""
+        return list(grants_about(self._view, self.say, record))
+
+    def _deciding_grants(self, record: str | None) -> list[Grant]:
+        """Those of them that may be the first to allow a field."""
         self._recall(record)
         if self._grants is None:
-            self._grants = list(grants_about(self._view, self.say, record))
+            self._grants = list(grants_about(self._view, self.say.deciding, record))
         return self._grants
 
     @property
