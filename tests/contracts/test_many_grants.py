@@ -56,20 +56,38 @@ def test_a_list_takes_no_longer_for_grants_of_which_none_covers_what_is_asked(sc
     assert calls_made(lambda: office.call("wang", "access.list", **ASKED)) < 1.2 * before
 
 
+def test_a_list_looks_at_the_grants_of_a_project_once_however_many_customers_take_part_in_it() -> None:
+    office = Office()
+    client = Client(office)
+    client.organisation("o1")
+    client.project("p1", by="boss")
+    for number in range(30):
+        client.customer(f"c{number}")
+        client.participate(f"t{number}", f"c{number}")
+    ask = {**ASKED, "fields": ["name"]}
+    before = calls_made(lambda: office.call("sun", "access.list", **ask))
+    for number in range(60):
+        grant(office, f"g{number}", subject="person:sun", scope="project:p1", fields=["identifier"])
+    assert calls_made(lambda: office.call("sun", "access.list", **ask)) < 1.4 * before
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_first_rule_or_grant_that_covers_the_field_and_has_the_record_in_its_scope_decides(seed: int) -> None:
     chosen = random.Random(seed)
     office = Office()
     client = Client(office)
     customers = [f"c{number}" for number in range(4)]
+    client.organisation("o1")
+    client.project("p1")
     for customer in customers:
-        client.customer(customer, None)
+        client.customer(customer)
+    client.participate("t1", "c3")
     for customer in customers[:2]:
         office.ok("boss", "permissions.assign", table="customers", record=customer, subject="person:sun")
     office.ok("boss", "permissions.assign", table="customers", record="c2", subject="department:technical")
     for number in range(12):
         fields = chosen.choice([["*"], *[chosen.sample(FIELDS, chosen.randint(1, 3))] * 4])
-        scope = chosen.choice(["all", "assigned", "assigned", f"record:{chosen.choice(customers)}"])
+        scope = chosen.choice(["all", "assigned", "assigned", "project:p1", f"record:{chosen.choice(customers)}"])
         subject = chosen.choice(["person:sun", "department:technical"])
         grant(office, f"g{number}", subject=subject, scope=scope, fields=fields)
     case = Case(office.view(), subject_of_person(office.view(), "sun"), "read", "customers", "x", office.time_ms)
