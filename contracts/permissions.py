@@ -129,8 +129,9 @@ class Case:
         """Those of them that may be the first to allow a field."""
         self._recall(record)
         if self._grants is None:
-            about = grants_about(self._view, self.say.deciding, record, self._in_project)
-            self._grants = first_to_cover((None, grant.terms["fields"], grant) for grant in about)
+            about = list(grants_about(self._view, self.say.deciding, record, self._in_project))
+            many = len(about) > 1
+            self._grants = first_to_cover((None, one.terms["fields"], one) for one in about) if many else about
         return self._grants
 
     def _in_project(self, project: str) -> list[Grant]:
