@@ -91,13 +91,15 @@ def newest_members(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def make_next_key(folder: Path, genesis: Genesis) -> dict[str, Any]:
-    """Makes node.key.next under the node's own passphrase. Errors: key.file_exists, config and passphrase codes."""
+    """Makes node.key.next under the node's own passphrase, also where node.key was lost. Errors: key.*, config and
+    passphrase codes."""
     home = Home(folder)
     config = home.read_config()
+    old = read_public(home.node_key).public.hex() if home.node_key.exists() else None
     passphrase = read_passphrase(file=home.path / config.passphrase_file)
     key = SigningKey(secrets.token_bytes(32))
     create_key_file(home.next_key, "node", config.department, passphrase, key.seed)
-    return {**_request(config.department, key, genesis), "old": read_public(home.node_key).public.hex()}
+    return {**_request(config.department, key, genesis), "old": old}
 
 
 def own_rotation(folder: Path, genesis: Genesis) -> tuple[str, SigningKey, dict[str, Any]]:
@@ -105,10 +107,11 @@ def own_rotation(folder: Path, genesis: Genesis) -> tuple[str, SigningKey, dict[
     an earlier try left it. Errors: config, key and passphrase codes."""
     home = Home(folder)
     department = home.read_config().department
+    passphrase = read_passphrase(file=home.path / home.read_config().passphrase_file)
+    present = load_key(home.node_key, passphrase)
     if not home.next_key.exists():
         make_next_key(folder, genesis)
-    passphrase = read_passphrase(file=home.path / home.read_config().passphrase_file)
-    present, following = load_key(home.node_key, passphrase), load_key(home.next_key, passphrase)
+    following = load_key(home.next_key, passphrase)
     possession = possession_of(following, genesis.chain_id, department)
     return department, present, {"key": following.public.hex(), "possession": possession}
 

@@ -26,6 +26,9 @@ class ReplicaConfig:
     """The largest block body that is accepted or sent."""
     height_window: int = 2
     """How many heights beyond the current one messages are kept for; further ones only count as a hint to catch up."""
+    future_bytes_max: int = 12 << 20
+    """How much of these is kept of one member: as much as one message may have. A correct one has less there: two
+    proposals of a block (chain.block: 4 MiB), two NEW-VIEWs (a megabyte each with a hundred departments), and votes."""
     view_window: int = 1 << 16
     """How far beyond the current view a single member's messages may reach; further ones are dropped."""
     views_kept: int = 8

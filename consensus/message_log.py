@@ -4,8 +4,8 @@ Everything is kept per member and bounded, so that a faulty member can fill its 
 
 - of the current height: one PRE-PREPARE and one VIEW-CHANGE per member (the highest view), votes of the
   `views_kept` highest views; all verified;
-- of each of the next `height_window` heights: one message of each kind per member, unverified, because their
-  validator set is not known yet;
+- of each of the next `height_window` heights: one message of each kind per member, `future_bytes_max` in all,
+  unverified, because their validator set is not known yet;
 - of any height: the highest one each member has spoken about.
 """
 
@@ -71,11 +71,18 @@ class MessageLog:
         return views[others_needed - 1] if len(views) >= others_needed else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    message: HeightMessage
+    size: int
+    """Of its bytes."""
+
+
 @dataclass(slots=True)
 class FutureMessages:
     """Unverified messages of the next heights, and how far each member claims to be."""
 
-    slots: dict[str, dict[tuple[int, str], HeightMessage]] = field(default_factory=dict)
+    slots: dict[str, dict[tuple[int, str], Kept]] = field(default_factory=dict)
     claimed_heights: dict[str, int] = field(default_factory=dict)
 
     def claim(self, sender: str, height: int) -> None:
@@ -92,21 +99,24 @@ class FutureMessages:
         heights = sorted(self.claimed_heights.values(), reverse=True)
         return heights[members - 1] if len(heights) >= members else 0
 
-    def keep(self, sender: str, message: HeightMessage) -> None:
-        """Of one kind and height the highest view is kept, the first message of it."""
+    def keep(self, sender: str, message: HeightMessage, size: int, bytes_max: int) -> None:
+        """Of one kind and height the highest view is kept, the first message of it, as far as the sender's room goes.
+        Nothing depends on it: what is not kept is said again (R5, T2)."""
         height, view, slot = coordinates(message)
         kept = self.slots.setdefault(sender, {})
         present = kept.get((height, slot))
-        if present is None or coordinates(present)[1] < view:
-            kept[height, slot] = message
+        if present is not None and coordinates(present.message)[1] >= view:
+            return
+        if size + sum(one.size for place, one in kept.items() if place != (height, slot)) <= bytes_max:
+            kept[height, slot] = Kept(message, size)
 
     def take(self, height: int) -> list[tuple[str, HeightMessage]]:
         """The kept messages of `height` in a fixed order; everything up to it is forgotten."""
         taken: list[tuple[str, HeightMessage]] = []
         for sender in sorted(self.slots):
             kept = self.slots[sender]
-            taken += [(sender, kept[key]) for key in sorted(kept) if key[0] == height]
-            self.slots[sender] = {key: message for key, message in kept.items() if key[0] > height}
+            taken += [(sender, kept[key].message) for key in sorted(kept) if key[0] == height]
+            self.slots[sender] = {key: one for key, one in kept.items() if key[0] > height}
         return taken
 
     def forget_strangers(self, members: tuple[str, ...]) -> None:

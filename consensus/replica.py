@@ -113,6 +113,10 @@ class Replica:
     def is_observer(self) -> bool:
         return self._state.observer is not None
 
+    def claimed_height(self) -> int:
+        """The highest height that any other department speaks of, which may be a lie; 0 if none does."""
+        return self._state.future.height_claimed_by(1)
+
     def situation(self) -> Situation:
         """Where it stands, for people and metrics."""
         return situation_of(self._state)
@@ -245,7 +249,7 @@ def _on_bytes(state: ReplicaState, sender: str, data: bytes) -> None:
         return
     match message:
         case VoteMessage() | PrePrepare() | ViewChange() | NewView():
-            _sort_by_height(state, sender, message)
+            _sort_by_height(state, sender, message, len(data))
         case Status():
             recovery.on_status(state, sender, message)
         case ProposalRequest():
@@ -256,14 +260,14 @@ def _on_bytes(state: ReplicaState, sender: str, data: bytes) -> None:
             slowness.on_complaint(state, sender, height, view)
 
 
-def _sort_by_height(state: ReplicaState, sender: str, message: HeightMessage) -> None:
+def _sort_by_height(state: ReplicaState, sender: str, message: HeightMessage, size: int) -> None:
     """Past heights are over, the current one is worked on, the next ones are kept, the rest is a hint."""
     at, (height, view, _) = state.at, coordinates(message)
     state.future.claim(sender, height)
     if height == at.height:
         _on_height_message(state, sender, message, view)
     elif at.height < height <= at.height + state.config.height_window:
-        state.future.keep(sender, message)
+        state.future.keep(sender, message, size, state.config.future_bytes_max)
     elif height < at.height and isinstance(message, ViewChange):
         state.send(sender, recovery.own_status(state, wants_reply=False))
 

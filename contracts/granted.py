@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from chain.state import View
@@ -13,10 +13,12 @@ from contracts.say import Grant, Say
 from contracts.scopes import ALL, ASSIGNED, RECORD, project_scope, record_scope, split_scope
 
 
-def grants_about(view: View, say: Say, record: str | None) -> Iterator[Grant]:
+def grants_about(
+    view: View, say: Say, record: str | None, in_project: Callable[[str], Iterable[Grant]] | None = None
+) -> Iterator[Grant]:
     """Those in whose scope the record is, in the order in which they decide: all, assigned, projects by id, the
     record; the person's before the department's, the table's before those for all tables, by id. None is a record
-    about to be registered, which will be assigned to the person."""
+    about to be registered, which will be assigned to the person. `in_project` gives those of a project, if not all."""
     yield from say.in_all
     if record is None:
         yield from (grant for grant in say.in_assigned if grant.subject == say.person)
@@ -26,7 +28,7 @@ def grants_about(view: View, say: Say, record: str | None) -> Iterator[Grant]:
         yield from (grant for grant in say.in_assigned if grant.subject in assigned)
     if say.projects:
         for project in sorted(say.projects.intersection(reach(view, say.table, record).projects)):
-            yield from say.grants_in(view, project_scope(project))
+            yield from in_project(project) if in_project else say.grants_in(view, project_scope(project))
     yield from say.grants_in(view, record_scope(record), (say.table,))
 
 

@@ -29,8 +29,8 @@ from contracts.granted import grants_about
 from contracts.own import is_own
 from contracts.policy import rule_name
 from contracts.reach import Hands
-from contracts.say import Grant, say_of
-from contracts.scopes import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT
+from contracts.say import Grant, first_to_cover, say_of
+from contracts.scopes import ALL, ASSIGNED, DEPARTMENT_SCOPE, PROJECT, project_scope
 from contracts.subjects import Subject
 
 ALLOWED: Final = "ok"
@@ -97,6 +97,7 @@ class Case:
         self._assigned: Mapping[str, Any] | None = None
         self._reached: bool | None = None
         self._grants: list[Grant] | None = None
+        self._in_projects: dict[str, list[Grant]] = {}
 
     def decide(self, record: str | None, field: str | None) -> Decision:
         say = self.say
@@ -108,7 +109,7 @@ class Case:
         for rule in say.rules:
             if covers(rule["fields"], field) and self.is_in_scope(rule["scope"], record):
                 return Decision(True, rule_name(rule), ALLOWED)
-        for grant in self.grants_about(record):
+        for grant in self._deciding_grants(record):
             if covers(grant.terms["fields"], field):
                 return Decision(True, grant.name, ALLOWED)
         return _DENIED
@@ -122,10 +123,23 @@ class Case:
 
     def grants_about(self, record: str | None) -> list[Grant]:
         """The live grants for this action and purpose in whose scope the record is, in the order of `decide`."""
+        return list(grants_about(self._view, self.say, record))
+
+    def _deciding_grants(self, record: str | None) -> list[Grant]:
+        """Those of them that may be the first to allow a field."""
         self._recall(record)
         if self._grants is None:
-            self._grants = list(grants_about(self._view, self.say, record))
+            about = list(grants_about(self._view, self.say.deciding, record, self._in_project))
+            many = len(about) > 1
+            self._grants = first_to_cover((None, one.terms["fields"], one) for one in about) if many else about
         return self._grants
+
+    def _in_project(self, project: str) -> list[Grant]:
+        """Many records are of the same few projects, so each of these is looked at once."""
+        if project not in self._in_projects:
+            found = self.say.grants_in(self._view, project_scope(project))
+            self._in_projects[project] = first_to_cover((None, grant.terms["fields"], grant) for grant in found)
+        return self._in_projects[project]
 
     @property
     def goes_by_ties(self) -> bool:

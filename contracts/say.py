@@ -6,8 +6,10 @@ view finds it once and remembers it until one of the tables it was read from is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +20,8 @@ from contracts.errors import FIELD_UNKNOWN, TABLE_UNKNOWN
 from contracts.policy import load_policy, rules_about
 from contracts.scopes import ALL, ASSIGNED
 from contracts.subjects import CUSTOMER, WORKING_ROLES, Subject, standing
+
+Item = TypeVar("Item")
 
 
 def grant_name(grant_id: str) -> str:
@@ -57,7 +61,9 @@ class Say:
         about_me = (rule for rule in rules_about(view, table) if rule["department"] == department)
         self.my_rules = [(rule, self._rule_misses(rule)) for rule in about_me]
         """The rules for the subject's department and this table, each with what it misses whatever record and field."""
-        self.rules = [rule for rule, misses in self.my_rules if not misses]
+        fitting = [rule for rule, misses in self.my_rules if not misses]
+        self.rules = first_to_cover((rule["scope"], rule["fields"], rule) for rule in fitting)
+        """Those that may allow something."""
         # Customers are served by the administration and no part of it.
         self.subjects = (self.person, self.department) if self.customer is None else (self.person,)
         """Whose grants count for the subject, the person's first."""
@@ -66,6 +72,11 @@ class Say:
         both = [(subject, of) for subject in self.subjects for of in (table, EVERY)]
         self.projects = frozenset(project for one in both for project in granted_projects(view, *one))
         """The projects of which there are grants, live or not."""
+        self.deciding = copy(self)
+        """The same, with those grants alone that may be the first to allow: decisions go through them for each field of
+        each record."""
+        self.deciding.in_all = first_to_cover((None, one.terms["fields"], one) for one in self.in_all)
+        self.deciding.in_assigned = first_to_cover((one.subject, one.terms["fields"], one) for one in self.in_assigned)
 
     def refusal(self, field: str | None) -> str | None:
         """Why the subject has no say about the field, whatever the record; None if it may have one."""
@@ -98,6 +109,18 @@ class Say:
         """What about a rule for the subject's department and this table does not fit, whatever record and field."""
         misses = [] if self._is_working else ["role"]
         return misses if self._action in rule["actions"] else [*misses, "action"]
+
+
+def first_to_cover(found: Iterable[tuple[str | None, list[str], Item]]) -> list[Item]:
+    """Of rules or grants, each with its group and its fields, without those whose fields earlier ones of their group
+    cover: of a group all count for a record or none."""
+    covered: defaultdict[str | None, set[str]] = defaultdict(set)
+    kept = []
+    for group, fields, item in found:
+        if EVERY not in covered[group] and not covered[group].issuperset(fields):
+            covered[group].update(fields)
+            kept.append(item)
+    return kept
 
 
 def say_of(view: View, subject: Subject, action: str, table: str, purpose: str | None, time_ms: int) -> Say:

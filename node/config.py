@@ -150,6 +150,11 @@ class Home:
         return self.path / "node.key.next"
 
     @property
+    def key_at_hand(self) -> Path:
+        """node.key; where that was lost, the key that is to follow it."""
+        return self.next_key if self.next_key.exists() and not self.node_key.exists() else self.node_key
+
+    @property
     def members(self) -> Path:
         return self.path / "members.json"
 

@@ -5,8 +5,9 @@
     members.json      what a running node said about the members: for a node that begins or was away for long
 
 Once the chain knows the department by the next key, that file takes the place of node.key and the vault's secret is
-sealed under it; the old key stays as node.key.HEX8.old. members.json is believed for links only: what comes over them
-is verified from genesis on.
+sealed under it; the old key stays as node.key.HEX8.old. A node whose key was lost starts with the next key once the
+chain or members.json names it; what the lost key had sealed does not open any more, and the vault is set aside.
+members.json is believed for links only: what comes over them is verified from genesis on.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def take_next_key(home: Home, present: SigningKey, passphrase: str, chain_id: by
     reseal(home.vault_keys, chain_id, present.seed, following.seed)
     old = _former_key(home, present.public)
     with storage_failures(home.node_key, "rename key file"):
-        if not old.exists():
+        if home.node_key.exists() and not old.exists():
             old.hardlink_to(home.node_key)
         home.next_key.replace(home.node_key)
         sync_folder(home.path)

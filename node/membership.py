@@ -27,7 +27,8 @@ from node.peers.network import PeerNetwork
 
 PAUSE_S: Final = 0.5
 LONELY_ROUNDS: Final = 10
-"""After so many pauses without a quorum a node asks whether it was removed, and again as often."""
+"""After so many pauses without a quorum, or without a block that others speak of, a node asks whether it was removed,
+and again as often."""
 _ONE: Final = 1
 
 NODE_NOT_MEMBER = define(
@@ -41,7 +42,7 @@ log = logging.getLogger("kehu.membership")
 
 class Membership:
     """`commit_own` sends calls under the node's key; `fail` ends the node; a snapshot is worth it for who is
-    `far_blocks` behind."""
+    `far_blocks` behind; `claimed` is the highest height that any other department speaks of."""
 
     def __init__(
         self,
@@ -53,10 +54,12 @@ class Membership:
         peers: PeerNetwork,
         commit_own: Callable[[Sequence[Call]], Awaitable[object]],
         far_blocks: int,
+        claimed: Callable[[], int],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._home, self._department, self._key, self._ledger = home, department, key, ledger
         self._peers, self._commit_own, self._far_blocks, self._fail = peers, commit_own, far_blocks, fail
+        self._claimed, self._last_height = claimed, ledger.height
         self._lonely_rounds = self._outside_rounds = 0
         peers.identity.farewell, peers.identity.on_farewell = Farewells(ledger, blocks).tell, self._on_farewell
         self._known = self._standing()
@@ -120,10 +123,12 @@ class Membership:
 
     async def _ask_after_itself(self, catch_up: CatchUp) -> None:
         """A member without a quorum for a while may have been removed: the others no longer dial, so it does. Or the
-        others' keys have changed: then one department that it still knows has the blocks that say so."""
-        members = self._ledger.validators(self._ledger.height + 1)
-        is_lonely = self.is_member and len(self._peers.connected) + 1 < members.quorum
-        self._lonely_rounds = self._lonely_rounds + 1 if is_lonely else 0
+        others' keys have changed: then one department that it still knows has the blocks that say so. A link does not
+        say that the other is there for it: who stays where it is while anybody speaks of a later height asks too."""
+        height = self._ledger.height
+        is_left, self._last_height = height == self._last_height and self._claimed() > height, height
+        is_alone = len(self._peers.connected) + 1 < self._ledger.validators(height + 1).quorum
+        self._lonely_rounds = self._lonely_rounds + 1 if self.is_member and (is_alone or is_left) else 0
         if self._lonely_rounds >= LONELY_ROUNDS:
             self._lonely_rounds = 0
             await self._follow(catch_up)

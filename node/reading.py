@@ -86,7 +86,7 @@ def try_home(home: Home) -> FilesRead:
         passphrase = report.attempt(lambda: read_passphrase(file=home.path / config.passphrase_file))
         if passphrase is not None:
             opened_by = passphrase
-            node_key = report.attempt(lambda: load_key(home.node_key, opened_by))
+            node_key = report.attempt(lambda: load_key(home.key_at_hand, opened_by))
             if home.gateway_key.exists():
                 gateway_key = report.attempt(lambda: load_key(home.gateway_key, opened_by))
     return FilesRead(config, genesis, passphrase, node_key, gateway_key, errors)

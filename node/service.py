@@ -148,7 +148,7 @@ class Node:
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._membership = Membership(
             opened.home, self.department, opened.node_key.public, self.ledger, self.blocks, self.peers,
-            self._commit_own, config.snapshot.behind_blocks, self.fail,
+            self._commit_own, config.snapshot.behind_blocks, self._replica.claimed_height, self.fail,
         )  # fmt: skip
         self._agreement.listeners += [self._membership.on_block, self._snapshots.on_block, self._note_appended]
         self._links.on_consensus, self._links.on_batch = self._driver.receive, self._inbox.receive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import signal
 from typing import Final
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return len(LONGEST) + (item.get_closest_marker("slow") is None)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests live to the end, and the collector would go through them again and again: a tenth of the time
+    that tests take in the process that runs them."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 _GROUP: Final = re.compile(r"@\w+$")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
@@ -17,6 +16,7 @@ from cli.files import require_new_file
 from cli.output import Answer, progress
 from cli.root import app
 from cli.run import Run
+from node.storage.unfinished import Unfinished, unfinished
 
 _HEAD_BYTES = 5
 _END = 2
@@ -45,31 +45,21 @@ async def backup(
     """
     keys = keys or file.with_name(file.name + ".keys")
     require_new_file(file, keys)
-    partials = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in (file, keys)]
-    try:
-        async with run.client() as client:
-            with ExitStack() as files:
-                outputs = [files.enter_context(os.fdopen(_new(partial), "wb")) for partial in partials]
-                async with client.backup(with_vault=not no_vault) as pieces:
-                    await _split(run, pieces, outputs)
-                for output in outputs:
-                    output.flush()
-                    os.fsync(output.fileno())
-        for partial, path in zip(partials, (file, keys), strict=True):
-            partial.rename(path)
-    finally:
-        for partial in partials:
-            partial.unlink(missing_ok=True)
+    async with run.client() as client:
+        with ExitStack() as files:
+            outputs = [files.enter_context(unfinished(path)) for path in (file, keys)]
+            async with client.backup(with_vault=not no_vault) as pieces:
+                await _split(run, pieces, outputs)
+            for output in outputs:
+                output.sync()
+            for output in outputs:
+                output.finish()
     sizes = {"bytes": file.stat().st_size, "keys_file": str(keys), "keys_bytes": keys.stat().st_size}
     data = {"file": str(file), **sizes, "has_vault": not no_vault}
     return Answer(data, lambda screen: screen.facts(data.items()))
 
 
-def _new(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-
-async def _split(run: Run, pieces: AsyncIterator[bytes], outputs: Sequence[BinaryIO]) -> None:
+async def _split(run: Run, pieces: AsyncIterator[bytes], outputs: Sequence[Unfinished]) -> None:
     """Each frame into its file. Errors: backup.damaged if the stream ends early."""
     from node.backup.format import BACKUP_DAMAGED
 

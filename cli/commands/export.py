@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +15,7 @@ from cli.files import require_new_file
 from cli.output import Advance, Answer, progress
 from cli.root import app
 from cli.run import Run
+from node.storage.unfinished import Unfinished, unfinished
 
 EXPORT_OTHER = define(
     "export.other_network",
@@ -45,22 +45,20 @@ async def export(
     The file gets its name when it is complete; its frames and digest are checked on the way.
     """
     require_new_file(file)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        async with run.reader() as client:
-            total = (last or (await client.status())["height"]) - first + 1
-            async with client.export(first, last) as pieces:
-                with partial.open("xb") as output, progress("export", total, is_wanted=not run.is_json) as advance:
-                    found = await _copy(pieces, output, advance, client.genesis.raw)
-        partial.rename(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    async with run.reader() as client:
+        total = (last or (await client.status())["height"]) - first + 1
+        async with client.export(first, last) as pieces:
+            told = progress("export", total, is_wanted=not run.is_json)
+            with unfinished(file, mode=0o666) as output, told as advance:
+                found = await _copy(pieces, output, advance, client.genesis.raw)
+                output.sync()
+                output.finish()
     data = {"file": str(file), "bytes": file.stat().st_size, "first": first, **found}
     data["chain_id"] = run.profile.genesis.chain_id
     return Answer(data, lambda screen: screen.facts(data.items()))
 
 
-async def _copy(pieces: AsyncIterator[bytes], output: BinaryIO, advance: Advance, genesis: bytes) -> dict[str, Any]:
+async def _copy(pieces: AsyncIterator[bytes], output: Unfinished, advance: Advance, genesis: bytes) -> dict[str, Any]:
     """Writes the stream while its form is checked. Errors: export.*."""
     from chain.export import ExportBlock, ExportEnd, ExportGenesis, ExportReader
 
@@ -76,6 +74,4 @@ async def _copy(pieces: AsyncIterator[bytes], output: BinaryIO, advance: Advance
                 found = {"last": item.height, "digest": item.digest}
         output.write(piece)
     reader.close()
-    output.flush()
-    os.fsync(output.fileno())
     return found

@@ -8,8 +8,6 @@ erased since the backup is destroyed before the node serves anything (it is not 
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +23,9 @@ from node.backup.format import BACKUP_DAMAGED, BACKUP_OTHER, Frame, Pair, read_d
 from node.backup.making import KEY_FILES
 from node.config import Home
 from node.keys import load_key
-from node.storage.durable import storage_failures, sync_folder, write_file
+from node.storage.durable import storage_failures, write_file
 from node.storage.leveldb import LevelStore
+from node.storage.unfinished import unfinished
 from node.vault.inspection import check_values
 
 RESTORE_NOT_EMPTY = define(
@@ -56,20 +55,13 @@ def restore(
 ) -> Restored:
     """`advance` hears of blocks verified. Errors: restore.*, backup.*, storage, key and audit codes."""
     _require_empty(home)
-    unfinished = home.with_name(f".{home.name}.restoring.{os.getpid()}")
     with storage_failures(home, "restore"):
-        unfinished.mkdir(mode=0o700, parents=True)
-    try:
-        _fill(Home(unfinished), data, keys, passphrase)
-        found = _check(Home(unfinished), passphrase, verify=verify, advance=advance)
-        with storage_failures(home, "restore"):
-            if home.exists():
-                home.rmdir()
-            unfinished.rename(home)
-            sync_folder(home.parent)
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with unfinished(home, is_folder=True) as folder:
+        _fill(Home(folder.path), data, keys, passphrase)
+        found = _check(Home(folder.path), passphrase, verify=verify, advance=advance)
+        folder.finish()
         return found
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _require_empty(home: Path) -> None:

@@ -9,8 +9,8 @@ import os
 import re
 import resource
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -50,18 +50,13 @@ def look_at_disk(home: Path) -> Iterator[Finding]:
 
 
 def write_refusal(home: Path) -> str | None:
-    """Why a file can't be made here (an errno's name); None if it can. The probe is removed again."""
-    probe = home / f".probe-{os.getpid()}"
+    """Why a file can't be made here (an errno's name); None if it can. The probe's is one without a name."""
     try:
-        with probe.open("xb") as file:
+        with tempfile.TemporaryFile(dir=home, buffering=0) as file:
             file.write(b"?")
-            file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, type(error).__name__)
-    finally:
-        with suppress(OSError):
-            probe.unlink()
     return None
 
 

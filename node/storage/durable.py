@@ -46,7 +46,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_fully(descriptor: int, data: bytes) -> None:
+def write_fully(descriptor: int, data: bytes | bytearray) -> None:
     """All of `data`; a single `os.write` may take less than it was given."""
     view = memoryview(data)
     while view:

@@ -21,16 +21,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from chain.errors import KehuError, define
+from node.storage.cursors import Cursor, behind
 from node.storage.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
 from node.storage.leveldb_log import inspect_log
 
@@ -52,6 +54,11 @@ _SCAN_PAIRS: Final = 64
 _SCAN_BACK_PAIRS: Final = 4
 _REWRITTEN_AT_ONCE: Final = 1_000
 """Keys of one write of `rewrite`."""
+_LET_GO_MAX: Final = 1_000
+"""Compactions after which a table that nobody reads any more is taken for one that the disk does not let go."""
+_NOBODYS: Final = b"\x00"
+"""A key that nobody uses."""
+_TABLE: Final = re.compile(r"^ (\d+):\d+\[", re.MULTILINE)
 
 STORAGE_CORRUPT = define(
     "storage.corrupt",
@@ -96,6 +103,7 @@ class LevelStore:
         self._is_closed = False
         self._failed: StorageFailure | None = None
         self._users = 0
+        self._cursors: set[Cursor] = set()
         self._idle = threading.Condition()
         self.recovery: TornTail | None = None
         _check_folder(path, create=create)
@@ -124,36 +132,27 @@ class LevelStore:
             batch.write()
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """As of the moment the first pair is taken; later writes don't show."""
-        # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
-        with self._handle("scan") as database:
-            cursor = database.raw_iterator(verify_checksums=True, fill_cache=False)
-            cursor.seek(prefix + start)
-        with cursor:
-            while pairs := self._next_pairs(cursor, prefix, cursor.next, _SCAN_PAIRS):
-                yield from pairs
+        """As of the moment the first pair is taken; later writes don't show, unless `let_go` comes between."""
+        return self._scan(Cursor(prefix, prefix + start), _SCAN_PAIRS)
 
     def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """As `scan`, from the last key to the first. Whoever asks mostly wants the first few, so few are fetched."""
-        with self._handle("scan") as database:
-            cursor = database.raw_iterator(verify_checksums=True, fill_cache=False)
-            _seek_behind(cursor, prefix)
-        with cursor:
-            while pairs := self._next_pairs(cursor, prefix, cursor.prev, _SCAN_BACK_PAIRS):
-                yield from pairs
+        return self._scan(Cursor(prefix, behind(prefix), is_back=True), _SCAN_BACK_PAIRS)
 
-    def _next_pairs(
-        self, cursor: Any, prefix: bytes, step: Callable[[], None], pairs_max: int
-    ) -> list[tuple[bytes, bytes]]:
-        pairs: list[tuple[bytes, bytes]] = []
-        with self._handle("scan"):
-            while len(pairs) < pairs_max and cursor.valid():
-                key, value = cursor.item()
-                if not key.startswith(prefix):
-                    break
-                pairs.append((key, value))
-                step()
-        return pairs
+    def _scan(self, cursor: Cursor, pairs_max: int) -> Iterator[tuple[bytes, bytes]]:
+        with self._idle:
+            self._cursors.add(cursor)
+        try:
+            while pairs := self._next_pairs(cursor, pairs_max):
+                yield from pairs
+        finally:
+            with self._idle:
+                self._cursors.discard(cursor)
+            cursor.let_go()
+
+    def _next_pairs(self, cursor: Cursor, pairs_max: int) -> list[tuple[bytes, bytes]]:
+        with self._handle("scan") as database:
+            return cursor.take(database, pairs_max)
 
     def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
         """Reads pairs from `start` on until `bytes_max` is passed, for their checksums' sake: (where to go on, or None
@@ -175,8 +174,8 @@ class LevelStore:
         A delete alone only hides: the value stays in the log or a table. The first round writes the log out as a
         table, which may keep the value beside its deletion and may be put below the levels that a compaction visits;
         the second round's deletions lie above it and are merged down through it, which drops both. A scan that is
-        open meanwhile keeps the old tables on the disk until the next compaction. Costs up to a rewrite of the
-        tables between the first and the last key.
+        open meanwhile keeps the old tables on the disk until `let_go`, or the next compaction after its end. Costs up
+        to a rewrite of the tables between the first and the last key.
         """
         if not keys:
             return
@@ -199,6 +198,28 @@ class LevelStore:
                 self.write(kept, found.keys() - kept.keys())
             with self._handle("rewrite") as database:
                 database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+
+    def let_go(self) -> None:
+        """No file is kept for whoever began to read earlier: what was purged and rewritten before is on the disk no
+        more when this returns. Scans that are open go on with what is there now."""
+        with self._idle:
+            cursors = list(self._cursors)
+        for cursor in cursors:
+            cursor.let_go()
+        held = self._held_tables()
+        for _ in range(_LET_GO_MAX):  # single reads hold tables too, each for a moment
+            if not held:
+                return
+            self.purge((_NOBODYS,))  # LevelDB looks for tables that nobody needs whenever it has made new ones
+            held &= self._held_tables()
+        raise StorageFailure(STORAGE_IO, path=str(self._path), operation="purge", problem="a table can't be removed")
+
+    def _held_tables(self) -> set[str]:
+        """Names of tables that are there though the database is made of them no more."""
+        on_disk = {path.name for path in self._path.glob("*.ldb")}
+        with self._handle("purge") as database:
+            present = database.get_property(b"leveldb.sstables").decode("ascii")
+        return on_disk - {f"{int(number):06}.ldb" for number in _TABLE.findall(present)}
 
     @property
     def memory_bytes(self) -> int:
@@ -242,17 +263,6 @@ class LevelStore:
         failure = StorageFailure(spec, path=str(self._path), operation=operation, problem=str(error))
         self._failed = self._failed or failure
         return failure
-
-
-def _seek_behind(cursor: Any, prefix: bytes) -> None:
-    """To the last key that begins with `prefix`, or one before it."""
-    kept = prefix.rstrip(b"\xff")
-    if kept:
-        cursor.seek(kept[:-1] + bytes([kept[-1] + 1]))
-    if kept and cursor.valid():
-        cursor.prev()
-    else:
-        cursor.seek_to_last()
 
 
 def _is_lacking(error: Exception) -> bool:

@@ -67,6 +67,10 @@ class PurgingStore(Store, Protocol):
         """No file of the store has earlier values of `keys` when it returns."""
         ...
 
+    def let_go(self) -> None:
+        """What was purged is not kept for a scan that began before: that goes on with what is there now."""
+        ...
+
 
 class RecordKeys:
     """Record keys in their store. Not for several threads at once: the vault holds the lock."""

@@ -352,6 +352,8 @@ class Vault:
         self._data.purge([live_key(one) for one in records])
         self._data.purge([unsound_key(one) for one in records])
         self._data.purge([*_STAGED_EDGES, *staged])
+        for store in self.stores:  # a backup may be reading
+            store.let_go()
         self._erased.finish(records)
 
     def tidy(self) -> None:

@@ -165,3 +165,24 @@ def test_the_doctor_ends_with_8_for_what_cannot_start_and_9_for_what_is_to_be_do
     ran = kehu("node", "doctor", str(home))
     assert ran.exit == 8
     assert "(key.passphrase_wrong)" in ran.out
+
+
+def test_a_next_key_is_made_where_the_key_is_lost_and_none_beside_one_that_is_damaged_or_over_another(
+    kehu: Kehu, introduction: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "legal")
+    init(kehu, home.path, introduction)
+    whole = home.node_key.read_bytes()
+    home.node_key.write_bytes(whole[:-9])
+    refused = kehu("node", "next-key", str(home.path), "--json")
+    assert (refused.exit, refused.problem["code"], home.next_key.exists()) == (6, "key.file_damaged", False)
+    home.node_key.unlink()
+    made = kehu.json("node", "next-key", str(home.path))
+    assert (made["old"], made["key"]) == (None, read_public(home.next_key).public.hex())
+    assert not home.node_key.exists()
+    again = kehu("node", "next-key", str(home.path), "--json")
+    assert (again.exit, again.problem["code"]) == (6, "key.file_exists")
+    assert read_public(home.next_key).public.hex() == made["key"]
+    home.node_key.write_bytes(whole)  # it was found again
+    home.node_key.chmod(0o600)
+    assert read_home(home).node_key.public == read_public(home.node_key).public

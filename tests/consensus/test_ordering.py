@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from chain.block import BLOCK_BYTES_MAX
 from chain.certificate import Certificate
 from chain.errors import InvariantError
 from consensus import evidence
@@ -301,6 +302,28 @@ def test_a_member_fills_its_own_slots_only_scenario_22() -> None:
     assert len(state.at.log.votes[cluster.names[1]]) == 2 * state.config.views_kept
     assert len(state.future.slots[cluster.names[1]]) == 2 * state.config.height_window
     assert state.future.claimed_heights == {cluster.names[1]: 1 << 40}
+
+
+def test_what_is_kept_of_a_members_later_heights_is_bounded_in_bytes_and_holds_what_a_correct_one_says() -> None:
+    cluster = Cluster()
+    (correct, faulty), state = cluster.names[:2], cluster[3].replica._state
+
+    def kept(name: str) -> list[tuple[int, str]]:
+        return sorted(state.future.slots[name])
+
+    full, largest = bytes(BLOCK_BYTES_MAX), bytes(state.config.body_bytes_max)
+    for height in (2, 3):
+        cluster[3].receive(correct, cluster.pre_prepare(0, height, 0, full))
+        cluster[3].receive(faulty, cluster.pre_prepare(1, height, 1, largest))
+        for phase in ("prepare", "commit"):
+            cluster[3].receive(correct, cluster.vote(phase, 0, height, 0, bytes(32)))
+    votes = [(height, phase) for height in (2, 3) for phase in ("commit", "prepare")]
+    assert kept(correct) == sorted([*votes, (2, "pre-prepare"), (3, "pre-prepare")])
+    assert kept(faulty) == [(2, "pre-prepare")]
+    cluster[3].receive(faulty, cluster.vote("prepare", 1, 3, 0, bytes(32)))
+    cluster[3].receive(faulty, cluster.pre_prepare(1, 2, 5, b"a higher view gives room again"))
+    cluster[3].receive(faulty, cluster.pre_prepare(1, 3, 5, largest))
+    assert kept(faulty) == [(2, "pre-prepare"), (3, "pre-prepare"), (3, "prepare")]
 
 
 def test_a_stranger_is_not_listened_to() -> None:

@@ -113,6 +113,35 @@ def test_a_node_changes_its_own_key_by_one_command_and_nobody_approves(tmp_path:
         stop_cluster(kehu)
 
 
+def test_a_department_whose_key_is_lost_takes_part_again_by_the_runbook_and_its_values_come_back(
+    tmp_path: Path,
+) -> None:
+    cluster = found_cluster(tmp_path)
+    kehu, home = cluster.kehu, Home(cluster.home("sales"))
+    try:
+        person, fields = cluster.people["sales"], {"name": "张三", "phone": "+8613800000001"}
+        customer = kehu("customer", "add", "--temporary", "--fields", "-", as_=person, stdin=fields)["customer"]
+        kehu("network", "down", "sales")
+        lost = read_public(home.node_key).public.hex()
+        home.node_key.unlink()
+        made = kehu("node", "next-key", str(home.path))
+        assert (made["department"], made["old"]) == ("sales", None)
+        again = kehu.start(order("node", "next-key", str(home.path)))
+        assert (again.exit, again.json["code"]) == (6, "key.file_exists")
+        agree(cluster, "rotate-key", "sales", "--request", save(cluster, "key.json", made), without="sales")
+        kehu("node", "introduce", str(home.path), "--node", "finance")
+        kehu("network", "up", "sales")
+        cluster.wait_equal()
+        assert (key_shown(cluster, "sales"), read_public(home.node_key).public.hex()) == (made["key"], made["key"])
+        assert not home.next_key.exists()
+        assert made["key"] != lost
+        kehu("network", "down", "technical")
+        commit(cluster, "sales")  # three of four, the one with the new key among them
+        assert kehu("customer", "show", customer, as_=person)["fields"]["name"]["value"] == "张三"
+    finally:
+        stop_cluster(kehu)
+
+
 def wait_opened_again(cluster: Cluster, department: str) -> None:
     """With the next key, which is the key then."""
     home = Home(cluster.home(department))

@@ -10,7 +10,7 @@ from chain.evidence import Evidence
 from consensus import evidence, ordering, replica
 from consensus.config import ReplicaConfig
 from consensus.effects import Accuse, FetchBlocks
-from consensus.message_log import MessageLog, coordinates
+from consensus.message_log import FutureMessages, MessageLog, coordinates
 from consensus.messages import decode_message
 from consensus.replica_state import ReplicaState
 from tests.consensus import (
@@ -28,7 +28,8 @@ Call = Callable[..., Any]
 
 
 def raising_on_garbage(state: ReplicaState, sender: str, data: bytes) -> None:
-    replica._sort_by_height(state, sender, decode_message(data, state.config.body_bytes_max))  # type: ignore[arg-type]
+    message: Any = decode_message(data, state.config.body_bytes_max)
+    replica._sort_by_height(state, sender, message, len(data))
 
 
 def keeps_every_vote(self: MessageLog, vote: Any, _views_kept: int) -> None:
@@ -40,10 +41,10 @@ def keeps_every_body(self: ReplicaState, block_id: bytes, body: bytes) -> None:
 
 
 def keeps_every_future(sort: Call) -> Call:
-    def careless(state: ReplicaState, sender: str, message: Any) -> None:
+    def careless(state: ReplicaState, sender: str, message: Any, size: int) -> None:
         if coordinates(message)[0] > state.at.height:
-            state.future.keep(sender, message)
-        sort(state, sender, message)
+            state.future.keep(sender, message, size, 1 << 62)
+        sort(state, sender, message, size)
 
     return careless
 
@@ -81,6 +82,15 @@ MUTANTS = [
         "B45 keeps messages of every height",
         wrapped(replica, "_sort_by_height", keeps_every_future),
         test_ordering.test_a_member_fills_its_own_slots_only_scenario_22,
+    ),
+    Mutant(
+        "keeps messages of later heights however large they are",
+        wrapped(
+            FutureMessages,
+            "keep",
+            lambda genuine: lambda self, sender, message, size, _: genuine(self, sender, message, size, 1 << 62),
+        ),
+        test_ordering.test_what_is_kept_of_a_members_later_heights_is_bounded_in_bytes_and_holds_what_a_correct_one_says,
     ),
     Mutant(
         "keeps and passes on certificates of any size",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,13 +56,18 @@ class Taken:
         self.data, self.keys = b"".join(parts[DATA]), b"".join(parts[KEYS])
 
     def restore(
-        self, data: bytes | None = None, keys: bytes | None = None, passphrase: str = PASSPHRASE, name: str = "new"
+        self,
+        data: bytes | None = None,
+        keys: bytes | None = None,
+        passphrase: str = PASSPHRASE,
+        name: str = "new",
+        advance: Callable[[int], None] = lambda _blocks: None,
     ) -> Restored:
         data_file, keys_file = self.folder / "a.backup", self.folder / "a.keys"
         data_file.write_bytes(self.data if data is None else data)
         keys_file.write_bytes(self.keys if keys is None else keys)
         home = self.folder / name
-        return restore(data_file, keys_file, home, passphrase, verify=True, advance=lambda _blocks: None)
+        return restore(data_file, keys_file, home, passphrase, verify=True, advance=advance)
 
 
 @pytest.fixture
@@ -134,6 +141,18 @@ def test_a_partial_or_altered_backup_becomes_no_folder(taken: Taken) -> None:
             with pytest.raises(KehuError):
                 taken.restore(data, keys)
     assert sorted(path.name for path in taken.folder.iterdir()) == before
+
+
+def test_what_a_killed_restore_left_goes_with_the_next_one(taken: Taken) -> None:
+    before = {path.name for path in taken.folder.iterdir()}
+    child = os.fork()
+    if child == 0:
+        taken.restore(advance=lambda _blocks: os.kill(os.getpid(), signal.SIGKILL))
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    (left,) = {path.name for path in taken.folder.iterdir()} - {*before, "a.backup", "a.keys"}
+    assert (taken.folder / left / "vault-keys").is_dir()
+    assert taken.restore().height == 5
+    assert {path.name for path in taken.folder.iterdir()} - before == {"a.backup", "a.keys", "new"}
 
 
 def test_a_wrong_passphrase_and_a_foreign_keys_file_are_told_apart(taken: Taken) -> None:

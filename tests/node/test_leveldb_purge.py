@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -73,4 +75,51 @@ def test_a_rewrite_leaves_nothing_of_replaced_and_deleted_values_and_keeps_the_p
         assert files_with(tmp_path, replaced[key][:32]) == []
     assert dict(store.scan(b"k/")) == values
     store.rewrite([])
+    store.close()
+
+
+def test_a_scan_that_is_open_keeps_what_was_purged_only_until_it_has_to_let_go_and_goes_on_behind_it(
+    tmp_path: Path,
+) -> None:
+    store = LevelStore(tmp_path / "db", create=True)
+    values = {b"k/%04d" % number: random.Random(number).randbytes(200) for number in range(1_000)}
+    store.write(values)
+    store.close()
+    store = LevelStore(tmp_path / "db")
+    forth, back = store.scan(b"k/"), store.scan_back(b"k/")
+    read, read_back = [next(forth) for _ in range(100)], [next(back) for _ in range(100)]
+    keys = [b"k/0003", b"k/0500", b"k/0997"]
+    store.purge(keys)
+    assert all(files_with(tmp_path, values[key][:32]) for key in keys)  # that is what LevelDB does
+    store.let_go()
+    assert [files_with(tmp_path, values[key][:32]) for key in keys] == [[], [], []]
+    read, read_back = [*read, *forth], [*read_back, *back]
+    assert [key for key, _ in read] == sorted(values.keys() - {b"k/0500", b"k/0997"})
+    assert [key for key, _ in read_back] == sorted(values.keys() - {b"k/0003", b"k/0500"}, reverse=True)
+    store.close()
+
+
+def test_a_purge_is_over_only_when_those_who_read_at_the_same_time_hold_nothing_of_it(tmp_path: Path) -> None:
+    store = LevelStore(tmp_path / "db", create=True)
+    values = {b"k/%04d" % number: random.Random(number).randbytes(200) for number in range(2_000)}
+    store.write(values)
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            store.read_through(b"", 1 << 16)
+            list(islice(store.scan(b"k/"), 700))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        for key in sorted(values)[::100]:
+            store.purge([key])
+            store.let_go()
+            assert files_with(tmp_path, values[key][:32]) == []
+    finally:
+        is_over.set()
+        for reader in readers:
+            reader.join()
     store.close()

@@ -62,6 +62,28 @@ def test_a_key_that_was_erased_under_an_open_scan_is_gone_once_that_is_closed_an
         assert files_with(tmp_path, key) == []
 
 
+def test_an_erasure_is_over_only_when_no_file_has_key_or_value_though_a_backup_is_being_read_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    values = [value_of(f"客户{number}", record=f"c{number:03}") for number in range(300)]
+    with opened(tmp_path) as vault:
+        vault.put_live([(value, value.digest(CHAIN)) for value in values])
+    places = [("vault", b"v/customers/c200"), ("vault-keys", b"k/customers/c200")]
+    gone = [stored(tmp_path, folder, key) for folder, key in places]
+    with opened(tmp_path) as vault:
+        rows, keys = vault.pairs()
+        read, read_keys = [next(rows) for _ in range(70)], [next(keys) for _ in range(70)]
+        assert [bool(files_with(tmp_path, one)) for one in gone] == [True, True]
+        vault.erase([RecordId("customers", "c200")])
+        assert [files_with(tmp_path, one) for one in gone] == [[], []]
+        left = {key for key, _ in (*read, *rows)}
+        assert left >= {b"v/customers/c%03d" % number for number in range(300) if number != 200}
+        assert {key for key, _ in (*read_keys, *keys)} == {
+            SECRET, *(b"k/customers/c%03d" % number for number in range(300) if number != 200)
+        }  # fmt: skip
+        assert b"v/customers/c200" not in left
+
+
 def test_the_vaults_secret_under_a_former_key_is_in_no_file(tmp_path: Path) -> None:
     following = SigningKey(digest("test key", b"the next key"))
     value = value_of("张三丰")

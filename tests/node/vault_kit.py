@@ -96,6 +96,9 @@ class WatchedStore:
         self._before()
         self._store.rewrite(keys)
 
+    def let_go(self) -> None:
+        self._store.let_go()
+
     @property
     def memory_bytes(self) -> int:
         return self._store.memory_bytes

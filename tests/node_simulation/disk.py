@@ -187,6 +187,9 @@ class SimStore:
         if keys:
             self._perform(lambda: self._platter.forget_old(min(keys), max(keys)))
 
+    def let_go(self) -> None:
+        """A scan here is of a list of its own."""
+
     def close(self) -> None:
         self._is_refusing = True
 

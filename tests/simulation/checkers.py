@@ -122,6 +122,10 @@ class Checker:
                 max(map(len, state.future.slots.values()), default=0),
                 5 * config.height_window,
             ),
+            "bytes of a member's future messages": (
+                max((sum(one.size for one in kept.values()) for kept in state.future.slots.values()), default=0),
+                config.future_bytes_max,
+            ),
             "votes of a member": (max(map(len, at.log.votes.values()), default=0), 2 * config.views_kept),
             "bodies": (len(at.bodies), config.views_kept + 4),
             "bodies in validation": (len(at.validating), config.views_kept + 4),

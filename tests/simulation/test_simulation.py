@@ -13,7 +13,7 @@ from tests.simulation.actors.cast import CAST
 from tests.simulation.campaign import run_campaign
 from tests.simulation.checkers import ViolationError
 from tests.simulation.plan import ACTOR_KINDS, FAULT_KINDS, MEMBER_FAULTS, SIZES, Plan
-from tests.simulation.runs import run_seed
+from tests.simulation.runs import decoding_once, run_seed
 from tests.simulation.world import World
 
 FAST_SEEDS = 240
@@ -61,6 +61,16 @@ def test_without_faults_there_is_no_view_change_and_no_accusation_b44(n: int) ->
     assert world.counts["view_change"] == 0
     assert world.accusations == []
     assert world.counts["fetch"] == 0
+
+
+def test_whoever_keeps_nothing_of_later_heights_hears_it_again_and_every_property_holds() -> None:
+    """R5, T2: so the room for it (`future_bytes_max`) may end where it likes."""
+    for seed in range(120):
+        world = World(seed)
+        world.limits["future_bytes_max"] = 0
+        with decoding_once():
+            world.run()
+        assert world.checker.decided
 
 
 @pytest.mark.parametrize("kind", ACTOR_KINDS)
