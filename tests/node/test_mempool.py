@@ -210,7 +210,7 @@ class MempoolCounts(RuleBasedStateMachine):
     def sign(self, count: int) -> None:
         taken = self.mempool.take_queued(count)
         if taken:
-            self.mempool.add(batch_of(*taken))
+            self.mempool.add(batch_of(*taken, department="sales"))
 
     @rule(place=integers(0, 23), count=integers(1, 4), department=sampled_from(("sales", "finance", "after_sales")))
     def gossip(self, place: int, count: int, department: str) -> None:
