@@ -86,12 +86,16 @@ def resolve_sender(context: CallContext, view: View) -> Subject:
 def home_of(view: View, key: bytes) -> str | None:
     """The department whose node has to let in what this key signs: a person's and a node's own. None for a gateway's,
     and for a key that nobody is enrolled with."""
-    row = view.look("keys", key.hex())
+    return view.remembered(("home", key), lambda state: _home_of(state, key))
+
+
+def _home_of(view: View, key: bytes) -> str | None:
+    row = view.get("keys", key.hex())
     if row is None or row["kind"] == "gateway":
         return None
     if row["kind"] == "node":
         return str(row["department"])
-    record = view.look("people", row["id"])
+    record = view.get("people", row["id"])
     return None if record is None else str(record["department"])
 
 
