@@ -12,5 +12,9 @@ from typing import Final
 GRANT_LIMITS: Final = 2
 """The administration may limit for how long a grant is given."""
 
+OWN_FACTS: Final = 3
+"""Customers are told the facts of what is theirs to read, and of nothing else; and nowhere who works in a
+department."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

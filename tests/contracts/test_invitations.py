@@ -203,3 +203,23 @@ def test_customers_see_who_read_their_data_by_department_purpose_and_time_and_th
     assert enrolled.row("accesses", "customers.c1.4")["by"] == "person:c1"
     refused = enrolled.ok("zhang", "access.history", **ACCESSES | {"record": "c2"})
     assert (refused["allowed"], refused["rows"], refused["code"]) == (False, [], "permission.denied")
+
+
+@pytest.mark.parametrize(("version", "is_named"), [(2, True), (3, False)])
+def test_no_row_that_a_customer_sees_names_somebody_who_works_here(version: int, is_named: bool) -> None:
+    """Whom a check of the number was for, and whose doings a colleague looked at, by earlier versions of the rules."""
+    office = Office(protocol=version)
+    office.register("c1")
+    office.ok("boss", "customers.invite", **invitation(office))
+    assert redeem(office) == "ok"
+    answer = office.attest("c1").to_value()
+    office.ok("node sales", "phone.record", attestation=answer, asked_by="wang")
+    log = {"log": "accesses", "table": "customers", "record": "c1", "person": "wang", "after": 0, "limit": 9}
+    office.ok("boss", "access.log", **log, purpose="check")
+    rows = [
+        row
+        for kind in ("accesses", "answers", "changes")
+        for row in office.ok("zhang", "access.history", **ACCESSES | {"kind": kind})["rows"]
+    ]
+    assert ("wang" in str(rows)) is is_named
+    assert "person:" not in str(rows) or is_named
