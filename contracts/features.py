@@ -16,5 +16,8 @@ OWN_FACTS: Final = 3
 """Customers are told the facts of what is theirs to read, and of nothing else; and nowhere who works in a
 department."""
 
+ONE_EFFECT: Final = 3
+"""Approvals of a change count together if they signed the same effect."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

@@ -83,7 +83,13 @@ def test_what_departments_think_of_a_project_is_not_for_customers(client: Client
         assert not client.office.may("c1", "read", "d1", None, table=table).allowed
 
 
-FOREIGN = [("participations", "d1"), ("participations", "d2"), ("customers", "c2"), ("projects", "p2"), ("payments", "y1")]
+FOREIGN = [
+    ("participations", "d1"),
+    ("participations", "d2"),
+    ("customers", "c2"),
+    ("projects", "p2"),
+    ("payments", "y1"),
+]
 
 
 @pytest.mark.parametrize(("table", "record"), [*FOREIGN, ("projects", "p1"), ("handovers", "h1")])
