@@ -122,7 +122,7 @@ def _untie(context: CallContext, view: View, sender: Subject, table: str, record
     """Nobody has anything to do with the record any more: assignments, grants on it (of a project, on what belongs to
     it) and its place in lists end."""
     revoked = {"by": sender.text, **stamp(context)}
-    end_place(view, table, record_id, record)
+    end_place(context, view, table, record_id, record)
     for grant_id in list(grants_on(view, table, record_id)):
         grant = view.get("grants", grant_id)
         if grant is None:

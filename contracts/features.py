@@ -19,5 +19,8 @@ department."""
 ONE_EFFECT: Final = 3
 """Approvals of a change count together if they signed the same effect."""
 
+ENDED_WORK: Final = 3
+"""A project, payment or client department that is erased is in nobody's hands and keeps nothing open."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""
