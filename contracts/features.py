@@ -22,5 +22,8 @@ ONE_EFFECT: Final = 3
 ENDED_WORK: Final = 3
 """A project, payment or client department that is erased is in nobody's hands and keeps nothing open."""
 
+WHOLE_CUSTOMER: Final = 3
+"""Who brings a customer into a project may read all that this opens to the project's departments."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""
