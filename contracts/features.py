@@ -25,5 +25,8 @@ ENDED_WORK: Final = 3
 WHOLE_CUSTOMER: Final = 3
 """Who brings a customer into a project may read all that this opens to the project's departments."""
 
+RETAINED_RECORDS: Final = 3
+"""Retention periods are for tables of records: rows of a log are erased by nobody."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""
