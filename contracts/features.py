@@ -28,5 +28,8 @@ WHOLE_CUSTOMER: Final = 3
 RETAINED_RECORDS: Final = 3
 """Retention periods are for tables of records: rows of a log are erased by nobody."""
 
+SHUT_OUT: Final = 3
+"""A customer who is revoked does not come back by an invitation that was open then."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

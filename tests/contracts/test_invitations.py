@@ -139,6 +139,19 @@ def test_a_customer_changes_over_to_a_new_key_themselves(enrolled: Office) -> No
     enrolled.ok("zhang 2", "people.revoke_key", key=hex_of("zhang 2"))
 
 
+@pytest.mark.parametrize(("version", "code", "status"), [(2, "ok", "redeemed"), (3, "invitation.over", "withdrawn")])
+def test_who_is_revoked_does_not_come_back_by_an_invitation_from_before(version: int, code: str, status: str) -> None:
+    office = Office(protocol=version)
+    office.register("c1")
+    office.ok("boss", "customers.invite", **invitation(office))
+    assert redeem(office) == "ok"
+    later = b"another code, 20 B.."
+    office.ok("boss", "customers.invite", **invitation(office, later))
+    office.ok("boss", "people.revoke", person="c1")
+    assert redeem(office, "zhang 2", code=later) == code
+    assert office.row("invitations", "c1")["status"] == status
+
+
 def test_nobody_is_enrolled_as_a_customer_by_hand(office: Office) -> None:
     args = {"person": "x", "department": "administration", "role": "customer", "fields": {}}
     assert office.code("boss", "people.enrol", **args, **office.possession("x", "x")) == "call.arguments"
