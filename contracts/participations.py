@@ -42,7 +42,6 @@ from contracts.writing import (
 
 TABLE: Final = "participations"
 CUSTOMERS: Final = "customers"
-_SEEING: Final = {"read", "change"}
 RIGHTS: Final = ("decides", "approves", "advises", "vetoes", "uses")
 STANCES: Final = ("supports", "neutral", "opposes", "unknown")
 _PART: Final = ("role", "right", "weight", "stance")
@@ -70,9 +69,15 @@ def _opened(context: CallContext, view: View, customer: str) -> list[str]:
     customer in, or a grant of one would be one of the others."""
     if context.protocol < WHOLE_CUSTOMER:
         return ["name"]
-    rules = [rule for rule in rules_about(view, CUSTOMERS) if rule["scope"] == PROJECT and _SEEING & {*rule["actions"]}]
+    rules = [rule for rule in rules_about(view, CUSTOMERS) if rule["scope"] == PROJECT]
     present = load_record(view, CUSTOMERS, customer)["fields"]
-    return sorted({"name"} | {field for field in present if any(covers(rule["fields"], field) for rule in rules)})
+    return sorted({"name"} | {field for field in present if any(_opens(rule, field) for rule in rules)})
+
+
+def _opens(rule: dict[str, Any], field: str) -> bool:
+    """Whether people are shown the field by this rule. Of a contact they are shown the number."""
+    is_shown = field == "phone" or any(action != "contact" for action in rule["actions"])
+    return is_shown and covers(rule["fields"], field)
 
 
 def require_client(view: View, customer: str, project: dict[str, Any], project_id: str) -> None:

@@ -206,6 +206,21 @@ def test_what_no_project_opens_need_not_be_seen_by_who_brings_a_customer_in(clie
     assert office.code("sun", "participations.register", **client.part_args("t9", "c3")) == "ok"
 
 
+def test_a_number_that_a_project_opens_to_contact_is_one_that_is_opened(client: Client) -> None:
+    office = client.office
+    policy = office.row("policy", "current")["policy"]
+    for rule in policy["rules"]:
+        if rule["table"] == "customers" and rule["scope"] == "project" and rule["actions"] != ["contact"]:
+            rule["fields"] = ["name"]
+    office.ok("boss", "permissions.set_policy", policy=policy)
+    office.ok("boss", "handovers.correct", **client.handover_args("h1", "technical"))
+    office.grant("g1", "person:sun", scope="record:c3", fields=["name"])
+    args = client.part_args("t9", "c3")
+    assert office.code("sun", "participations.register", **args) == "permission.denied"
+    office.grant("g2", "person:sun", scope="record:c3", fields=["phone"])
+    assert office.code("sun", "participations.register", **args) == "ok"
+
+
 def test_by_earlier_versions_of_the_rules_a_name_was_enough_to_bring_a_customer_in() -> None:
     client = stocked_client(Office(protocol=2))
     client.office.ok("boss", "handovers.correct", **client.handover_args("h1", "technical"))
