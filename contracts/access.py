@@ -32,10 +32,11 @@ from contracts.base import (
     stamp,
 )
 from contracts.errors import NOT_LISTABLE
+from contracts.features import OWN_FACTS
 from contracts.journals import add_entry
 from contracts.permissions import Case
 from contracts.policy import load_policy, require_fields, require_table
-from contracts.records import SEQUENCES, chosen_fields, load_record
+from contracts.records import SEQUENCES, Record, chosen_fields, load_record
 from contracts.subjects import Subject, require_person, require_person_or_customer
 from contracts.versions import require_past, require_record_at
 
@@ -75,11 +76,21 @@ def read(context: CallContext, view: View, args: Args) -> codec.Value:
         decisions = case.decide_fields(record_id, chosen_fields(past, args["fields"], known))
         answers = answer_past_fields(record, past, decisions)
         record_access(context, view, sender, table, record_id, "read", args["purpose"], answers, as_of=as_of)
-        return {**shown_record(table, record_id, past, answers), "as_of": as_of}
+        return {**shown_record(table, record_id, _seen(context, case, record_id, past), answers), "as_of": as_of}
     decisions = case.decide_fields(record_id, chosen_fields(record, args["fields"], known))
     answers = answer_fields(record, decisions)
     record_access(context, view, sender, table, record_id, "read", args["purpose"], answers)
-    return shown_record(table, record_id, record, answers, context.time_ms)
+    return shown_record(table, record_id, _seen(context, case, record_id, record), answers, context.time_ms)
+
+
+def _seen(context: CallContext, case: Case, record_id: str, record: Record) -> Record:
+    """The record as the reader is shown it. Customers are told the facts of their own record, and of others those that
+    they may read something of."""
+    customer, is_theirs = case.say.customer, case.decide(record_id, None).allowed
+    is_self = (case.say.table, record_id) == ("customers", customer)
+    if context.protocol < OWN_FACTS or customer is None or is_self or is_theirs:
+        return record
+    return {"version": record["version"]}
 
 
 def list_records(context: CallContext, view: View, args: Args) -> codec.Value:

@@ -24,7 +24,7 @@ from contracts.entitlements import assignments, remove_grant
 from contracts.errors import ERASURE_NOT_AWAITED, ERASURE_PERSON_ACTIVE, ERASURE_UNKNOWN
 from contracts.granted import grants_on
 from contracts.holds import require_not_held
-from contracts.invitations import OPEN, WITHDRAWN
+from contracts.invited import withdraw_open
 from contracts.policy import load_policy
 from contracts.records import SEQUENCES, Record, load_record, write_fields
 from contracts.subjects import ACTIVE, CUSTOMER, REVOKED, Subject, require_administrator, require_kind, retire_key
@@ -122,7 +122,7 @@ def _untie(context: CallContext, view: View, sender: Subject, table: str, record
     """Nobody has anything to do with the record any more: assignments, grants on it (of a project, on what belongs to
     it) and its place in lists end."""
     revoked = {"by": sender.text, **stamp(context)}
-    end_place(view, table, record_id, record)
+    end_place(context, view, table, record_id, record)
     for grant_id in list(grants_on(view, table, record_id)):
         grant = view.get("grants", grant_id)
         if grant is None:
@@ -145,9 +145,7 @@ def _shut_out(view: View, customer: str, revoked: dict[str, Any]) -> None:
         for key in person["keys"]:
             retire_key(view, key)
         view.put("people", customer, {**person, "status": REVOKED, "keys": []})
-    invitation = view.get("invitations", customer)
-    if invitation is not None and invitation["status"] == OPEN:
-        view.put("invitations", customer, {**invitation, "status": WITHDRAWN, "ended": revoked})
+    withdraw_open(view, customer, revoked)
 
 
 def _departments(view: View, height: int) -> tuple[str, ...]:

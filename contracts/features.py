@@ -12,5 +12,24 @@ from typing import Final
 GRANT_LIMITS: Final = 2
 """The administration may limit for how long a grant is given."""
 
+OWN_FACTS: Final = 3
+"""Customers are told the facts of what is theirs to read, and of nothing else; and nowhere who works in a
+department."""
+
+ONE_EFFECT: Final = 3
+"""Approvals of a change count together if they signed the same effect."""
+
+ENDED_WORK: Final = 3
+"""A project, payment or client department that is erased is in nobody's hands and keeps nothing open."""
+
+WHOLE_CUSTOMER: Final = 3
+"""Who brings a customer into a project may read all that this opens to the project's departments."""
+
+RETAINED_RECORDS: Final = 3
+"""Retention periods are for tables of records: rows of a log are erased by nobody."""
+
+SHUT_OUT: Final = 3
+"""A customer who is revoked does not come back by an invitation that was open then."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

@@ -50,7 +50,7 @@ def write_genesis(view: View, genesis: Genesis) -> None:
         add_gateway(view, item["id"], item["department"], item["key"])
     departments = genesis.validators.departments
     policy = complete_policy(genesis.value["policy"], departments)
-    require_policy(policy, departments.__contains__, len(departments))
+    require_policy(policy, departments.__contains__, len(departments), genesis.protocol)
     write_policy(view, policy, version=1, height=0)
 
 

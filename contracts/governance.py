@@ -18,6 +18,7 @@ from chain.state import View
 from contracts.activation import CURRENT, PROPOSALS, governance
 from contracts.base import KEY, POSSESSION, RECORD, Args, Argument, methods, stamp
 from contracts.changes import PROTOCOL, ROTATE, changed_set, effect_of, present_set, require_change, schedule_version
+from contracts.features import ONE_EFFECT
 from contracts.policy import load_policy
 from contracts.subjects import (
     WORKING_ROLES,
@@ -68,6 +69,8 @@ def approve(context: CallContext, view: View, args: Args) -> codec.Value:
     sender = require_person(context, view)
     row = _open_proposal(view, args["proposal"])
     _require_approver(view, sender)
+    if context.protocol >= ONE_EFFECT:
+        row = _with_present_effect(view, row)
     if sender.department in row["approvals"]:
         raise KehuError(GOVERNANCE_APPROVED, proposal=args["proposal"], department=sender.department)
     effect = _require_effect(context, view, row["change"], args["effect"])
@@ -79,6 +82,13 @@ def approve(context: CallContext, view: View, args: Args) -> codec.Value:
         view.put(PROPOSALS, args["proposal"], row)
         return {**answer, "status": OPEN}
     return {**answer, **_accept(context, view, args["proposal"], row)}
+
+
+def _with_present_effect(view: View, row: dict[str, Any]) -> dict[str, Any]:
+    """A change of the policy may have made another one of the effect that was signed; who signed that one has not
+    approved this one."""
+    effect = effect_of(view, row["change"])
+    return row if effect == row["effect"] else {**row, "effect": effect, "approvals": {}}
 
 
 def _accept(context: CallContext, view: View, proposal: str, row: dict[str, Any]) -> dict[str, Any]:

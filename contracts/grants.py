@@ -138,7 +138,7 @@ def set_policy(context: CallContext, view: View, args: Args) -> codec.Value:
     require_administrator(context, view)
     version = policy_row(view)["version"]
     departments = count_of(view, "departments")
-    require_policy(args["policy"], lambda department: is_department(view, department), departments)
+    require_policy(args["policy"], lambda department: is_department(view, department), departments, context.protocol)
     write_policy(view, args["policy"], version + 1, context.height)
     return {"version": version + 1}
 

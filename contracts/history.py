@@ -27,6 +27,7 @@ from contracts.base import (
     require_early,
 )
 from contracts.errors import PERMISSION_DENIED
+from contracts.features import OWN_FACTS
 from contracts.own import is_customer, is_own
 from contracts.permissions import ALLOWED, Decision, Resource, may
 from contracts.policy import load_policy, require_table
@@ -47,7 +48,8 @@ def history(context: CallContext, view: View, args: Args) -> codec.Value:
     last = _last_row(view, kind, table, record_id, record) if decision.allowed else 0
     rows = _rows(view, kind, table, record_id, args["after"], min(last, args["after"] + args["limit"]))
     if is_customer(sender):
-        rows = [_for_customer(row, sender) for row in rows]
+        hidden = _PEOPLE if context.protocol >= OWN_FACTS else _PEOPLE_BEFORE
+        rows = [_for_customer(row, sender, hidden) for row in rows]
     outcome: dict[str, Any] = {"kind": kind, "code": decision.code}
     record_access(context, view, sender, table, record_id, "history", args["purpose"], {}, **outcome)
     more = args["after"] + len(rows)
@@ -86,9 +88,15 @@ def _rows(view: View, kind: str, table: str, record_id: str, after: int, until: 
     return [{"number": number, **row} for number, row in found if row is not None]
 
 
-def _for_customer(row: dict[str, Any], customer: Subject) -> dict[str, Any]:
+_PEOPLE_BEFORE: Final = ("by", "gateway")
+_PEOPLE: Final = (*_PEOPLE_BEFORE, "asked_by", "person")
+"""What of a row names somebody who works here: who did it, whom a check of the number was for, whose doings a colleague
+looked at."""
+
+
+def _for_customer(row: dict[str, Any], customer: Subject, hidden: tuple[str, ...]) -> dict[str, Any]:
     """Departments, not people; `own` marks what the customer did."""
-    shown = {name: value for name, value in row.items() if name not in ("by", "gateway")}
+    shown = {name: value for name, value in row.items() if name not in hidden}
     return {**shown, "own": row.get("by") == customer.text}
 
 

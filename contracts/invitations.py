@@ -29,6 +29,7 @@ from contracts.errors import (
     PEOPLE_EXISTS,
     PEOPLE_WRONG_NODE,
 )
+from contracts.invited import INVITATIONS, OPEN, REDEEMED, WITHDRAWN
 from contracts.people import add_person
 from contracts.records import load_record, write_fields
 from contracts.subjects import ACTIVE, CUSTOMER, Subject, enrol_key, require_administrator, retire_key
@@ -37,9 +38,6 @@ INVITATION_PURPOSE: Final = "invitation"
 PERIOD_MS_MAX: Final = 90 * 86_400_000
 """How far ahead an invitation may expire."""
 CODE_BYTES: Final = 20
-OPEN: Final = "open"
-REDEEMED: Final = "redeemed"
-WITHDRAWN: Final = "withdrawn"
 
 
 def invitation_key(customer: str, code: bytes) -> SigningKey:
@@ -67,7 +65,7 @@ def invite(context: CallContext, view: View, args: Args) -> codec.Value:
         raise KehuError(INVITATION_PERIOD, time_ms=context.time_ms, expires_ms=args["expires_ms"], limit=latest_ms)
     invited = {"by": sender.text, **stamp(context)}
     row = {"digest": args["digest"], "expires_ms": args["expires_ms"], "status": OPEN, "invited": invited}
-    view.put("invitations", customer, {**row, "ended": None})
+    view.put(INVITATIONS, customer, {**row, "ended": None})
     return {"customer": customer, "expires_ms": args["expires_ms"]}
 
 
@@ -75,7 +73,7 @@ def withdraw(context: CallContext, view: View, args: Args) -> codec.Value:
     """Ends an open invitation. A customer who has redeemed it keeps the key: that is `people.revoke`."""
     sender, customer = require_administrator(context, view), args["customer"]
     row = _open_row(view, customer)
-    view.put("invitations", customer, {**row, "status": WITHDRAWN, "ended": {"by": sender.text, **stamp(context)}})
+    view.put(INVITATIONS, customer, {**row, "status": WITHDRAWN, "ended": {"by": sender.text, **stamp(context)}})
     return {"customer": customer}
 
 
@@ -91,12 +89,12 @@ def redeem(context: CallContext, view: View, args: Args) -> codec.Value:
     _require_no_colleague(view, customer)
     revoked = _take_key(context, view, customer)
     ended = {"key": context.key.hex(), **stamp(context)}
-    view.put("invitations", customer, {**row, "status": REDEEMED, "ended": ended})
+    view.put(INVITATIONS, customer, {**row, "status": REDEEMED, "ended": ended})
     return {"person": customer, "customer": customer, "key": context.key.hex(), "revoked": revoked}
 
 
 def _open_row(view: View, customer: str) -> dict[str, Any]:
-    row = view.get("invitations", customer)
+    row = view.get(INVITATIONS, customer)
     if row is None:
         raise KehuError(INVITATION_UNKNOWN, customer=customer)
     if row["status"] != OPEN:

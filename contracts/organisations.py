@@ -77,7 +77,7 @@ def register_department(context: CallContext, view: View, args: Args) -> codec.V
     facts = new_facts(organisation=organisation, parent=args["parent"])
     record = register_record(context, view, sender, DEPARTMENTS, args, facts, needed=("name",))
     add_entry(view, ORGANISATIONS, organisation, DEPARTMENTS, args["client_department"])
-    _count_department(view, record, 1)
+    count_department(view, record, 1)
     require_writer(context, view, sender, DEPARTMENTS, args)
     return written(DEPARTMENTS, args["client_department"], record)
 
@@ -92,9 +92,9 @@ def move_department(context: CallContext, view: View, args: Args) -> codec.Value
     sender, record = begin_change(context, view, DEPARTMENTS, args)
     _require_in(view, args["parent"], record["organisation"])
     _require_no_cycle(view, args["client_department"], args["parent"])
-    _count_department(view, record, -1)
+    count_department(view, record, -1)
     result = finish_change(context, view, sender, DEPARTMENTS, args, record, {"parent": args["parent"]})
-    _count_department(view, record, 1)
+    count_department(view, record, 1)
     return result
 
 
@@ -102,11 +102,11 @@ def close_department(context: CallContext, view: View, args: Args) -> codec.Valu
     """Ends a department in which nothing and nobody is left."""
     sender, record = begin_change(context, view, DEPARTMENTS, args)
     require_unused(view, DEPARTMENTS, args["client_department"])
-    _count_department(view, record, -1)
+    count_department(view, record, -1)
     return finish_change(context, view, sender, DEPARTMENTS, args, record, {"status": CLOSED})
 
 
-def _count_department(view: View, record: Record, change: int) -> None:
+def count_department(view: View, record: Record, change: int) -> None:
     """In the organisation and in the parent, which can't be closed while it has departments."""
     count_use(view, ORGANISATIONS, record["organisation"], DEPARTMENTS, change)
     if record["parent"] is not None:

@@ -9,6 +9,8 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import DIGESTS_OR_NONE, RECORD, VERSION, Args, Argument, methods, one_of
+from contracts.entitlements import covers
+from contracts.features import WHOLE_CUSTOMER
 from contracts.membership import (
     PARTICIPANTS_MAX,
     PARTICIPATIONS_MAX,
@@ -20,7 +22,9 @@ from contracts.membership import (
     untie,
 )
 from contracts.permissions import require_may
+from contracts.policy import rules_about
 from contracts.records import load_record
+from contracts.scopes import PROJECT
 from contracts.subjects import require_person
 from contracts.work_errors import PARTICIPATION_EXISTS, PROJECT_OTHER_ORGANISATION
 from contracts.writing import (
@@ -37,6 +41,7 @@ from contracts.writing import (
 )
 
 TABLE: Final = "participations"
+CUSTOMERS: Final = "customers"
 RIGHTS: Final = ("decides", "approves", "advises", "vetoes", "uses")
 STANCES: Final = ("supports", "neutral", "opposes", "unknown")
 _PART: Final = ("role", "right", "weight", "stance")
@@ -49,8 +54,7 @@ def register(context: CallContext, view: View, args: Args) -> codec.Value:
     if present is not None:
         raise KehuError(PARTICIPATION_EXISTS, project=project, customer=customer, participation=present)
     require_below(count_entries(view, "projects", project, TABLE) + 1, PARTICIPANTS_MAX, "projects", project, TABLE)
-    # The project's departments get to see the customer, so only who does may bring the customer in.
-    require_may(view, sender, "read", "customers", customer, ("name",), context.time_ms)
+    require_may(view, sender, "read", "customers", customer, _opened(context, view, customer), context.time_ms)
     facts = new_facts(project=project, customer=customer, **{name: args[name] for name in _PART})
     record = register_record(context, view, sender, TABLE, args, facts)
     require_writer(context, view, sender, TABLE, args)
@@ -58,6 +62,22 @@ def register(context: CallContext, view: View, args: Args) -> codec.Value:
     for of, owner in (("projects", project), ("customers", customer)):
         add_entry(view, of, owner, TABLE, args["participation"])
     return written(TABLE, args["participation"], record)
+
+
+def _opened(context: CallContext, view: View, customer: str) -> list[str]:
+    """The customer's fields that rules open to whoever has a project in hand: only who sees them all may bring the
+    customer in, or a grant of one would be one of the others."""
+    if context.protocol < WHOLE_CUSTOMER:
+        return ["name"]
+    rules = [rule for rule in rules_about(view, CUSTOMERS) if rule["scope"] == PROJECT]
+    present = load_record(view, CUSTOMERS, customer)["fields"]
+    return sorted({"name"} | {field for field in present if any(_opens(rule, field) for rule in rules)})
+
+
+def _opens(rule: dict[str, Any], field: str) -> bool:
+    """Whether people are shown the field by this rule. Of a contact they are shown the number."""
+    is_shown = field == "phone" or any(action != "contact" for action in rule["actions"])
+    return is_shown and covers(rule["fields"], field)
 
 
 def require_client(view: View, customer: str, project: dict[str, Any], project_id: str) -> None:

@@ -22,6 +22,7 @@ from contracts.base import (
     count_of,
     methods,
     one_of,
+    stamp,
 )
 from contracts.errors import (
     KEYS_REVOKED,
@@ -33,12 +34,15 @@ from contracts.errors import (
     PEOPLE_ROLE,
     PERMISSION_ADMINISTRATOR,
 )
+from contracts.features import SHUT_OUT
+from contracts.invited import withdraw_open
 from contracts.permissions import require_may
 from contracts.policy import load_policy, require_fields
 from contracts.records import load_record, require_version, write_fields
 from contracts.subjects import (
     ACTIVE,
     ADMINISTRATOR,
+    CUSTOMER,
     REVOKED,
     ROLES,
     Subject,
@@ -120,12 +124,14 @@ def revoke_key(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def revoke(context: CallContext, view: View, args: Args) -> codec.Value:
-    """Ends a person's part in the network, with all keys."""
-    require_administrator(context, view)
+    """Ends a person's part in the network, with all keys and, of a customer, the invitation that is open."""
+    sender = require_administrator(context, view)
     record = _active_person(view, args["person"])
     for key in record["keys"]:
         retire_key(view, key)
     _store(view, args["person"], record, {**record, "status": REVOKED, "keys": []})
+    if context.protocol >= SHUT_OUT and record["role"] == CUSTOMER:
+        withdraw_open(view, args["person"], {"by": sender.text, **stamp(context)})
     return {"person": args["person"]}
 
 

@@ -40,6 +40,8 @@ from contracts.base import (
 )
 from contracts.defaults import RELATION_KINDS, WORK_RULES, WORK_TABLES
 from contracts.errors import FIELD_UNKNOWN, POLICY_INVALID, TABLE_UNKNOWN
+from contracts.features import RETAINED_RECORDS
+from contracts.records import RECORD_TABLES
 from contracts.scopes import ALL, ASSIGNED, PROJECT, RULE_SCOPES
 
 REPORTS_TO: Final = "reports_to"
@@ -124,7 +126,9 @@ def rule_name(rule: Mapping[str, Any]) -> str:
     return f"rule:{rule['department']}.{rule['table']}.{rule['scope']}"
 
 
-def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], bool], departments: int) -> None:
+def require_policy(
+    policy: Mapping[str, Any], is_department: Callable[[str], bool], departments: int, protocol: int
+) -> None:
     """Raises policy.invalid unless the policy is complete and names only what exists."""
     if sorted(policy) != sorted(_PARTS):
         raise _invalid("policy", expected=", ".join(sorted(_PARTS)))
@@ -132,6 +136,7 @@ def require_policy(policy: Mapping[str, Any], is_department: Callable[[str], boo
         if not check(policy[part]):
             raise _invalid(part)
     _require_tables(policy)
+    _require_retention(policy, protocol)
     for part, named in (
         ("neighbours", policy["neighbours"]),
         ("governance", sorted(policy["governance"]["approvers"])),
@@ -150,8 +155,11 @@ def _require_tables(policy: Mapping[str, Any]) -> None:
         missing = [field for field in fields if field not in policy["tables"].get(table, ())]
         if missing:
             raise _invalid(f"tables.{table}", missing=missing[0])
+
+
+def _require_retention(policy: Mapping[str, Any], protocol: int) -> None:
     for table in sorted(policy["retention"]):
-        if table not in policy["tables"]:
+        if table not in policy["tables"] or (protocol >= RETAINED_RECORDS and table not in RECORD_TABLES):
             raise _invalid("retention", table=table)
 
 

@@ -18,7 +18,7 @@ from contracts.erasure import BY_RETENTION, CONTACTS, ERASURES, bury, require_fr
 from contracts.errors import ERASURE_NOT_DUE, RECORD_ERASED
 from contracts.holds import is_held
 from contracts.policy import load_policy
-from contracts.records import load_record
+from contracts.records import RECORD_TABLES, load_record
 from contracts.subjects import ACTIVE, require_kind
 
 REASON_TEXT: Final = "retention"
@@ -63,7 +63,7 @@ def _changed_ms(view: View, table: str, record_id: str) -> int:
 
 def is_due(view: View, table: str, record_id: str, time_ms: int) -> bool:
     """Whether `expire` would erase it at this time."""
-    record = view.get(table, record_id)
+    record = view.get(table, record_id) if table in RECORD_TABLES else None
     if record is None or ERASED in record:
         return False
     if table == "people" and record["status"] == ACTIVE:

@@ -32,7 +32,8 @@ SEARCH_NOT_INDEXED = define(
 )
 SEARCH_CURSOR = define(
     "search.cursor",
-    "the record after which the page should begin has no value any more by which the records are ordered",
+    "the record after which the page should begin is none that this search may find, or has no value any more by which "
+    "the records are ordered",
     "begin again from the first page",
 )
 
@@ -62,13 +63,14 @@ async def find(
     Errors: search.not_indexed, search.cursor.
     """
     order = _column(table, *query.sort)
+    after = None if query.after is None else _entry_after(order, query.after, accepts)
     tests = [_test(table, one) for one in query.where if one.kind not in BY_SET]
     tests += [_within([records]) for records in sets]
     if horizon is not None:
         tests.append(_within(horizon))
     tests.sort(key=lambda test: test.count)
     found: list[str] = []
-    async for record in _candidates(order, tests, query, limit):
+    async for record in _candidates(order, tests, query, after, limit):
         if all(test.passes(record) for test in tests) and accepts(record):
             if len(found) == limit:
                 return found, True
@@ -76,12 +78,18 @@ async def find(
     return found, False
 
 
-async def _candidates(order: Column, tests: list[_Test], query: Query, limit: int) -> AsyncIterator[str]:
-    after = None
-    if query.after is not None:
-        after = order.entry_of(query.after)
-        if after is None:
-            raise KehuError(SEARCH_CURSOR, after=query.after)
+def _entry_after(order: Column, record: str, accepts: Callable[[str], bool]) -> bytes:
+    """Where a page goes on. What comes behind a record tells about its value, so it has to be one that the reader may
+    be told of; which of the two is lacking is not said. Errors: search.cursor."""
+    entry = order.entry_of(record)
+    if entry is None or not accepts(record):
+        raise KehuError(SEARCH_CURSOR, after=record)
+    return entry
+
+
+async def _candidates(
+    order: Column, tests: list[_Test], query: Query, after: bytes | None, limit: int
+) -> AsyncIterator[str]:
     start = _start_of(query)
     entries = _gathered(order, tests[0], query, after) if _is_gathered(order, start, tests, limit) else None
     while True:

@@ -8,6 +8,7 @@ from typing import Final
 
 from chain.state import View, state_key
 from contracts.base import EVERY
+from contracts.endings import ERASED
 from contracts.reach import dependants
 from contracts.records import RECORD_TABLES
 from contracts.scopes import PROJECT, RECORD, split_scope
@@ -37,7 +38,7 @@ def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
         table, _, key = raw.decode().partition("/")
         if table in RECORD_TABLES:
             records[RecordId(table, key)] = None
-            if table == "participations":
+            if table == "participations" or _is_erased_project(view, table, key):
                 records.update(_reached_through(view, table, key))
             if table == "people" and _is_revoked(view, key):
                 tables.update(dict.fromkeys(RECORD_TABLES))
@@ -83,6 +84,11 @@ def _is_hand_over(view: View, change: str) -> bool:
     """Whether a row of changes put a project into a department's hands: it is new there, or was handed over."""
     row = view.get("changes", change) if change.startswith("projects.") else None
     return row is not None and "stage" in row.get("facts", {})
+
+
+def _is_erased_project(view: View, table: str, record: str) -> bool:
+    row = view.get(table, record) if table == "projects" else None
+    return row is not None and ERASED in row
 
 
 def _is_revoked(view: View, person: str) -> bool:

@@ -97,3 +97,66 @@ def test_a_change_of_what_goes_along_begins_the_customers_retention_period_anew(
     assert is_due(office.view(), "customers", "c1", office.time_ms)
     office.ok("boss", "erasure.hold", table="demands", record="m1", reason="lawsuit")
     assert not is_due(office.view(), "customers", "c1", office.time_ms)
+
+
+def version_of(client: Client, table: str, record: str) -> int:
+    return int(client.office.row(table, record)["version"])
+
+
+def test_an_open_payment_that_is_erased_does_not_keep_its_project_open_for_ever(client: Client) -> None:
+    client.work("qian", "payments.register", "y1", project="p1", currency="CNY", due_ms=client.office.time_ms)
+    order(client, table="payments", record="y1")
+    client.office.ok("boss", "projects.close", project="p1", version=version_of(client, "projects", "p1"))
+
+
+def test_a_payment_that_was_settled_is_counted_once_only_when_it_is_erased(client: Client) -> None:
+    due_ms = client.office.time_ms
+    for payment in ("y1", "y2"):
+        client.work("qian", "payments.register", payment, project="p1", currency="CNY", due_ms=due_ms)
+    client.office.ok("qian", "payments.settle", payment="y1", version=1, paid_ms=due_ms, fields={})
+    order(client, table="payments", record="y1")
+    close = {"project": "p1", "version": version_of(client, "projects", "p1")}
+    assert client.office.code("boss", "projects.close", **close) == "record.in_use"
+
+
+def test_a_project_that_is_erased_is_in_nobodys_hands_and_in_nobodys_way(client: Client) -> None:
+    office = client.office
+    client.hand_over("li", "h1", "finance")
+    client.hand_over("qian", "h2", "process")
+    reached = [("customers", "c1"), ("organisations", "o1"), ("client_departments", "d1"), ("relations", "l1")]
+    assert all(office.may("zhao", "read", record, None, table=table).allowed for table, record in reached)
+    order(client, table="projects", record="p1")
+    assert not any(office.may("zhao", "read", record, None, table=table).allowed for table, record in reached)
+    office.ok("li", "relations.close", relation="l1", version=1)
+    client.place("c2", "o2")
+    assert [ties_of(office.view(), "customers", customer)["projects"] for customer in ("c1", "c2")] == [{}, {}]
+    for customer in ("c1", "c3"):
+        order(client, record=customer)
+    for department in ("d2", "d1"):
+        office.ok("li", "client_departments.close", client_department=department, version=1)
+    office.ok("li", "organisations.close", organisation="o1", version=1)
+
+
+def test_a_closed_project_that_is_erased_leaves_the_hands_it_was_in_and_counts_no_second_time(client: Client) -> None:
+    office = client.office
+    client.project("p2")
+    office.ok("li", "projects.close", project="p1", version=1)
+    order(client, table="projects", record="p1")
+    assert ties_of(office.view(), "customers", "c1")["projects"] == {}
+    assert office.row("uses", "organisations.o1")["counts"]["projects"] == 1
+
+
+def test_a_client_department_that_is_erased_keeps_nothing_above_it_open(client: Client) -> None:
+    order(client, table="client_departments", record="d2")
+    assert client.office.row("uses", "organisations.o1")["counts"]["client_departments"] == 1
+    assert "client_departments" not in client.office.row("uses", "client_departments.d1")["counts"]
+
+
+def test_by_earlier_versions_of_the_rules_they_stayed_in_the_way() -> None:
+    client = stocked_client(Office(protocol=2))
+    client.work("qian", "payments.register", "y1", project="p1", currency="CNY", due_ms=client.office.time_ms)
+    order(client, table="payments", record="y1")
+    close = {"project": "p1", "version": version_of(client, "projects", "p1")}
+    assert client.office.code("boss", "projects.close", **close) == "record.in_use"
+    order(client, table="projects", record="p1")
+    assert list(ties_of(client.office.view(), "customers", "c1")["projects"]) == ["p1"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chain.errors import KehuError
 from chain.transaction import Call
 from contracts.erasure import overdue
 from contracts.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
@@ -207,6 +208,22 @@ def test_tables_without_a_period_keep_their_records(stocked: Office) -> None:
 def test_a_policy_with_senseless_periods_is_refused(office: Office, retention: Any) -> None:
     policy = default_policy() | {"retention": retention}
     assert office.code("boss", "permissions.set_policy", policy=policy) == "policy.invalid"
+
+
+@pytest.mark.parametrize("log", ["logins", "accesses", "changes"])
+def test_logs_have_no_retention_period_since_nobody_could_erase_their_rows(office: Office, log: str) -> None:
+    policy = default_policy() | {"retention": {log: DAY_MS}}
+    assert office.code("boss", "permissions.set_policy", policy=policy) == "policy.invalid"
+    with pytest.raises(KehuError, match="policy"):
+        Office(policy={"retention": {log: DAY_MS}})
+
+
+def test_by_earlier_versions_of_the_rules_a_log_could_have_a_period_and_nothing_of_it_is_ever_due() -> None:
+    office = Office(policy={"retention": {"logins": DAY_MS}}, protocol=2)
+    office.ok("li", "access.login")
+    later_ms = office.time_ms + 2 * DAY_MS
+    assert not is_due(office.view(), "logins", "li.1", later_ms)
+    assert office.code("node sales", "erasure.expire", table="logins", record="li") == "record.table_unknown"
 
 
 def test_an_erased_customers_own_key_is_revoked_and_the_invitation_withdrawn(stocked: Office) -> None:

@@ -102,6 +102,34 @@ def test_nothing_happens_if_the_signed_effect_is_another(network: Office, field:
     assert network.code("li", "governance.approve", proposal="p1", effect=more) == "governance.effect"
 
 
+def slower(office: Office) -> None:
+    """The administration changes what every open proposal would do."""
+    policy = office.row("policy", "current")["policy"]
+    policy["governance"]["activation_heights"] = 100
+    office.ok("boss", "permissions.set_policy", policy=policy)
+
+
+def test_who_approved_another_effect_than_the_others_has_not_approved_this_one(network: Office) -> None:
+    change = addition(network)
+    propose(network, change)
+    approve(network, change, "clerk", "qian")
+    slower(network)
+    answer = approve(network, change, "li")
+    assert (answer["status"], answer["approvals"]) == ("open", ["sales"])
+    assert network.row("proposals", "p1")["effect"]["activation_heights"] == 100
+    accepted = approve(network, change, "qian", "clerk")
+    assert accepted["activation_height"] == network.ledger.height + 100
+
+
+def test_by_earlier_versions_of_the_rules_a_change_did_what_the_first_had_signed() -> None:
+    network = four(protocol=2)
+    change = addition(network)
+    propose(network, change)
+    approve(network, change, "clerk", "qian")
+    slower(network)
+    assert approve(network, change, "li")["activation_height"] == network.ledger.height + 8
+
+
 def test_a_new_department_acts_from_its_height_on_and_not_before(network: Office) -> None:
     change = addition(network)
     propose(network, change)

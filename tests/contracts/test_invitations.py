@@ -139,6 +139,19 @@ def test_a_customer_changes_over_to_a_new_key_themselves(enrolled: Office) -> No
     enrolled.ok("zhang 2", "people.revoke_key", key=hex_of("zhang 2"))
 
 
+@pytest.mark.parametrize(("version", "code", "status"), [(2, "ok", "redeemed"), (3, "invitation.over", "withdrawn")])
+def test_who_is_revoked_does_not_come_back_by_an_invitation_from_before(version: int, code: str, status: str) -> None:
+    office = Office(protocol=version)
+    office.register("c1")
+    office.ok("boss", "customers.invite", **invitation(office))
+    assert redeem(office) == "ok"
+    later = b"another code, 20 B.."
+    office.ok("boss", "customers.invite", **invitation(office, later))
+    office.ok("boss", "people.revoke", person="c1")
+    assert redeem(office, "zhang 2", code=later) == code
+    assert office.row("invitations", "c1")["status"] == status
+
+
 def test_nobody_is_enrolled_as_a_customer_by_hand(office: Office) -> None:
     args = {"person": "x", "department": "administration", "role": "customer", "fields": {}}
     assert office.code("boss", "people.enrol", **args, **office.possession("x", "x")) == "call.arguments"
@@ -203,3 +216,23 @@ def test_customers_see_who_read_their_data_by_department_purpose_and_time_and_th
     assert enrolled.row("accesses", "customers.c1.4")["by"] == "person:c1"
     refused = enrolled.ok("zhang", "access.history", **ACCESSES | {"record": "c2"})
     assert (refused["allowed"], refused["rows"], refused["code"]) == (False, [], "permission.denied")
+
+
+@pytest.mark.parametrize(("version", "is_named"), [(2, True), (3, False)])
+def test_no_row_that_a_customer_sees_names_somebody_who_works_here(version: int, is_named: bool) -> None:
+    """Whom a check of the number was for, and whose doings a colleague looked at, by earlier versions of the rules."""
+    office = Office(protocol=version)
+    office.register("c1")
+    office.ok("boss", "customers.invite", **invitation(office))
+    assert redeem(office) == "ok"
+    answer = office.attest("c1").to_value()
+    office.ok("node sales", "phone.record", attestation=answer, asked_by="wang")
+    log = {"log": "accesses", "table": "customers", "record": "c1", "person": "wang", "after": 0, "limit": 9}
+    office.ok("boss", "access.log", **log, purpose="check")
+    rows = [
+        row
+        for kind in ("accesses", "answers", "changes")
+        for row in office.ok("zhang", "access.history", **ACCESSES | {"kind": kind})["rows"]
+    ]
+    assert ("wang" in str(rows)) is is_named
+    assert "person:" not in str(rows) or is_named

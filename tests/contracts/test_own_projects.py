@@ -15,6 +15,10 @@ PURPOSE = {"purpose": "own"}
 
 @pytest.fixture
 def client(office: Office) -> Client:
+    return enrolled_client(office)
+
+
+def enrolled_client(office: Office) -> Client:
     """c1 takes part in p1 and has a key; p2 is a project of the same client without c1."""
     made = Client(office)
     made.organisation("o1")
@@ -77,6 +81,42 @@ def test_what_departments_think_of_a_project_is_not_for_customers(client: Client
     assert client.office.code("zhang", "access.members", **members(table)) == "permission.customer"
     if table in ("participations",):
         assert not client.office.may("c1", "read", "d1", None, table=table).allowed
+
+
+FOREIGN = [
+    ("participations", "d1"),
+    ("participations", "d2"),
+    ("customers", "c2"),
+    ("projects", "p2"),
+    ("payments", "y1"),
+]
+
+
+@pytest.mark.parametrize(("table", "record"), [*FOREIGN, ("projects", "p1"), ("handovers", "h1")])
+def test_a_customer_is_told_no_facts_of_what_is_not_theirs_to_read(client: Client, table: str, record: str) -> None:
+    """How they are thought to stand to a project, for one, or what somebody else's project costs when."""
+    client.work("qian", "payments.register", "y1", project="p2", currency="CNY", due_ms=client.office.time_ms)
+    client.hand_over("li", "h1", "finance")
+    read = {"table": table, "record": record, "fields": ["*"], **PURPOSE}
+    assert client.office.ok("zhang", "access.read", **read)["facts"] == {}
+    if table in ("projects", "customers", "participations"):
+        then = client.office.ledger.height
+        assert client.office.ok("zhang", "access.read", **read, as_of=then)["facts"] == {}
+    assert client.office.ok("boss", "access.read", **read)["facts"] != {}
+
+
+def test_a_customer_is_told_the_facts_of_the_own_record_and_of_granted_projects(client: Client) -> None:
+    own = {"table": "customers", "record": "c1", "fields": ["name"], **PURPOSE}
+    assert client.office.ok("zhang", "access.read", **own)["facts"]["status"] == "valid"
+    grant(client, "g1", "projects")
+    project = {"table": "projects", "record": "p1", "fields": ["name"], **PURPOSE}
+    assert client.office.ok("zhang", "access.read", **project)["facts"]["stage"] == "sales"
+
+
+def test_by_earlier_versions_of_the_rules_facts_were_told_to_customers_too() -> None:
+    earlier = enrolled_client(Office(protocol=2))
+    read = {"table": "participations", "record": "d1", "fields": ["*"], **PURPOSE}
+    assert earlier.office.ok("zhang", "access.read", **read)["facts"]["stance"] == "supports"
 
 
 def test_a_customer_sends_feedback_and_reads_how_it_was_resolved_once_granted(client: Client) -> None:

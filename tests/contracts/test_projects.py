@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from contracts.policy import default_policy
-from tests.contracts.client import Client
+from tests.contracts.client import Client, stocked_client
+from tests.contracts.office import Office
 from tests.contracts.test_organisations import close
 
 WAY = [("li", "finance"), ("qian", "process"), ("zhao", "technical"), ("sun", "after_sales"), ("wu", "technical")]
@@ -178,6 +179,53 @@ def test_nobody_brings_in_a_customer_whom_they_may_not_see(client: Client) -> No
     assert client.office.code("sun", "participations.register", **args) == "permission.denied"
     client.office.ok("boss", "permissions.assign", table="customers", record="c3", subject="department:technical")
     assert client.office.code("sun", "participations.register", **args) == "ok"
+
+
+def test_nobody_makes_of_a_name_that_was_granted_the_whole_customer(client: Client) -> None:
+    """Else whoever works on a project could read and change everybody of whom a single field was granted."""
+    office = client.office
+    office.ok("boss", "handovers.correct", **client.handover_args("h1", "technical"))
+    office.grant("g1", "person:sun", scope="record:c3", fields=["name"])
+    args = client.part_args("t9", "c3")
+    assert office.code("sun", "participations.register", **args) == "permission.denied"
+    assert not office.may("sun", "read", "c3", "phone").allowed
+    office.grant("g2", "person:sun", scope="record:c3", fields=["phone", "position"])
+    assert office.code("sun", "participations.register", **args) == "ok"
+
+
+def test_what_no_project_opens_need_not_be_seen_by_who_brings_a_customer_in(client: Client) -> None:
+    """The identifier, in the default policy, and here the position too."""
+    office = client.office
+    policy = office.row("policy", "current")["policy"]
+    for rule in policy["rules"]:
+        if rule["table"] == "customers" and rule["scope"] == "project":
+            rule["fields"] = [field for field in rule["fields"] if field != "position"]
+    office.ok("boss", "permissions.set_policy", policy=policy)
+    office.ok("boss", "handovers.correct", **client.handover_args("h1", "technical"))
+    office.grant("g1", "person:sun", scope="record:c3", fields=["name", "phone"])
+    assert office.code("sun", "participations.register", **client.part_args("t9", "c3")) == "ok"
+
+
+def test_a_number_that_a_project_opens_to_contact_is_one_that_is_opened(client: Client) -> None:
+    office = client.office
+    policy = office.row("policy", "current")["policy"]
+    for rule in policy["rules"]:
+        if rule["table"] == "customers" and rule["scope"] == "project" and rule["actions"] != ["contact"]:
+            rule["fields"] = ["name"]
+    office.ok("boss", "permissions.set_policy", policy=policy)
+    office.ok("boss", "handovers.correct", **client.handover_args("h1", "technical"))
+    office.grant("g1", "person:sun", scope="record:c3", fields=["name"])
+    args = client.part_args("t9", "c3")
+    assert office.code("sun", "participations.register", **args) == "permission.denied"
+    office.grant("g2", "person:sun", scope="record:c3", fields=["phone"])
+    assert office.code("sun", "participations.register", **args) == "ok"
+
+
+def test_by_earlier_versions_of_the_rules_a_name_was_enough_to_bring_a_customer_in() -> None:
+    client = stocked_client(Office(protocol=2))
+    client.office.ok("boss", "handovers.correct", **client.handover_args("h1", "technical"))
+    client.office.grant("g1", "person:sun", scope="record:c3", fields=["name"])
+    assert client.office.code("sun", "participations.register", **client.part_args("t9", "c3")) == "ok"
 
 
 def test_a_part_changes_and_ends_and_both_stay_in_the_history(client: Client) -> None:

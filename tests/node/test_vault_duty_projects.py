@@ -69,6 +69,7 @@ steps = st.one_of(
         st.sampled_from(["project:p1", "assigned", "all"]),
     ),
     st.tuples(st.just("end"), st.integers(0, 7)),
+    st.tuples(st.just("erase"), st.sampled_from([("projects", "p1"), ("customers", "c1"), ("participations", "t2")])),
 )
 
 
@@ -93,6 +94,8 @@ def act(client: Client, number: int, step: tuple[Any, ...]) -> None:
         table, scope = more
         args = {"actions": ["read"], "table": table, "scope": scope, "fields": ["*"], "purpose": "*"}
         office.call("boss", "permissions.grant", grant=f"g{number}", subject=what, expires_ms=None, **args)
+    elif deed == "erase":
+        office.call("boss", "erasure.order", table=what[0], record=what[1], reason="withdrawn")
     elif deed == "end":
         office.call("boss", "permissions.revoke", grant=f"g{what}")
     else:
@@ -122,6 +125,18 @@ def test_handing_over_concerns_what_belongs_to_the_project_and_nothing_else(stag
     assert RecordId("demands", "n1") in found
     assert RecordId("organisations", "o1") in found
     assert not {RecordId("customers", "c4"), RecordId("customers", "c5"), RecordId("organisations", "o2")} & found
+
+
+def test_erasing_a_project_that_nobody_is_assigned_to_concerns_what_was_reached_through_it() -> None:
+    client = full_client()
+    office = client.office
+    office.ok("boss", "handovers.correct", **client.handover_args("h9", "process"))
+    office.ok("boss", "permissions.unassign", table="projects", record="p1", subject="person:li")
+    values = dict(office.ledger.state.items())
+    assert "process" in holders(office.view(), "customers", "c1", "name")
+    office.ok("boss", "erasure.order", table="projects", record="p1", reason="withdrawn")
+    assert "process" not in holders(office.view(), "customers", "c1", "name")
+    assert RecordId("customers", "c1") in noticed(office, values)
 
 
 def test_a_change_of_a_projects_text_concerns_the_project_only() -> None:

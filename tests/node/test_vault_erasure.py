@@ -199,6 +199,15 @@ async def test_a_retention_period_erases_by_itself_and_only_what_is_due(tmp_path
         assert await net.nodes["administration"].exchange.retention.look() == 0
 
 
+async def test_a_period_for_a_log_which_earlier_rules_allow_ends_no_node(tmp_path: Path) -> None:
+    policy = {"retention": {"changes": DAY_MS, "customers": DAY_MS}}
+    async with network(tmp_path, QUICK, policy=policy, protocol=2) as net:
+        await net.submit(net.registration())
+        net.time_ms += 2 * DAY_MS
+        await net.boss("access.login")
+        assert await net.nodes["administration"].exchange.retention.look() == 1
+
+
 async def test_other_departments_propose_what_the_administration_leaves_undone(tmp_path: Path) -> None:
     timing = dataclasses.replace(QUICK, retention=RetentionTiming(stagger_ms=1_000_000))
     policy = {"retention": {"customers": DAY_MS}}

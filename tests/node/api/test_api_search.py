@@ -141,6 +141,15 @@ async def test_who_may_not_read_a_field_finds_nothing_by_it(stocked: Api) -> Non
     assert await search(stocked, by_phone, "wang") == ({}, None)
 
 
+@pytest.mark.parametrize("sort", [("field", "phone"), ("field", "name"), SEQUENCE, ("id", "")])
+async def test_a_page_begins_behind_no_record_that_its_reader_may_not_see(stocked: Api, sort: tuple[str, str]) -> None:
+    """By what comes before and behind it one could find out its value, digit by digit."""
+    behind = [Query((), sort, after=record) for record in ("c4", "c9")]
+    refused = [await ask(stocked, record(stocked, query), query) for query in behind]
+    assert [(answer.status, answer.code) for answer in refused] == [(409, "search.cursor")] * 2
+    assert await search(stocked, behind[0], "wang") == ({}, None)
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
