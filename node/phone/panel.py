@@ -23,7 +23,7 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.records import SALT_BYTES
 from chain.state import View
-from contracts.errors import ATTESTATION_OTHER_NUMBER, PHONE_UNCHANGED, VAULT_NOT_ENTITLED
+from contracts.errors import ATTESTATION_OTHER_NUMBER, VAULT_NOT_ENTITLED
 from contracts.policy import load_policy
 from contracts.records import load_record
 from contracts.subjects import ACTIVE
@@ -161,21 +161,13 @@ class Panel:
             if not may_hold(view, party, customer, "phone", now_ms):
                 raise KehuError(VAULT_NOT_ENTITLED, department=party, customer=customer)
         if number is not None:
-            require_new_number(view, customer, phone_digest)
+            self._questions.require_new_number(view, customer, phone_digest, number)
             return Question(customer, phone_digest, number, phone_salt, salt)
         record = load_record(view, TABLE, customer)
         current = phone_digest_in(customer, record)
         if current != phone_digest:
             raise KehuError(ATTESTATION_OTHER_NUMBER, expected=current, actual=phone_digest)
         return self._questions.of_record(customer, record, salt)
-
-
-def require_new_number(view: View, customer: str, phone_digest: bytes) -> None:
-    """For questions whose asker says the salts: under another salt, the recorded number's subscriber would look like
-    somebody else. Errors: phone.unchanged."""
-    row = view.get(TABLE, customer)
-    if row is not None and row["fields"].get("phone", [None])[0] == phone_digest:
-        raise KehuError(PHONE_UNCHANGED, customer=customer)
 
 
 def _agreeing(answers: Sequence[Attested]) -> int:
