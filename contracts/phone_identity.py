@@ -29,6 +29,7 @@ from contracts.errors import (
     PHONE_IDENTIFIER,
     PHONE_NO_IDENTIFIER,
 )
+from contracts.features import ANSWERS_IN_ORDER
 from contracts.permissions import require_may
 from contracts.phone_status import TEMPORARY, UNASKED, VALID, Standing, judge
 from contracts.policy import load_policy
@@ -82,6 +83,7 @@ class Hearing:
             attestation.outcome != NO_ANSWER
             and _is_agreed(context, view, attestation, heard, policy)
             and not _is_late_identifier(now, record, attestation, policy)
+            and not _is_overtaken(context, record, attestation)
         )
         then = judge(now, attestation.outcome, attestation.identifier_digest) if is_agreed else now
         if is_agreed:
@@ -129,6 +131,14 @@ def _is_late_identifier(now: Standing, record: Record, attestation: Attestation,
     if attestation.outcome != FOUND or now.identifier is not None or now.status == TEMPORARY:
         return False
     return bool(attestation.time_ms - record["trusted_ms"] > policy["contact_age_ms_max"])
+
+
+def _is_overtaken(context: CallContext, record: Record, attestation: Attestation) -> bool:
+    """Whether a later answer has counted already: what one department's node brings late does not undo what another's
+    platform said since."""
+    checked_ms = record["checked_ms"]
+    is_older = checked_ms is not None and attestation.time_ms < checked_ms
+    return context.protocol >= ANSWERS_IN_ORDER and is_older
 
 
 def _is_agreed(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts.features import ANSWERS_IN_ORDER
 from contracts.phone_status import Standing, judge
 from contracts.policy import default_policy
 from tests.contracts.office import DAY_MS, Office
@@ -139,6 +140,28 @@ def test_what_gateways_said_about_the_old_number_does_not_count_for_the_new(stoc
     assert stocked.ok("li", "customers.change_phone", **args, attestation=None)["status"] == "temporary"
     assert hear(stocked, sender="gateway g2", gateway="g2", phone=new)["status"] == "temporary"
     assert hear(stocked, phone=new)["status"] == "valid"
+
+
+def test_an_answer_that_comes_late_does_not_undo_a_later_one_of_another_gateway(stocked: Office) -> None:
+    assert late_after_none(stocked) == {"status": "invalid", "reason": "unavailable"}
+    row = stocked.row("answers", "c1.3")
+    assert (row["outcome"], row["agreed"], row["status"]) == ("found", False, "invalid")
+    assert stocked.row("customers", "c1")["checked_ms"] == stocked.row("answers", "c1.2")["asked_ms"]
+    assert hear(stocked, gateway="g2")["status"] == "valid"
+
+
+def test_before_version_3_the_last_answer_that_came_counted() -> None:
+    office = Office(protocol=ANSWERS_IN_ORDER - 1)
+    office.register("c1")
+    assert late_after_none(office) == {"status": "valid", "reason": None}
+
+
+def late_after_none(office: Office) -> dict[str, Any]:
+    """What g2 heard before g1 heard that the number is out of use, and brings after it."""
+    office.time_ms += DAY_MS
+    assert hear(office, outcome="none")["reason"] == "unavailable"
+    late = hear(office, sender="gateway g2", gateway="g2", age_ms=5_000)
+    return {name: late[name] for name in ("status", "reason")}
 
 
 # Contact
