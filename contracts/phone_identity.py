@@ -76,8 +76,8 @@ class Hearing:
         context, view, record = self.context, self.view, self.record
         policy = load_policy(view)["phone"]
         heard: Heard = record["gateways"]
-        require_attestation(context, view, attestation, self.phone_digest, heard, policy)
-        _require_day(attestation, attestation.time_ms if self.since_ms is None else self.since_ms)
+        require_attestation(context.chain_id, context.time_ms, view, attestation, self.phone_digest, heard, policy)
+        require_day(attestation, self.since_ms)
         heard[attestation.gateway] = [attestation.time_ms, attestation.outcome, attestation.identifier_digest]
         is_agreed = (
             attestation.outcome != NO_ANSWER
@@ -113,10 +113,11 @@ class Hearing:
         self.view.put("answers", f"{attestation.customer}.{self.record['answers']}", answer)
 
 
-def _require_day(attestation: Attestation, since_ms: int) -> None:
-    """Errors: attestation.other_day."""
+def require_day(attestation: Attestation, since_ms: int | None) -> None:
+    """`since_ms`: as in `Hearing`. Errors: attestation.other_day."""
     if attestation.outcome not in DATED or attestation.since_day is None:
         return
+    since_ms = attestation.time_ms if since_ms is None else since_ms
     first, last = (since_ms - _WEST_MS) // DAY_MS, (since_ms + _EAST_MS) // DAY_MS
     if not first <= attestation.since_day <= last:
         raise KehuError(ATTESTATION_OTHER_DAY, first=first, last=last, actual=attestation.since_day)
