@@ -12,7 +12,8 @@ from typing import Final
 GRANT_LIMITS: Final = 2
 """The administration may limit for how long a grant is given."""
 ANSWERS_IN_ORDER: Final = 3
-"""A carrier's answer that is older than the last one that counted, by whichever gateway, changes nothing any more."""
+"""A carrier's answer that is older than the last one that counted, by whichever gateway, changes nothing any more; nor
+does one that may compare with another first answer's identifier."""
 
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

@@ -84,6 +84,7 @@ class Hearing:
             and _is_agreed(context, view, attestation, heard, policy)
             and not _is_late_identifier(now, record, attestation, policy)
             and not _is_overtaken(context, record, attestation)
+            and not _is_another_first(context, view, record, attestation, policy)
         )
         then = judge(now, attestation.outcome, attestation.identifier_digest) if is_agreed else now
         if is_agreed:
@@ -140,6 +141,24 @@ def _is_overtaken(context: CallContext, record: Record, attestation: Attestation
     checked_ms = record["checked_ms"]
     is_older = checked_ms is not None and attestation.time_ms < checked_ms
     return context.protocol >= ANSWERS_IN_ORDER and is_older
+
+
+def _is_another_first(
+    context: CallContext, view: View, record: Record, attestation: Attestation, policy: Mapping[str, int]
+) -> bool:
+    """Whether another identifier may be the recorded one under another salt.
+
+    Nodes that ask for a first identifier draw its salt. Two that ask at once draw two, and who is late knows nothing
+    of the other's yet: what was heard until shortly after the first came says nothing of a new subscriber.
+    """
+    if context.protocol < ANSWERS_IN_ORDER or attestation.outcome != FOUND or "identifier" not in record["fields"]:
+        return False
+    recorded, version = record["fields"]["identifier"]
+    change = view.get("changes", f"customers.{attestation.customer}.{version}")
+    is_by_answer = change is not None and change["fields"] == ["identifier"]  # and did not come with the number
+    if recorded == attestation.identifier_digest or change is None or not is_by_answer:
+        return False
+    return bool(attestation.time_ms <= change["time_ms"] + policy["attestation_ahead_ms_max"])
 
 
 def _is_agreed(

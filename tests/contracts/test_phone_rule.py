@@ -164,6 +164,30 @@ def late_after_none(office: Office) -> dict[str, Any]:
     return {name: late[name] for name in ("status", "reason")}
 
 
+# A first identifier
+
+
+def test_two_first_answers_under_salts_of_their_own_are_no_reassignment(office: Office) -> None:
+    """Two departments' nodes ask about a temporary customer at once, and each draws a salt for the identifier."""
+    assert two_first_answers(office) == ("valid", None)
+    assert office.row("answers", "c1.2")["agreed"] is False
+    office.time_ms += 60_000
+    assert hear(office, gateway="g2")["status"] == "valid"
+    assert hear(office, gateway="g2", identifier="subscriber-2")["reason"] == "reassigned"
+
+
+def test_before_version_3_the_later_of_two_first_answers_was_a_reassignment() -> None:
+    assert two_first_answers(Office(protocol=ANSWERS_IN_ORDER - 1)) == ("invalid", "reassigned")
+
+
+def two_first_answers(office: Office) -> tuple[str, str | None]:
+    register(office, None, temporary=True)
+    under_another_salt = office.attest("c1", gateway="g2", identifier="subscriber-1, another salt", age_ms=-1_500)
+    assert hear(office)["status"] == "valid"
+    result = office.ok("gateway g2", "phone.record", attestation=under_another_salt.to_value())
+    return result["status"], result["reason"]
+
+
 # Contact
 
 
