@@ -129,10 +129,12 @@ class PhoneDesk:
 
     async def _check(self, customer: str, max_age_ms: int | None, asked_by: str | None) -> Mapping[str, Any]:
         lock = self._busy.setdefault(customer, asyncio.Lock())
+        before_ms = load_record(self._view(), TABLE, customer)["checked_ms"]
         async with lock:  # answers of one gateway count in order of their times
             record = load_record(self._view(), TABLE, customer)
             checked_ms = record["checked_ms"]
-            if max_age_ms is not None and checked_ms is not None and self._clock_ms() - checked_ms < max_age_ms:
+            is_young = max_age_ms is not None and checked_ms is not None and self._clock_ms() - checked_ms < max_age_ms
+            if is_young or checked_ms not in (None, before_ms):  # somebody asked meanwhile
                 return _facts(customer, record, was_asked=False)
             question = self._questions.of_record(customer, record)
             heard = await self._panel.ask(question, is_recorded=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -182,6 +183,29 @@ async def test_a_young_answer_is_not_asked_for_again() -> None:
     assert len(desk.platform.asked) == 1
     desk.office.time_ms += 60_000
     assert (await desk.check(max_age_ms=60_000))["was_asked"] is True
+
+
+async def test_who_asks_while_the_platform_is_being_asked_gets_its_answer() -> None:
+    """Two who want to contact a customer at once, or one who tries again, cost one question."""
+    desk, is_asked, may_answer = Desk(), asyncio.Event(), asyncio.Event()
+    desk.register(is_valid=True)
+    look_up = desk.platform.look_up
+
+    async def look_up_slowly(number: str, since_ms: int) -> Answer:
+        answer = await look_up(number, since_ms)
+        is_asked.set()
+        await may_answer.wait()
+        return answer
+
+    desk.platform.look_up = look_up_slowly  # type: ignore[method-assign]
+    checks = [asyncio.ensure_future(desk.check()) for _ in range(3)]
+    await is_asked.wait()
+    may_answer.set()
+    assert [(check["status"], check["was_asked"]) for check in await asyncio.gather(*checks)] == [
+        ("valid", True), ("valid", False), ("valid", False),
+    ]  # fmt: skip
+    assert len(desk.platform.asked) == 1
+    assert (await desk.check())["was_asked"] is True
 
 
 async def test_a_number_that_is_not_in_this_vault_can_not_be_asked_about() -> None:
