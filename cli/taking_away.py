@@ -68,7 +68,7 @@ MARK: Final = "\ufeff"
 
 EXPORT_OTHER = define(
     "usage.export_other",
-    "an export into this file was begun with other options, or in another network",
+    "an export into this file was begun with other options or in another network, or its rows are gone",
     "go on with the same options, or remove FILE.partial and FILE.resume and begin anew",
 )
 
@@ -102,7 +102,8 @@ def line(cells: Sequence[object]) -> str:
 @dataclass(slots=True)
 class Progress:
     """How far an export got. `after`: the sequence number to go on after; `bytes`: of the rows that count; `refused`
-    and `missing`: cells left empty because they are not this person's to take, or because the vault lacks them."""
+    and `missing`: cells left empty because they are not this person's to take, or because the vault lacks them;
+    `is_whole`: all rows are there, and the file lacks its name only."""
 
     chain: str
     layout: dict[str, Any]
@@ -113,6 +114,7 @@ class Progress:
     missing: int = 0
     pages: int = 0
     is_resumed: bool = False
+    is_whole: bool = False
 
     @classmethod
     def load(cls, path: Path, chain: str, layout: dict[str, Any]) -> Self:
@@ -147,13 +149,15 @@ class Exporter:
         with storage_failures(self._rows, "write export"):
             descriptor = os.open(self._rows, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            if os.fstat(descriptor).st_size < self.progress.bytes:
+                raise KehuError(EXPORT_OTHER, file=str(self._rows))
             os.ftruncate(descriptor, self.progress.bytes)  # a page whose end was not noted is read again
             os.lseek(descriptor, 0, os.SEEK_END)
             if self.progress.bytes == 0:
                 self._write(descriptor, self._layout.header())
             self._advance(self.progress.after)
-            while await self._write_page(descriptor):
-                pass
+            while not self.progress.is_whole:
+                await self._write_page(descriptor)
         finally:
             os.close(descriptor)
         if self.progress.rows:
@@ -162,8 +166,7 @@ class Exporter:
             self._forget(self._rows)
         return self.progress
 
-    async def _write_page(self, descriptor: int) -> bool:
-        """Whether there is more."""
+    async def _write_page(self, descriptor: int) -> None:
         progress = self.progress
         args: dict[str, Any] = {"table": self._layout.table, "after": progress.after, "limit": PAGE}
         args["fields"] = list(self._layout.fields)
@@ -177,8 +180,8 @@ class Exporter:
         if result["next"] is not None:
             self._advance(result["next"] - progress.after)
             progress.after = result["next"]
+        progress.is_whole = result["next"] is None
         self._write(descriptor, content)
-        return result["next"] is not None
 
     def _row(self, record: RecordShown) -> str:
         cells: list[object] = [record.record, *(_fact(name, record.facts.get(name)) for name in self._layout.facts)]

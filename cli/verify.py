@@ -12,6 +12,7 @@ from typing import Any
 
 from chain.block import Header
 from chain.errors import CATALOGUE, ErrorSpec, KehuError, define
+from chain.execution import is_execution
 from chain.following import KnownSets
 from chain.genesis import Genesis
 from chain.light import ReceiptProof, StateProof
@@ -25,6 +26,11 @@ PROOF_OTHER = define(
     "proof.other_transaction",
     "the node's proof is a good one, but for another transaction than the one asked about",
     "don't rely on the answer; ask another department's node",
+)
+PROOF_NOT_RUN = define(
+    "proof.not_run_there",
+    "the node's proof is a good one, but of a place in the chain where the transaction was not run",
+    "don't rely on the answer, it may have run in another place; ask another department's node",
 )
 VALUE_MISMATCH = define(
     "proof.value_mismatch",
@@ -80,6 +86,8 @@ def check_receipt(genesis: Genesis, transaction_id: bytes, proof: bytes, known: 
     header, receipt = shown.verify(_deciders(genesis, known, shown.header_bytes), genesis.chain_id)
     if receipt.transaction_id != transaction_id:
         raise KehuError(PROOF_OTHER, expected=transaction_id, actual=receipt.transaction_id)
+    if not is_execution(receipt):
+        raise KehuError(PROOF_NOT_RUN, transaction=transaction_id, height=header.height, code=receipt.code)
     return Committed(transaction_id, header, receipt)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from chain import codec
 from chain.attestation import Attestation
 from chain.errors import KehuError
-from chain.execution import CallContext
 from chain.state import View
 from contracts.errors import (
     ATTESTATION_FUTURE,
@@ -47,30 +46,31 @@ def require_about(attestation: Attestation, customer: str) -> None:
 
 
 def require_attestation(
-    context: CallContext,
+    chain_id: bytes,
+    time_ms: int,
     view: View,
     attestation: Attestation,
     phone_digest: bytes,
     heard: Heard,
     phone_policy: dict[str, int],
 ) -> None:
-    """Raises the one attestation.* error that fits; cheap checks come before the signature."""
+    """Raises the one attestation.* error that fits at `time_ms`; cheap checks come before the signature."""
     if attestation.phone_digest != phone_digest:
         raise KehuError(ATTESTATION_OTHER_NUMBER, expected=phone_digest, actual=attestation.phone_digest)
-    _require_signed(context, view, attestation)
-    _require_fresh(context.time_ms, attestation.time_ms, phone_policy)
+    _require_signed(chain_id, view, attestation)
+    _require_fresh(time_ms, attestation.time_ms, phone_policy)
     last = heard.get(attestation.gateway)
     if last is not None and attestation.time_ms <= last[0]:
         raise KehuError(ATTESTATION_REUSED, gateway=attestation.gateway, later_than=last[0], actual=attestation.time_ms)
 
 
-def _require_signed(context: CallContext, view: View, attestation: Attestation) -> None:
+def _require_signed(chain_id: bytes, view: View, attestation: Attestation) -> None:
     gateway = view.get("gateways", attestation.gateway)
     if gateway is None:
         raise KehuError(ATTESTATION_UNKNOWN_GATEWAY, customer=attestation.customer)
     if gateway["status"] != ACTIVE or not is_department(view, gateway["department"]):
         raise KehuError(ATTESTATION_REVOKED_GATEWAY, gateway=attestation.gateway)
-    if not attestation.is_valid(bytes.fromhex(gateway["key"]), context.chain_id):
+    if not attestation.is_valid(bytes.fromhex(gateway["key"]), chain_id):
         raise KehuError(ATTESTATION_UNSIGNED, gateway=attestation.gateway)
 
 

@@ -250,7 +250,11 @@ PHONE_ONLY_CHANGE_PHONE = define(
     "number and identifier change only together and with the carrier's answer",
     "use customers.change_phone",
 )
-PHONE_UNCHANGED = define("phone.unchanged", "the new number is the present one", "give the customer's new number")
+PHONE_UNCHANGED = define(
+    "phone.unchanged",
+    "the new number is the present one",
+    "give the customer's new number; whether the present one is still theirs, `kehu phone check` asks",
+)
 PHONE_ANSWER_NEEDED = define(
     "phone.answer_needed",
     "the customer's old number belongs to somebody else now; a new one is taken only with the carrier's answer to it",

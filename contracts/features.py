@@ -11,6 +11,9 @@ from typing import Final
 
 GRANT_LIMITS: Final = 2
 """The administration may limit for how long a grant is given."""
+ANSWERS_IN_ORDER: Final = 3
+"""A carrier's answer that is older than the last one that counted, by whichever gateway, changes nothing any more; nor
+does one that may compare with another first answer's identifier."""
 
 OWN_FACTS: Final = 3
 """Customers are told the facts of what is theirs to read, and of nothing else; and nowhere who works in a

@@ -29,6 +29,7 @@ from contracts.errors import (
     PHONE_IDENTIFIER,
     PHONE_NO_IDENTIFIER,
 )
+from contracts.features import ANSWERS_IN_ORDER
 from contracts.permissions import require_may
 from contracts.phone_status import TEMPORARY, UNASKED, VALID, Standing, judge
 from contracts.policy import load_policy
@@ -75,13 +76,15 @@ class Hearing:
         context, view, record = self.context, self.view, self.record
         policy = load_policy(view)["phone"]
         heard: Heard = record["gateways"]
-        require_attestation(context, view, attestation, self.phone_digest, heard, policy)
-        _require_day(attestation, attestation.time_ms if self.since_ms is None else self.since_ms)
+        require_attestation(context.chain_id, context.time_ms, view, attestation, self.phone_digest, heard, policy)
+        require_day(attestation, self.since_ms)
         heard[attestation.gateway] = [attestation.time_ms, attestation.outcome, attestation.identifier_digest]
         is_agreed = (
             attestation.outcome != NO_ANSWER
             and _is_agreed(context, view, attestation, heard, policy)
             and not _is_late_identifier(now, record, attestation, policy)
+            and not _is_overtaken(context, record, attestation)
+            and not _is_another_first(context, view, record, attestation, policy)
         )
         then = judge(now, attestation.outcome, attestation.identifier_digest) if is_agreed else now
         if is_agreed:
@@ -111,10 +114,11 @@ class Hearing:
         self.view.put("answers", f"{attestation.customer}.{self.record['answers']}", answer)
 
 
-def _require_day(attestation: Attestation, since_ms: int) -> None:
-    """Errors: attestation.other_day."""
+def require_day(attestation: Attestation, since_ms: int | None) -> None:
+    """`since_ms`: as in `Hearing`. Errors: attestation.other_day."""
     if attestation.outcome not in DATED or attestation.since_day is None:
         return
+    since_ms = attestation.time_ms if since_ms is None else since_ms
     first, last = (since_ms - _WEST_MS) // DAY_MS, (since_ms + _EAST_MS) // DAY_MS
     if not first <= attestation.since_day <= last:
         raise KehuError(ATTESTATION_OTHER_DAY, first=first, last=last, actual=attestation.since_day)
@@ -129,6 +133,32 @@ def _is_late_identifier(now: Standing, record: Record, attestation: Attestation,
     if attestation.outcome != FOUND or now.identifier is not None or now.status == TEMPORARY:
         return False
     return bool(attestation.time_ms - record["trusted_ms"] > policy["contact_age_ms_max"])
+
+
+def _is_overtaken(context: CallContext, record: Record, attestation: Attestation) -> bool:
+    """Whether a later answer has counted already: what one department's node brings late does not undo what another's
+    platform said since."""
+    checked_ms = record["checked_ms"]
+    is_older = checked_ms is not None and attestation.time_ms < checked_ms
+    return context.protocol >= ANSWERS_IN_ORDER and is_older
+
+
+def _is_another_first(
+    context: CallContext, view: View, record: Record, attestation: Attestation, policy: Mapping[str, int]
+) -> bool:
+    """Whether another identifier may be the recorded one under another salt.
+
+    Nodes that ask for a first identifier draw its salt. Two that ask at once draw two, and who is late knows nothing
+    of the other's yet: what was heard until shortly after the first came says nothing of a new subscriber.
+    """
+    if context.protocol < ANSWERS_IN_ORDER or attestation.outcome != FOUND or "identifier" not in record["fields"]:
+        return False
+    recorded, version = record["fields"]["identifier"]
+    change = view.get("changes", f"customers.{attestation.customer}.{version}")
+    is_by_answer = change is not None and change["fields"] == ["identifier"]  # and did not come with the number
+    if recorded == attestation.identifier_digest or change is None or not is_by_answer:
+        return False
+    return bool(attestation.time_ms <= change["time_ms"] + policy["attestation_ahead_ms_max"])
 
 
 def _is_agreed(

@@ -12,7 +12,7 @@ import typer
 from cli.command import Needs, command
 from cli.commands.key import PassphraseFd, PassphraseFile
 from cli.commands.permissions import read_expiry
-from cli.exits import SIGNED
+from cli.exits import SIGNED, RemoteRefusal
 from cli.options import Customer
 from cli.output import Answer, Screen
 from cli.root import app
@@ -21,6 +21,10 @@ from cli.run import Run
 if TYPE_CHECKING:
     from chain.crypto import SigningKey
     from cli.client import NodeClient
+    from cli.invitation import Invitation
+    from cli.verify import Committed
+
+_OVER = "invitation.over"
 
 
 @command(
@@ -98,7 +102,8 @@ async def enrol(
 ) -> Answer:
     """Come in as a customer: makes a sealed key on this machine and redeems the invitation with it.
 
-    Run it again if the outcome stayed unknown: the key file that is there is used.
+    Run it again if the outcome stayed unknown: the key file that is there is used, and what became of the first try is
+    shown.
     """
     from cli.invitation import Invitation
 
@@ -106,7 +111,7 @@ async def enrol(
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd
     key, path = _key_of(run, redeemed.customer)
     async with _client(run, key) as client:
-        committed = await client.execute([redeemed.redeem_call(client.genesis.chain_id, key)])
+        committed = await _redeem(client, redeemed, key)
     data = {
         "customer": redeemed.customer,
         "key": key.public.hex(),
@@ -121,6 +126,24 @@ async def enrol(
         screen.line(f"You are enrolled: kehu own show --as {redeemed.customer}")
 
     return Answer(data, show)
+
+
+async def _redeem(client: NodeClient, invitation: Invitation, key: SigningKey) -> Committed:
+    """The redemption, or that of an earlier try with the same key whose outcome stayed unknown."""
+    try:
+        return await client.execute([invitation.redeem_call(client.genesis.chain_id, key)])
+    except RemoteRefusal as refusal:
+        if refusal.code != _OVER:
+            raise
+        try:
+            row, _ = await client.state("invitations", invitation.customer)
+        except RemoteRefusal:
+            raise refusal from None  # this key is nobody's
+        ended = (row or {}).get("ended") or {}
+        earlier = await client.find(ended["transaction"]) if ended.get("key") == key.public.hex() else None
+        if earlier is None:
+            raise
+        return earlier
 
 
 def _key_of(run: Run, customer: str) -> tuple[SigningKey, Path]:

@@ -38,7 +38,10 @@ async def check(
     max_age: Annotated[
         int | None,
         typer.Option(
-            "--max-age", metavar="SECONDS", min=0, help="A younger answer will do (default: the policy's limit)."
+            "--max-age",
+            metavar="SECONDS",
+            min=0,
+            help="A younger answer will do (default: none will, the carrier is asked).",
         ),
     ] = None,
 ) -> Answer:

@@ -29,7 +29,7 @@ IMPORT_UNREADABLE = define(
 IMPORT_ENCODING = define(
     "import.encoding",
     "the file is neither UTF-8 nor GB18030, nor UTF-16 with a byte order mark",
-    "save it as CSV UTF-8",
+    "save it as CSV UTF-8; damaged UTF-8 is not guessed at: get the file again",
 )
 ROW_EMPTY = define("import.value_missing", "a row lacks a value that is needed", "fill the column in this row")
 ROW_WIDTH = define(
@@ -47,6 +47,10 @@ ROW_SYNTAX = define(
     "the file breaks CSV's rules from this row on",
     "check the quotes: quote_line is the line of the file, from 1, in which the last one was opened",
 )
+
+
+_FIRST_OF_THREE_BYTES: Final = "\u0800"
+_BROKEN: Final = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +109,26 @@ def read_sheet(path: Path, region: str | None, mapping: Mapping | None = None) -
 
 
 def decode_text(raw: bytes) -> tuple[str, str]:
-    """The text, and the encoding it was in."""
+    """The text, and the encoding it was in. Errors: import.encoding."""
     has_utf16_mark = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     for encoding in ("utf-16",) if has_utf16_mark else ("utf-8-sig", "gb18030"):
+        if encoding == "gb18030" and _is_damaged_utf8(raw):
+            raise KehuError(IMPORT_ENCODING, bytes=len(raw), problem="damaged UTF-8")
         try:
             return raw.decode(encoding), encoding.removesuffix("-sig")
         except UnicodeDecodeError:
             continue
     raise KehuError(IMPORT_ENCODING, bytes=len(raw))
+
+
+def _is_damaged_utf8(raw: bytes) -> bool:
+    """Of bytes that are not UTF-8: whether they were. Most of them mean something in GB18030 too, but other characters.
+
+    Chinese takes three bytes each in UTF-8, and what is GB18030 hardly ever has three that fit.
+    """
+    text = raw.decode(errors="replace")
+    whole = sum(1 for character in text if character >= _FIRST_OF_THREE_BYTES) - text.count(_BROKEN)
+    return raw.startswith(codecs.BOM_UTF8) or whole > text.count(_BROKEN)
 
 
 def parse_sheet(text: str, encoding: str, region: str | None, mapping: Mapping | None = None) -> Sheet:

@@ -182,7 +182,7 @@ class AttestAnswer(Model):
 
 
 class CheckBody(Model):
-    """`max_age_ms`: an answer younger than this is good enough; the policy's limit if left out."""
+    """`max_age_ms`: an answer younger than this is good enough; if left out, the carrier is asked in any case."""
 
     customer: Name
     max_age_ms: Annotated[int, Field(ge=0)] | None = None

@@ -20,6 +20,8 @@ MARGIN_S: Final = 30
 """A token is not used in its last seconds, nor in the last tenth of a short life: it has to last for a question."""
 UNSTATED_S: Final = 60
 """How long a token counts whose life the server does not state."""
+LIFE_S_MAX: Final = 86_400
+"""For as long at most: the server may state any number, and a clock takes not all of them."""
 _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 """Visible ASCII, since it goes into a header."""
 
@@ -93,4 +95,5 @@ def _read_token(reply: Reply, now: float) -> _Token:
         raise ValueError("no bearer token")
     if type(life_s) is not int or life_s < 0:
         raise ValueError("no life")
+    life_s = min(life_s, LIFE_S_MAX)
     return _Token(text, now + life_s - min(MARGIN_S, life_s / 10))

@@ -28,7 +28,7 @@ from node.carrier.gateway import Gateway
 from node.carrier.numbers import parse_number
 from node.own_transactions import OwnTransactions
 from node.phone.due import DuePage, find_due
-from node.phone.panel import Heard, Panel, require_new_number
+from node.phone.panel import Heard, Panel
 from node.phone.question import TABLE, Questions
 from node.vault.values import VaultValue
 
@@ -89,7 +89,7 @@ class PhoneDesk:
         require_may(view, _person_of(view, key), "change", TABLE, record, ["phone"], self._clock_ms())
         number = parse_number(phone, self._region)
         digest = phone_digest_of(self._chain_id, customer, phone_salt, number)
-        require_new_number(view, customer, digest)
+        self._questions.require_new_number(view, customer, digest, number)
         question = Question(customer, digest, number, phone_salt, identifier_salt)
         heard = await self._panel.ask(question, is_recorded=False)
         return PhoneAnswer(heard.to_value(), heard.identifier, heard.reason)
@@ -129,10 +129,12 @@ class PhoneDesk:
 
     async def _check(self, customer: str, max_age_ms: int | None, asked_by: str | None) -> Mapping[str, Any]:
         lock = self._busy.setdefault(customer, asyncio.Lock())
+        before_ms = load_record(self._view(), TABLE, customer)["checked_ms"]
         async with lock:  # answers of one gateway count in order of their times
             record = load_record(self._view(), TABLE, customer)
             checked_ms = record["checked_ms"]
-            if max_age_ms is not None and checked_ms is not None and self._clock_ms() - checked_ms < max_age_ms:
+            is_young = max_age_ms is not None and checked_ms is not None and self._clock_ms() - checked_ms < max_age_ms
+            if is_young or checked_ms not in (None, before_ms):  # somebody asked meanwhile
                 return _facts(customer, record, was_asked=False)
             question = self._questions.of_record(customer, record)
             heard = await self._panel.ask(question, is_recorded=True)

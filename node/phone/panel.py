@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from chain import codec
-from chain.attestation import NO_ANSWER, Attestation, leading_answer
+from chain.attestation import NO_ANSWER, Attestation, identifier_digest_of, leading_answer
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.records import SALT_BYTES
 from chain.state import View
-from contracts.errors import ATTESTATION_OTHER_NUMBER, PHONE_UNCHANGED, VAULT_NOT_ENTITLED
+from contracts.attestations import require_about, require_attestation
+from contracts.errors import ATTESTATION_OTHER_NUMBER, VAULT_NOT_ENTITLED
+from contracts.phone_identity import require_day
 from contracts.policy import load_policy
 from contracts.records import load_record
 from contracts.subjects import ACTIVE
@@ -128,19 +130,28 @@ class Panel:
         except KehuError as error:
             log.warning("the gateway of %s was asked in vain: %s", department, error.details.get("reason", error.code))
             return None
-        said = answer.attestation
-        is_about = (said.customer, said.phone_digest) == (question.customer, question.phone_digest)
-        if not is_about or not self._is_of(department, said):
-            log.warning("the gateway of %s answered another question", department)
+        try:
+            self._require_usable(department, question, answer)
+        except KehuError as error:
+            log.warning("the answer of the gateway of %s was left out: %s", department, error.code)
             return None
         return answer
 
-    def _is_of(self, department: str, said: Attestation) -> bool:
-        """Whether the contract will take it for an answer of that department's gateway."""
-        row = self._view().get("gateways", said.gateway)
-        if row is None or row["status"] != ACTIVE or row["department"] != department:
-            return False
-        return said.is_valid(bytes.fromhex(row["key"]), self._ledger.genesis.chain_id)
+    def _require_usable(self, department: str, question: Question, answer: Attested) -> None:
+        """Raises unless contracts will take it for an answer of that department's gateway: one that they refuse would
+        keep the others' from the record too. Errors: attestation.*, phone.answer_malformed."""
+        view, said, chain_id = self._view(), answer.attestation, self._ledger.genesis.chain_id
+        record = view.get(TABLE, question.customer)
+        heard = {} if record is None else record["gateways"]
+        require_about(said, question.customer)
+        policy = load_policy(view)["phone"]
+        require_attestation(chain_id, self._clock_ms(), view, said, question.phone_digest, heard, policy)
+        require_day(said, question.since_ms)
+        gateway, digest = view.get("gateways", said.gateway) or {}, None
+        if answer.identifier is not None:
+            digest = identifier_digest_of(chain_id, said.customer, question.identifier_salt, answer.identifier)
+        if gateway.get("department") != department or digest != said.identifier_digest:
+            raise KehuError(PHONE_ANSWER_MALFORMED, department=department)
 
     # --- being asked
 
@@ -161,21 +172,13 @@ class Panel:
             if not may_hold(view, party, customer, "phone", now_ms):
                 raise KehuError(VAULT_NOT_ENTITLED, department=party, customer=customer)
         if number is not None:
-            require_new_number(view, customer, phone_digest)
+            self._questions.require_new_number(view, customer, phone_digest, number)
             return Question(customer, phone_digest, number, phone_salt, salt)
         record = load_record(view, TABLE, customer)
         current = phone_digest_in(customer, record)
         if current != phone_digest:
             raise KehuError(ATTESTATION_OTHER_NUMBER, expected=current, actual=phone_digest)
         return self._questions.of_record(customer, record, salt)
-
-
-def require_new_number(view: View, customer: str, phone_digest: bytes) -> None:
-    """For questions whose asker says the salts: under another salt, the recorded number's subscriber would look like
-    somebody else. Errors: phone.unchanged."""
-    row = view.get(TABLE, customer)
-    if row is not None and row["fields"].get("phone", [None])[0] == phone_digest:
-        raise KehuError(PHONE_UNCHANGED, customer=customer)
 
 
 def _agreeing(answers: Sequence[Attested]) -> int:

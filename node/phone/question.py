@@ -11,8 +11,9 @@ from typing import Final
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.state import View
-from contracts.errors import FIELD_ABSENT
+from contracts.errors import FIELD_ABSENT, PHONE_UNCHANGED
 from contracts.holders import holders
+from contracts.phone_status import REASSIGNED
 from contracts.records import Record
 from node.carrier.attest import Question
 from node.vault.store import Vault
@@ -56,6 +57,22 @@ class Questions:
             raise KehuError(PHONE_NOT_HELD, customer=customer)
         salt = self._identifier_salt(customer, record, first_salt)
         return Question(customer, phone_digest, phone.value, phone.salt, salt, record["trusted_ms"])
+
+    def require_new_number(self, view: View, customer: str, phone_digest: bytes, number: str) -> None:
+        """For questions whose asker says the salts: under another salt, the recorded number's subscriber would look
+        like somebody else, and somebody else who has it now like the customer. Contracts see digests and can't tell.
+
+        A customer of whom there is nothing to compare with may have the same number recorded anew, but for a number
+        that was reassigned. Errors: phone.unchanged, vault.damaged.
+        """
+        record = view.get(TABLE, customer)
+        if record is None or "phone" not in record["fields"]:
+            return
+        current = phone_digest_in(customer, record)
+        is_settled = record["reason"] == REASSIGNED or "identifier" in record["fields"]
+        held = self._vault.get(TABLE, customer, "phone", current) if is_settled else None
+        if current == phone_digest or (held is not None and held.value == number):
+            raise KehuError(PHONE_UNCHANGED, customer=customer)
 
     def _identifier_salt(self, customer: str, record: Record, first_salt: bytes | None) -> bytes:
         known = record["fields"].get("identifier")

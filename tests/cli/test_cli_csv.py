@@ -115,6 +115,43 @@ def test_a_broken_export_goes_on_where_it_stopped_and_has_each_customer_once(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "whole.csv"]
 
 
+def test_an_export_whose_name_was_taken_at_the_end_goes_on_without_its_last_page_twice(
+    kehu: Kehu, stocked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "e.csv"
+    from cli.taking_away import Exporter
+
+    finish = Exporter._finish
+
+    def finish_late(self: Exporter) -> None:
+        file.write_text("somebody else's")
+        finish(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exporter, "_finish", finish_late)
+        assert kehu("customer", "export", str(file), as_="admin").exit != 0
+    assert file.read_text() == "somebody else's"
+    file.unlink()
+    done = kehu.json("customer", "export", str(file), as_="admin")
+    assert (done["is_resumed"], done["rows"]) == (True, len(stocked))
+    assert sorted(row["id"] for row in rows_of(file)) == sorted(stocked)
+
+
+def test_an_export_whose_rows_are_gone_does_not_go_on(
+    kehu: Kehu, stocked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "f.csv"
+    from cli.taking_away import Exporter
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Exporter, "_finish", lambda _self: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert kehu("customer", "export", str(file), as_="admin").exit == 130
+    (tmp_path / "f.csv.partial").unlink()
+    problem = kehu.problem("customer", "export", str(file), as_="admin", exit=2)
+    assert problem["code"] == "usage.export_other"
+    assert not file.exists()
+
+
 def test_values_the_vault_lacks_are_counted(kehu: Kehu, office: Office, stocked: list[str], tmp_path: Path) -> None:
     office.trouble.is_forgetful = True
     done = kehu.json("customer", "export", str(tmp_path / "c.csv"), as_="admin", exit=9)

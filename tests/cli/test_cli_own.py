@@ -102,6 +102,18 @@ def test_an_invitation_is_for_one_use_and_can_be_withdrawn(kehu: Kehu, customer:
     assert kehu.problem("invite", other, as_="li", exit=1)["code"] == "permission.administrator_only"
 
 
+def test_who_did_not_hear_that_they_were_enrolled_hears_it_when_they_try_again(kehu: Kehu, office: Office) -> None:
+    other = kehu.json("customer", "add", "name=孙八", "phone=13812340003", "--temporary", as_="li")["customer"]
+    invited = kehu.json("invite", other, as_="admin")["invitation"]
+    first = kehu.json("enrol", "--invitation", invited)
+    again = kehu.json("enrol", "--invitation", invited)
+    assert again == first
+    kehu.json("login", as_=other)
+    (kehu.folder / "keys" / "administration" / f"{other}.key").unlink()
+    problem = kehu.problem("enrol", "--invitation", invited, exit=1)  # with another key it is over
+    assert problem["code"] == "invitation.over"
+
+
 @pytest.mark.parametrize("text", ["", "c-1", "c-1.ABCD", "c-1.0000-1111", "张三." + "A" * 32, "c-1." + "A" * 33])
 def test_a_text_that_is_no_invitation_makes_no_key(kehu: Kehu, text: str) -> None:
     before = sorted((kehu.folder / "keys").rglob("*"))

@@ -45,6 +45,29 @@ def test_an_encoding_is_told_from_the_bytes(raw: bytes, encoding: str) -> None:
     assert decode_text(raw) == (GOOD, encoding)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "name,phone\n王芳,13800138000\n李伟,13800138001\n张".encode()[:-1],
+        "name,phone\n王芳,13800138000\n李伟,13800138001\n".encode().replace("伟".encode(), "伟".encode()[:2] + b"\x50"),
+        "name,phone\n王芳,13800138000\n".encode("utf-8-sig") + "李伟,13800138001\n".encode("gb18030"),
+    ],
+)
+def test_damaged_utf_8_is_not_read_as_other_characters(raw: bytes) -> None:
+    """All of these bytes mean something in GB18030 too, and it is nobody's name."""
+    raw.decode("gb18030")
+    with pytest.raises(KehuError) as caught:
+        decode_text(raw)
+    assert (caught.value.code, caught.value.details["problem"]) == ("import.encoding", "damaged UTF-8")
+
+
+@pytest.mark.parametrize(
+    "text", [GOOD, "name,phone\n联通,1\n汉字,2\n", "姓名,电话\n囧,1\n", "name,phone\n鄂芳,1\n唉,2\n"]
+)
+def test_what_excel_writes_in_chinese_windows_is_read(text: str) -> None:
+    assert decode_text(text.encode("gb18030")) == (text, "gb18030")
+
+
 def test_bytes_of_no_known_encoding_are_refused() -> None:
     with pytest.raises(KehuError) as caught:
         decode_text(b"\xff\xff\xff\xff")

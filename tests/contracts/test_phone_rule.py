@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts.features import ANSWERS_IN_ORDER
 from contracts.phone_status import Standing, judge
 from contracts.policy import default_policy
 from tests.contracts.office import DAY_MS, Office
@@ -139,6 +140,52 @@ def test_what_gateways_said_about_the_old_number_does_not_count_for_the_new(stoc
     assert stocked.ok("li", "customers.change_phone", **args, attestation=None)["status"] == "temporary"
     assert hear(stocked, sender="gateway g2", gateway="g2", phone=new)["status"] == "temporary"
     assert hear(stocked, phone=new)["status"] == "valid"
+
+
+def test_an_answer_that_comes_late_does_not_undo_a_later_one_of_another_gateway(stocked: Office) -> None:
+    assert late_after_none(stocked) == {"status": "invalid", "reason": "unavailable"}
+    row = stocked.row("answers", "c1.3")
+    assert (row["outcome"], row["agreed"], row["status"]) == ("found", False, "invalid")
+    assert stocked.row("customers", "c1")["checked_ms"] == stocked.row("answers", "c1.2")["asked_ms"]
+    assert hear(stocked, gateway="g2")["status"] == "valid"
+
+
+def test_before_version_3_the_last_answer_that_came_counted() -> None:
+    office = Office(protocol=ANSWERS_IN_ORDER - 1)
+    office.register("c1")
+    assert late_after_none(office) == {"status": "valid", "reason": None}
+
+
+def late_after_none(office: Office) -> dict[str, Any]:
+    """What g2 heard before g1 heard that the number is out of use, and brings after it."""
+    office.time_ms += DAY_MS
+    assert hear(office, outcome="none")["reason"] == "unavailable"
+    late = hear(office, sender="gateway g2", gateway="g2", age_ms=5_000)
+    return {name: late[name] for name in ("status", "reason")}
+
+
+# A first identifier
+
+
+def test_two_first_answers_under_salts_of_their_own_are_no_reassignment(office: Office) -> None:
+    """Two departments' nodes ask about a temporary customer at once, and each draws a salt for the identifier."""
+    assert two_first_answers(office) == ("valid", None)
+    assert office.row("answers", "c1.2")["agreed"] is False
+    office.time_ms += 60_000
+    assert hear(office, gateway="g2")["status"] == "valid"
+    assert hear(office, gateway="g2", identifier="subscriber-2")["reason"] == "reassigned"
+
+
+def test_before_version_3_the_later_of_two_first_answers_was_a_reassignment() -> None:
+    assert two_first_answers(Office(protocol=ANSWERS_IN_ORDER - 1)) == ("invalid", "reassigned")
+
+
+def two_first_answers(office: Office) -> tuple[str, str | None]:
+    register(office, None, temporary=True)
+    under_another_salt = office.attest("c1", gateway="g2", identifier="subscriber-1, another salt", age_ms=-1_500)
+    assert hear(office)["status"] == "valid"
+    result = office.ok("gateway g2", "phone.record", attestation=under_another_salt.to_value())
+    return result["status"], result["reason"]
 
 
 # Contact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from node.phone.panel import Panel
 from node.phone.question import Questions
 from node.vault.values import VaultValue
 from node.waiting import Committed
-from tests.contracts.office import Office, key_of, salt_of
+from tests.contracts.office import DAY_MS, Office, key_of, salt_of
 
 PHONE = "+8613800000001"
 
@@ -184,6 +185,29 @@ async def test_a_young_answer_is_not_asked_for_again() -> None:
     assert (await desk.check(max_age_ms=60_000))["was_asked"] is True
 
 
+async def test_who_asks_while_the_platform_is_being_asked_gets_its_answer() -> None:
+    """Two who want to contact a customer at once, or one who tries again, cost one question."""
+    desk, is_asked, may_answer = Desk(), asyncio.Event(), asyncio.Event()
+    desk.register(is_valid=True)
+    look_up = desk.platform.look_up
+
+    async def look_up_slowly(number: str, since_ms: int) -> Answer:
+        answer = await look_up(number, since_ms)
+        is_asked.set()
+        await may_answer.wait()
+        return answer
+
+    desk.platform.look_up = look_up_slowly  # type: ignore[method-assign]
+    checks = [asyncio.ensure_future(desk.check()) for _ in range(3)]
+    await is_asked.wait()
+    may_answer.set()
+    assert [(check["status"], check["was_asked"]) for check in await asyncio.gather(*checks)] == [
+        ("valid", True), ("valid", False), ("valid", False),
+    ]  # fmt: skip
+    assert len(desk.platform.asked) == 1
+    assert (await desk.check())["was_asked"] is True
+
+
 async def test_a_number_that_is_not_in_this_vault_can_not_be_asked_about() -> None:
     desk = Desk()
     desk.register(is_valid=True)
@@ -207,3 +231,44 @@ async def test_who_has_nothing_to_do_with_the_customer_may_not_have_it_checked()
 async def test_an_unknown_customer_is_an_error_of_its_own() -> None:
     with pytest.raises(KehuError, match=r"record\.unknown"):
         await Desk().check()
+
+
+# The recorded number once more
+
+
+@pytest.mark.parametrize("reason", [None, "reassigned"])
+async def test_a_number_that_is_typed_again_does_not_make_its_new_subscriber_the_customer(reason: str | None) -> None:
+    """The contract sees another digest, since the salt is another; the desk sees the number."""
+    desk = Desk()
+    desk.register(is_valid=True)
+    desk.platform.answer = Answer.found("subscriber-2")
+    if reason is not None:
+        assert (await desk.check())["reason"] == reason
+    asked = len(desk.platform.asked)
+    with pytest.raises(KehuError, match=r"phone\.unchanged") as caught:
+        await desk.attest(phone="138 0000 0001")
+    assert "0000" not in str(caught.value)
+    assert len(desk.platform.asked) == asked
+
+
+async def test_a_reassigned_number_without_an_identifier_is_not_recorded_again_either() -> None:
+    desk = Desk()
+    desk.platform.answer = Answer.same(desk.clock() // DAY_MS)
+    desk.register(is_valid=False)
+    assert (await desk.check())["status"] == "valid"
+    desk.platform.answer = Answer.changed(desk.clock() // DAY_MS)
+    assert (await desk.check())["reason"] == "reassigned"
+    with pytest.raises(KehuError, match=r"phone\.unchanged"):
+        await desk.attest()
+
+
+async def test_a_temporary_customers_number_may_be_recorded_anew() -> None:
+    desk = Desk()
+    desk.register(is_valid=False)
+    assert (await desk.attest()).identifier == "subscriber-1"
+
+
+async def test_another_number_of_the_customer_is_asked_about() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    assert (await desk.attest(phone="+8613800000002")).identifier == "subscriber-1"

@@ -203,8 +203,9 @@ async def test_nodes_sweep_by_themselves_over_what_they_hold(tmp_path: Path) -> 
         status = bureau.cluster.nodes["sales"].status()["phone"]
         assert status["sweep"]["started_ms"] is not None
         assert [platform["dialect"] for platform in status["platforms"]] == ["identifier", "number-recycling"]
+        await eventually(lambda: bureau.row("c2")["answers"] > len(answers) + 2)  # who was asking about c1 has heard
         reassigned_answers = bureau.row("c1")["answers"]
-        await eventually(lambda: bureau.row("c2")["answers"] > len(answers) + 2)
+        await eventually(lambda: bureau.row("c2")["answers"] > len(answers) + 4)
         assert bureau.row("c1")["answers"] == reassigned_answers
 
 

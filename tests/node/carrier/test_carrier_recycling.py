@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
@@ -263,16 +266,30 @@ async def test_a_token_answer_that_is_none_is_malformed(
     held: Any, said: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = await held.recycling()
+    say_of_tokens(monkeypatch, lambda _: said)
+    assert await ask(platform) == "malformed"
+
+
+async def test_a_token_whose_life_is_longer_than_any_clock_is_a_token(
+    held: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a token server says is not to end the sweep that asked, and the node with it."""
+    platform = await held.recycling()
+    say_of_tokens(monkeypatch, lambda said: said | {"expires_in": 10**400})
+    assert await ask(platform) == "same"
+
+
+def say_of_tokens(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], object]) -> None:
+    """The token endpoint's answers, read as `change` makes them."""
     kept = PlatformClient.post
 
     async def post(self: Any, url: str, *arguments: Any, **body: Any) -> Any:
         reply = await kept(self, url, *arguments, **body)
-        if url.endswith("/oauth2/token"):
-            monkeypatch.setattr(type(reply), "json", lambda _reply: said)
-        return reply
+        if not url.endswith("/oauth2/token"):
+            return reply
+        return replace(reply, body=json.dumps(change(json.loads(reply.body))).encode())
 
     monkeypatch.setattr(PlatformClient, "post", post)
-    assert await ask(platform) == "malformed"
 
 
 # The simulator's own manners
