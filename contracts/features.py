@@ -11,6 +11,7 @@ from typing import Final
 
 GRANT_LIMITS: Final = 2
 """The administration may limit for how long a grant is given."""
+
 ANSWERS_IN_ORDER: Final = 3
 """A carrier's answer that is older than the last one that counted, by whichever gateway, changes nothing any more; nor
 does one that may compare with another first answer's identifier."""
