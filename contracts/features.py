@@ -13,8 +13,8 @@ GRANT_LIMITS: Final = 2
 """The administration may limit for how long a grant is given."""
 
 OWN_FACTS: Final = 3
-"""Customers are told the facts of what is theirs to read, and of nothing else; and nowhere who works in a
-department."""
+"""Customers are told the facts of what is theirs to read, and of nothing else; and by no row of a history who works in
+a department."""
 
 ONE_EFFECT: Final = 3
 """Approvals of a change count together if they signed the same effect."""
