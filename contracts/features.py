@@ -17,8 +17,8 @@ ANSWERS_IN_ORDER: Final = 3
 does one that may compare with another first answer's identifier."""
 
 OWN_FACTS: Final = 3
-"""Customers are told the facts of what is theirs to read, and of nothing else; and nowhere who works in a
-department."""
+"""Customers are told the facts of what is theirs to read, and of nothing else; and by no row of a history who works in
+a department."""
 
 ONE_EFFECT: Final = 3
 """Approvals of a change count together if they signed the same effect."""

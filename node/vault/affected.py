@@ -56,16 +56,16 @@ def affected_by(writes: Mapping[bytes, bytes | None], view: View) -> Affected:
             tables.update(dict.fromkeys(concerned.tables))
         elif table == "policy":
             tables.update(dict.fromkeys(RECORD_TABLES))
-    return Affected(tuple(records), tuple(name for name in tables if name in RECORD_TABLES))
+    return Affected(tuple(records), tuple(tables))
 
 
 def in_scope(view: View, table: str, scope: str) -> Affected:
-    """What a grant of this scope is, or was, about; `table` may be "*"."""
+    """What a grant of this scope is, or was, about; `table` may be "*". Of a log, no vault has anything."""
     kind, named = split_scope(scope)
     if kind == RECORD:
         return Affected((RecordId(table, named),), ())
     if kind != PROJECT:
-        return Affected((), RECORD_TABLES if table == EVERY else (table,))
+        return Affected((), tuple(name for name in RECORD_TABLES if table in (EVERY, name)))
     found = {RecordId("projects", named): None, **_reached_through(view, "projects", named)}
     return Affected(tuple(one for one in found if table in (EVERY, one.table)), ())
 

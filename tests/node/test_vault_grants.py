@@ -73,3 +73,21 @@ async def test_a_grant_on_what_is_assigned_brings_what_is_assigned_later_and_no_
         assert net.nodes["after_sales"].live("c2") == {}
         await net.boss("permissions.unassign", **assigned)
         await net.holds("after_sales")
+
+
+async def test_a_grant_to_read_a_log_ends_and_no_vault_with_it(tmp_path: Path) -> None:
+    """Every node looks at what an expired grant was about, again at each start; a log has nothing of a vault's."""
+    async with network(tmp_path) as net:
+        on_log = {"subject": "person:rui", "scope": "all", "expires_ms": net.time_ms + DAY_MS}
+        for log in ("logins", "accesses", "changes"):
+            await net.boss("permissions.grant", **GRANT | on_log | {"grant": f"g-{log}", "table": log})
+        await net.submit(net.registration("c2", name="李四"))
+        await net.boss("permissions.grant", **GRANT | {"grant": "g9", "table": "customers", "scope": "record:c2"})
+        net.time_ms += DAY_MS
+        await net.commit("li", Call("access.login", {}), via="sales")  # any block: its time passes the expiry
+        await net.start("after_sales")
+        await until(lambda: set(net.nodes["after_sales"].live("c2")) >= {"name", "phone"})
+        for node in net.nodes.values():
+            await until(lambda node=node: not node.exchange.refill.is_walking)
+            assert node.task is not None
+            assert not node.task.done()
