@@ -66,6 +66,11 @@ PEOPLE_WRONG_NODE = define(
     "a person acts through the own department's node only; this came in through another's",
     "connect to your department's node",
 )
+PEOPLE_CUSTOMER = define(
+    "people.customer",
+    "a customer's values stand in the customer's record, and end with it; the table of people has none of them",
+    "use customers.update",
+)
 PEOPLE_ROLE = define(
     "people.role",
     "the role administrator belongs to people of the administration, and to nobody else",

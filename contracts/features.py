@@ -35,5 +35,8 @@ RETAINED_RECORDS: Final = 3
 SHUT_OUT: Final = 3
 """A customer who is revoked does not come back by an invitation that was open then."""
 
+NO_SECOND_PLACE: Final = 3
+"""A customer with a key has no values in the table of people, where an erasure of the customer would not find them."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

@@ -28,13 +28,14 @@ from contracts.errors import (
     KEYS_REVOKED,
     KEYS_UNKNOWN,
     KEYS_WRONG_KIND,
+    PEOPLE_CUSTOMER,
     PEOPLE_EXISTS,
     PEOPLE_LAST_ADMINISTRATOR,
     PEOPLE_REVOKED,
     PEOPLE_ROLE,
     PERMISSION_ADMINISTRATOR,
 )
-from contracts.features import SHUT_OUT
+from contracts.features import NO_SECOND_PLACE, SHUT_OUT
 from contracts.invited import withdraw_open
 from contracts.permissions import require_may
 from contracts.policy import load_policy, require_fields
@@ -139,6 +140,8 @@ def update(context: CallContext, view: View, args: Args) -> codec.Value:
     sender = require_person(context, view)
     record = load_record(view, "people", args["person"])
     require_may(view, sender, "change", "people", args["person"], sorted(args["fields"]), context.time_ms)
+    if context.protocol >= NO_SECOND_PLACE and record["role"] == CUSTOMER:
+        raise KehuError(PEOPLE_CUSTOMER, person=args["person"])
     require_version("people", args["person"], record, args["version"])
     write_fields(context, view, sender, "people", args["person"], record, args["fields"])
     return {"person": args["person"], "version": record["version"]}

@@ -61,6 +61,14 @@ def test_a_customer_with_the_code_enrols_a_key_of_their_own_and_logs_in_at_the_a
     assert invited.code("zhang", "access.login", via="sales") == "transaction.elsewhere"
 
 
+def test_a_customer_with_a_key_has_no_values_in_a_second_place_where_an_erasure_would_not_find_them(
+    enrolled: Office,
+) -> None:
+    fields = {"name": bytes(32)}
+    assert enrolled.code("boss", "people.update", person="c1", version=1, fields=fields) == "people.customer"
+    assert enrolled.row("people", "c1")["fields"] == {}
+
+
 def test_the_chain_has_neither_code_nor_key_of_an_open_invitation(invited: Office) -> None:
     stored = str(invited.row("invitations", "c1"))
     assert CODE.hex() not in stored
