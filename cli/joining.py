@@ -91,24 +91,28 @@ def newest_members(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def make_next_key(folder: Path, genesis: Genesis) -> dict[str, Any]:
-    """Makes node.key.next under the node's own passphrase. Errors: key.file_exists, config and passphrase codes."""
+    """Makes node.key.next under the node's own passphrase; node.key itself where that is lost, as there is nothing to
+    change over from. Errors: key.file_exists, key.file_damaged (of node.key), config and passphrase codes."""
     home = Home(folder)
     config = home.read_config()
     passphrase = read_passphrase(file=home.path / config.passphrase_file)
+    old = read_public(home.node_key).public.hex() if home.node_key.exists() else None
     key = SigningKey(secrets.token_bytes(32))
-    create_key_file(home.next_key, "node", config.department, passphrase, key.seed)
-    return {**_request(config.department, key, genesis), "old": read_public(home.node_key).public.hex()}
+    path = home.node_key if old is None else home.next_key
+    create_key_file(path, "node", config.department, passphrase, key.seed)
+    return {**_request(config.department, key, genesis), "old": old}
 
 
 def own_rotation(folder: Path, genesis: Genesis) -> tuple[str, SigningKey, dict[str, Any]]:
     """The department, its node's present key and what it sends to change over to node.key.next, which is made unless
     an earlier try left it. Errors: config, key and passphrase codes."""
     home = Home(folder)
-    department = home.read_config().department
+    config = home.read_config()
+    department, passphrase = config.department, read_passphrase(file=home.path / config.passphrase_file)
+    present = load_key(home.node_key, passphrase)
     if not home.next_key.exists():
         make_next_key(folder, genesis)
-    passphrase = read_passphrase(file=home.path / home.read_config().passphrase_file)
-    present, following = load_key(home.node_key, passphrase), load_key(home.next_key, passphrase)
+    following = load_key(home.next_key, passphrase)
     possession = possession_of(following, genesis.chain_id, department)
     return department, present, {"key": following.public.hex(), "possession": possession}
 

@@ -139,7 +139,8 @@ async def introduce_home(
 def next_key(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")]) -> Answer:
     """Make the key that a node changes over to, and what `kehu member rotate-key` needs of it.
 
-    The node takes it by itself at the activation height; the old key file stays beside it.
+    The node takes it by itself at the activation height; the old key file stays beside it. Where node.key is lost, the
+    new key is made in its place, and `old` is null (docs/membership.md).
     """
     from cli.joining import make_next_key
 

@@ -74,6 +74,23 @@ def test_a_folder_is_made_that_reads_without_an_error_and_a_request_without_a_se
     assert profile.genesis.chain_id == files.genesis.chain_id
 
 
+def test_the_key_of_a_node_that_lost_its_own_is_made_in_its_place_and_a_damaged_one_is_not_passed_over(
+    kehu: Kehu, introduction: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "legal")
+    init(kehu, home.path, introduction)
+    home.node_key.write_bytes(b"")
+    refused = kehu("node", "next-key", str(home.path), "--json")
+    assert (refused.exit, refused.problem["code"], home.next_key.exists()) == (6, "key.file_damaged", False)
+    home.node_key.unlink()
+    lost = kehu("node", "rotate-key", str(home.path), "--json")
+    assert (lost.exit, lost.problem["code"], home.next_key.exists()) == (6, "key.file_missing", False)
+    made = kehu.json("node", "next-key", str(home.path))
+    assert (made["old"], made["key"]) == (None, read_home(home).node_key.public.hex())
+    assert not home.next_key.exists()
+    assert kehu.json("node", "next-key", str(home.path))["old"] == made["key"]
+
+
 def test_an_exchanged_introduction_does_not_have_the_fingerprint(
     kehu: Kehu, introduction: Path, tmp_path: Path
 ) -> None:

@@ -113,6 +113,24 @@ def test_a_node_changes_its_own_key_by_one_command_and_nobody_approves(tmp_path:
         stop_cluster(kehu)
 
 
+def test_a_node_whose_key_is_lost_comes_back_under_a_new_one_as_the_runbook_says(tmp_path: Path) -> None:
+    cluster = found_cluster(tmp_path)
+    kehu, folder = cluster.kehu, cluster.home("sales")
+    try:
+        kehu("network", "down", "sales")
+        Home(folder).node_key.unlink()
+        made = save(cluster, "key.json", kehu("node", "next-key", str(folder)))
+        agree(cluster, "rotate-key", "sales", "--request", made, without="sales")
+        kehu("node", "introduce", str(folder), "--node", "finance")
+        kehu("network", "up", "sales")
+        cluster.wait_equal()
+        commit(cluster, "sales")
+        kehu("network", "down", "technical")
+        commit(cluster, "finance")  # three of four, the one with the new key among them
+    finally:
+        stop_cluster(kehu)
+
+
 def wait_opened_again(cluster: Cluster, department: str) -> None:
     """With the next key, which is the key then."""
     home = Home(cluster.home(department))
