@@ -33,6 +33,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "member": ("member",),
     "protocol": ("protocol",),
     "carrier": ("carrier",),
+    "gateway": ("gateway",),
     "key": ("key",),
     "people": ("people",),
     "customer": ("customer",),

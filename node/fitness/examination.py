@@ -138,6 +138,8 @@ def look_at_keys(
         findings.append(found("key.other", config.department, department=config.department, **details))
     if read.gateway_key is not None:
         findings += _look_at_gateway(home, genesis, read.gateway_key)
+    elif config.carrier is not None and not home.gateway_key.exists():
+        findings.append(found("key.no_gateway", department=config.department))
     return findings
 
 

@@ -91,6 +91,25 @@ def test_the_key_of_a_node_that_lost_its_own_is_made_in_its_place_and_a_damaged_
     assert kehu.json("node", "next-key", str(home.path))["old"] == made["key"]
 
 
+def test_a_gateways_key_is_made_once_and_its_id_is_one_that_contracts_take(
+    kehu: Kehu, introduction: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "legal")
+    init(kehu, home.path, introduction)
+    wrong = kehu("node", "gateway-key", str(home.path), "--gateway", "Legal 1", "--json")
+    assert (wrong.exit, wrong.problem["code"], home.gateway_key.exists()) == (2, "usage.id", False)
+    made = kehu.json("node", "gateway-key", str(home.path))
+    key = read_home(home).gateway_key
+    assert key is not None
+    assert (made["gateway"], made["department"], made["key"]) == ("gateway-legal", "legal", key.public.hex())
+    assert kehu("node", "gateway-key", str(home.path)).exit == 6
+    request = tmp_path / "gateway.json"
+    for text in (json.dumps(made), "[]", '{"gateway": "gateway-2"}', json.dumps({**made, "possession": "no hex"})):
+        request.write_text(text, encoding="utf-8")
+        ran = kehu("gateway", "enrol", "gateway-2", "--request", str(request), "--as", "admin", "--json")
+        assert (ran.exit, ran.problem["code"]) == (2, "usage.gateway_request"), text
+
+
 def test_an_exchanged_introduction_does_not_have_the_fingerprint(
     kehu: Kehu, introduction: Path, tmp_path: Path
 ) -> None:

@@ -113,18 +113,24 @@ def test_a_node_changes_its_own_key_by_one_command_and_nobody_approves(tmp_path:
         stop_cluster(kehu)
 
 
-def test_a_node_whose_key_is_lost_comes_back_under_a_new_one_as_the_runbook_says(tmp_path: Path) -> None:
+def test_a_node_that_lost_its_keys_comes_back_under_new_ones_as_the_runbook_says(tmp_path: Path) -> None:
     cluster = found_cluster(tmp_path)
     kehu, folder = cluster.kehu, cluster.home("sales")
     try:
         kehu("network", "down", "sales")
         Home(folder).node_key.unlink()
+        Home(folder).gateway_key.unlink()
         made = save(cluster, "key.json", kehu("node", "next-key", str(folder)))
         agree(cluster, "rotate-key", "sales", "--request", made, without="sales")
         kehu("node", "introduce", str(folder), "--node", "finance")
-        kehu("network", "up", "sales")
+        made = save(cluster, "gateway.json", kehu("node", "gateway-key", str(folder), "--gateway", "gateway-sales-2"))
+        kehu("gateway", "enrol", "gateway-sales-2", "--request", made, as_=ADMIN)
+        kehu("gateway", "revoke", "gateway-sales", as_=ADMIN)
+        kehu("network", "up", "sales", "carrier")
         cluster.wait_equal()
-        commit(cluster, "sales")
+        kehu("carrier", "set", "activate", "13800138000")
+        added = kehu("customer", "add", "name=王芳", "phone=13800138000", as_=cluster.people["sales"])
+        assert added["status"] == "valid"  # asked and signed by the new gateway
         kehu("network", "down", "technical")
         commit(cluster, "finance")  # three of four, the one with the new key among them
     finally:
