@@ -18,7 +18,9 @@ from cli.run import Run
 app = group("gateway", "Enrol and revoke the gateways whose answers from the carrier count.")
 
 Gateway = Annotated[str, typer.Argument(metavar="GATEWAY", help="The gateway's id.")]
-Request = Annotated[Path, typer.Option("--request", metavar="FILE", help="What `kehu node gateway-key --json` printed.")]
+Request = Annotated[
+    Path, typer.Option("--request", metavar="FILE", help="What `kehu node gateway-key --json` printed.")
+]
 
 REQUEST_MALFORMED = define(
     "usage.gateway_request",

@@ -99,7 +99,7 @@ async def grant(
         "purpose": purpose,
         "expires_ms": None if expires is None else read_expiry(expires),
     }
-    return await (_try_out if is_dry_run else _change)(run, "permissions.grant", args)
+    return await (try_out if is_dry_run else change)(run, "permissions.grant", args)
 
 
 def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
@@ -111,12 +111,12 @@ def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
     return scopes[0] if scopes else "all"
 
 
-async def _change(run: Run, name: str, args: dict[str, Any]) -> Answer:
+async def change(run: Run, name: str, args: dict[str, Any]) -> Answer:
     """As `_call`, for commands that can be tried out."""
     return await _call(run, name, args, differences=None, left_out=None)
 
 
-async def _try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
+async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
     """What the node says that the call would change; `height` is the state it looked at."""
     from chain.transaction import Call
     from contracts.registry import require_arguments
@@ -195,7 +195,7 @@ async def revoke(
 
     With --dry-run nothing is ended: the node says who would lose what, in how many records.
     """
-    return await (_try_out if is_dry_run else _change)(run, "permissions.revoke", {"grant": grant_id})
+    return await (try_out if is_dry_run else change)(run, "permissions.revoke", {"grant": grant_id})
 
 
 @command(
