@@ -80,12 +80,16 @@ def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path
         wait_opened_again(cluster, "sales")
         commit(cluster, "sales")
 
+        kehu("grant", "person:tech-1", "--action", "read", "--id", "g-1", as_=ADMIN)
         agree(cluster, "remove", "technical", without="")
         kehu("network", "down", "technical")
         commit(cluster, "finance")
         assert [row["department"] for row in kehu("member", "list")["members"]] == sorted(
             ["administration", "finance", NEW, "sales"]
         )
+        people = {row["person"]: row["status"] for row in kehu("people", "list", as_=ADMIN)["people"]}
+        assert (people["tech-1"], people["legal-1"], people["fina-1"]) == ("ended", "active", "active")
+        assert [row["status"] for row in kehu("grants", as_=ADMIN)["grants"]] == ["ended"]
         export = str(cluster.kehu.passphrases.parent / "chain.kehu")
         kehu("export", export, "--node", "finance")
         assert kehu("audit", export)["clean"] is True
