@@ -103,9 +103,16 @@ def check_database(copy: Path, report: CheckReport, on_progress: Progress) -> bo
         finally:
             store.close()
     except KehuError as error:
-        report.find(copy.name, error)
+        report.find(copy.name, _told_of_the_original(error, copy))
         return False
     return True
+
+
+def _told_of_the_original(error: KehuError, copy: Path) -> KehuError:
+    """The copy is gone when the report is read; the same file of the node's own folder is what it is about."""
+    read, meant = str(copy.parent), str(copy.parent.parent)
+    details = {k: v.replace(read, meant) if isinstance(v, str) else v for k, v in error.details.items()}
+    return KehuError(error.spec, **details)
 
 
 def check_vote_log(home: Home, genesis: Genesis, department: str, report: CheckReport) -> LogContents | None:
