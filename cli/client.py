@@ -288,6 +288,11 @@ class NodeClient:
             if after is None or is_stuck:
                 return items
 
+    async def former_departments(self) -> frozenset[str]:
+        """Those that were removed: their people and grants ended with them, though rows of their own say active."""
+        items = await self.pages("/v1/departments")
+        return frozenset(item["id"] for item in items if item["facts"].get("status") == "removed")
+
     async def vault_status(self, after: str | None, limit: int) -> dict[str, Any]:
         """What the node says of its vault (the API's VaultAnswer)."""
         mark = "" if after is None else f"&after={quote(after, safe='')}"

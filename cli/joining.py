@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from chain.crypto import SigningKey
+from chain.errors import KehuError
 from chain.genesis import Genesis
-from cli.founding import claim, possession_of
+from cli.client import ID_MALFORMED
+from cli.founding import claim, gateway_id, possession_of
 from cli.introduction import Introduction
+from contracts.base import is_record_id
 from node.config import Home, parse_config, split_address
 from node.joining import FORMAT
 from node.keys import create_key_file, load_key, read_public
@@ -106,14 +109,29 @@ def own_rotation(folder: Path, genesis: Genesis) -> tuple[str, SigningKey, dict[
     """The department, its node's present key and what it sends to change over to node.key.next, which is made unless
     an earlier try left it. Errors: config, key and passphrase codes."""
     home = Home(folder)
-    department = home.read_config().department
-    passphrase = read_passphrase(file=home.path / home.read_config().passphrase_file)
+    config = home.read_config()
+    department, passphrase = config.department, read_passphrase(file=home.path / config.passphrase_file)
     present = load_key(home.node_key, passphrase)
     if not home.next_key.exists():
         make_next_key(folder, genesis)
     following = load_key(home.next_key, passphrase)
     possession = possession_of(following, genesis.chain_id, department)
     return department, present, {"key": following.public.hex(), "possession": possession}
+
+
+def make_gateway_key(folder: Path, genesis: Genesis, gateway: str | None) -> dict[str, Any]:
+    """Makes gateway.key under the node's own passphrase, and what its enrolment needs. Without a name it is the one
+    that a network's first gateways have. Errors: usage.id, key.file_exists, config and passphrase codes."""
+    home = Home(folder)
+    config = home.read_config()
+    name = gateway_id(config.department) if gateway is None else gateway
+    if not is_record_id(name):
+        raise KehuError(ID_MALFORMED)
+    passphrase = read_passphrase(file=home.path / config.passphrase_file)
+    key = SigningKey(secrets.token_bytes(32))
+    create_key_file(home.gateway_key, "gateway", name, passphrase, key.seed)
+    possession = possession_of(key, genesis.chain_id, name).hex()
+    return {"department": config.department, "gateway": name, "key": key.public.hex(), "possession": possession}
 
 
 def _request(department: str, key: SigningKey, genesis: Genesis) -> dict[str, Any]:

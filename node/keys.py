@@ -34,7 +34,9 @@ FILE_BYTES_MAX: Final = 1 << 14
 NAME_LENGTH_MAX: Final = 128
 
 KEY_FILE_MISSING = define(
-    "key.file_missing", "there is no key file at this path", "make one with `kehu key new`, or correct the path"
+    "key.file_missing",
+    "there is no key file at this path",
+    "correct the path; or make a person's with `kehu key new`, a node's with `kehu node next-key` (docs/membership.md)",
 )
 KEY_FILE_EXISTS = define(
     "key.file_exists",
@@ -42,7 +44,9 @@ KEY_FILE_EXISTS = define(
     "choose another path, or move the old file away yourself",
 )
 KEY_FILE_DAMAGED = define(
-    "key.file_damaged", "the key file is incomplete or altered", "restore it from its backup, or enrol a new key"
+    "key.file_damaged",
+    "the key file is incomplete or altered",
+    "restore it from its backup; else move it away and make a new key, which has to be enrolled or agreed on",
 )
 KEY_FILE_OPEN = define(
     "key.file_open",

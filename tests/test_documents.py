@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from cli.main import tree
 from node.api.limits import ApiLimits
 from node.config import Config
+from node.soundness.check_bytes import KNOWN_FILES, KNOWN_FOLDERS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -91,6 +92,12 @@ def test_every_key_of_the_configuration_is_described_and_no_other() -> None:
     assert described == expected
 
 
+def test_everything_that_a_nodes_folder_may_hold_is_described() -> None:
+    text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").partition("| in HOME |")[2].partition("\n\n")[0]
+    described = {name.partition("/")[0] for name in re.findall(r"`([^`]+)`", text)}
+    assert (KNOWN_FILES | KNOWN_FOLDERS) - described == set()
+
+
 def words_in_code(name: str) -> set[str]:
     """What stands in backticks in a document."""
     return set(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text(encoding="utf-8")))
@@ -110,5 +117,5 @@ def test_the_runbook_has_a_row_for_every_alarm() -> None:
     alarms = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8").partition("| alarm | when |")[2]
     rows = re.findall(r"^\| ([a-z][^|]+) \| [^|]+ \|$", alarms, re.MULTILINE)
     text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").partition("## Alarms")[2]
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert [row for row in rows if f"| {row} |" not in text] == []

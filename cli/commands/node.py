@@ -150,6 +150,32 @@ def next_key(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", help
 
 @command(
     app,
+    "gateway-key",
+    needs=Needs.NETWORK,
+    example="kehu node gateway-key /var/lib/kehu --json > gateway.json",
+    json_keys=("home", "department", "gateway", "key", "possession"),
+    exits=(Exit.USAGE, Exit.KEY, Exit.MACHINE),
+)
+def gateway_key(
+    run: Run,
+    home: Annotated[Path, typer.Argument(metavar="HOME", help="The node's folder.")],
+    gateway: Annotated[
+        str | None, typer.Option("--gateway", metavar="ID", help="Its id (default: gateway-DEPARTMENT).")
+    ] = None,
+) -> Answer:
+    """Make the key with which a node's answers from the carrier are signed, and what `kehu gateway enrol` needs of it.
+
+    For a department that joined, and where gateway.key is lost: then under another id, as none is given out twice. The
+    node takes it at its next start.
+    """
+    from cli.joining import make_gateway_key
+
+    data = {"home": str(home), **make_gateway_key(home, run.profile.genesis, gateway)}
+    return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+@command(
+    app,
     "rotate-key",
     needs=Needs.NODE,
     example="kehu node rotate-key /var/lib/kehu",

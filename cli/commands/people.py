@@ -107,10 +107,16 @@ async def enrol(
     exits=SIGNED,
 )
 async def list_people(run: Run) -> Answer:
-    """List people by work id, department, role and status, as the node says them."""
+    """List people by work id, department, role and status, as the node says them.
+
+    The status is active, revoked, or ended: with the department, which was removed.
+    """
     async with run.client() as client:
-        items = await client.pages("/v1/people")
+        items, former = await client.pages("/v1/people"), await client.former_departments()
     people = [{"person": item["id"], **item["facts"]} for item in items]
+    for row in people:
+        if row.get("status") == "active" and row.get("department") in former:
+            row["status"] = "ended"
     columns = ("person", "department", "role", "status", "keys")
 
     def show(screen: Screen) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from cli.layout import time_text
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
+
+if TYPE_CHECKING:
+    from cli.client import NodeClient
 
 Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="person:ID or department:ID.")]
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")]
@@ -99,7 +102,7 @@ async def grant(
         "purpose": purpose,
         "expires_ms": None if expires is None else read_expiry(expires),
     }
-    return await (_try_out if is_dry_run else _change)(run, "permissions.grant", args)
+    return await (try_out if is_dry_run else change)(run, "permissions.grant", args)
 
 
 def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
@@ -111,12 +114,12 @@ def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
     return scopes[0] if scopes else "all"
 
 
-async def _change(run: Run, name: str, args: dict[str, Any]) -> Answer:
+async def change(run: Run, name: str, args: dict[str, Any]) -> Answer:
     """As `_call`, for commands that can be tried out."""
     return await _call(run, name, args, differences=None, left_out=None)
 
 
-async def _try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
+async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
     """What the node says that the call would change; `height` is the state it looked at."""
     from chain.transaction import Call
     from contracts.registry import require_arguments
@@ -195,7 +198,7 @@ async def revoke(
 
     With --dry-run nothing is ended: the node says who would lose what, in how many records.
     """
-    return await (_try_out if is_dry_run else _change)(run, "permissions.revoke", {"grant": grant_id})
+    return await (try_out if is_dry_run else change)(run, "permissions.revoke", {"grant": grant_id})
 
 
 @command(
@@ -263,15 +266,18 @@ async def grants(
     ] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Revoked ones too.")] = False,
 ) -> Answer:
-    """List grants, as the node says them."""
+    """List grants, as the node says them.
+
+    The status is active, revoked, expired, or ended: with the department that had it, which was removed.
+    """
     from contracts.base import is_subject
 
     if subject is not None and not is_subject(subject):
         raise KehuError(SUBJECT_MALFORMED)
     async with run.client() as client:
-        items, said = await client.pages("/v1/grants"), await client.status()
+        items, said, ended = await client.pages("/v1/grants"), await client.status(), await _ended(client)
     rows = [
-        {"grant": item["id"], **item["facts"], "status": _status(item["facts"], int(said["now_ms"]))}
+        {"grant": item["id"], **item["facts"], "status": _status(item["facts"], int(said["now_ms"]), ended)}
         for item in items
         if (is_all or item["facts"].get("status") == "active") and subject in (None, item["facts"].get("subject"))
     ]
@@ -283,7 +289,21 @@ async def grants(
     return Answer({"grants": rows}, show)
 
 
-def _status(facts: dict[str, Any], now_ms: int) -> str | None:
-    """A grant that ran out allows nothing more, though nobody revoked it: the chain keeps it as active."""
+async def _ended(client: NodeClient) -> set[str]:
+    """The subjects to whom no grant gives anything any more: departments that were removed, and their people."""
+    former = await client.former_departments()
+    people = await client.pages("/v1/people") if former else []
+    return {f"department:{department}" for department in former} | {
+        f"person:{item['id']}" for item in people if item["facts"].get("department") in former
+    }
+
+
+def _status(facts: dict[str, Any], now_ms: int, ended: set[str]) -> str | None:
+    """A grant that ran out, or whose department was removed, allows nothing more, though nobody revoked it: the chain
+    keeps it as active."""
     expires_ms, status = facts.get("expires_ms"), facts.get("status")
-    return "expired" if status == "active" and expires_ms is not None and expires_ms <= now_ms else status
+    if status != "active":
+        return status
+    if facts.get("subject") in ended:
+        return "ended"
+    return "expired" if expires_ms is not None and expires_ms <= now_ms else status

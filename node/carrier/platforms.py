@@ -20,8 +20,8 @@ class Platforms:
     """Made inside a running event loop. Errors: config.missing and config.invalid, about all secret files at once."""
 
     def __init__(self, carrier: Carrier, folder: Path) -> None:
+        require_secrets(carrier, folder)
         settings = [carrier, *carrier.ranges]
-        _require_secrets(settings, folder)
         self.clients: list[Client] = [_client_of(item, folder) for item in settings]
         by_prefix = {item.prefix: client for item, client in zip(carrier.ranges, self.clients[1:], strict=True)}
         self.table = PlatformTable(self.clients[0], by_prefix)
@@ -35,8 +35,9 @@ class Platforms:
             await client.close()
 
 
-def _require_secrets(settings: list[PlatformSettings], folder: Path) -> None:
-    paths = sorted({name for item in settings for name in _files_of(item)})
+def require_secrets(carrier: Carrier, folder: Path) -> None:
+    """Errors: config.missing and config.invalid, about all secret files at once."""
+    paths = sorted({name for item in (carrier, *carrier.ranges) for name in _files_of(item)})
     missing = [name for name in paths if not (folder / name).is_file()]
     if missing:
         raise KehuError(CONFIG_MISSING, file=", ".join(missing))

@@ -13,6 +13,7 @@ from typing import Any
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from chain.genesis import Genesis, is_department_id, is_hex_key
+from node.carrier.platforms import require_secrets
 from node.config import Config, Home, split_address
 from node.fitness.addresses import look_at_addresses
 from node.fitness.findings import Finding, found, refused, sort
@@ -48,7 +49,8 @@ async def examine(home: Home, urls: Mapping[str, str], clock_ms: Callable[[], in
     read = try_home(home)
     config, genesis = read.config, read.genesis
     runs = is_running(home)
-    findings = [*map(refused, read.errors), *look_at_disk(home.path), *look_at_secrets(home, config)]
+    errors = [*read.errors, *_look_at_carrier(home, config)]
+    findings = [*map(refused, errors), *look_at_disk(home.path), *look_at_secrets(home, config)]
     findings += [*look_at_limits(), *look_at_libraries()]
     if runs:
         findings.append(found("home.running"))
@@ -138,6 +140,8 @@ def look_at_keys(
         findings.append(found("key.other", config.department, department=config.department, **details))
     if read.gateway_key is not None:
         findings += _look_at_gateway(home, genesis, read.gateway_key)
+    elif config.carrier is not None and not home.gateway_key.exists():
+        findings.append(found("key.no_gateway", department=config.department))
     return findings
 
 
@@ -146,6 +150,17 @@ def _next_key(home: Home) -> bytes | None:
         return read_public(home.next_key).public if home.next_key.exists() else None
     except KehuError:
         return None
+
+
+def _look_at_carrier(home: Home, config: Config | None) -> list[KehuError]:
+    """What the node refuses to start with once it has a gateway that asks the carrier."""
+    if config is None or config.carrier is None or not home.gateway_key.exists():
+        return []
+    try:
+        require_secrets(config.carrier, home.path)
+    except KehuError as error:
+        return [error]
+    return []
 
 
 def _look_at_gateway(home: Home, genesis: Genesis, key: SigningKey) -> list[Finding]:

@@ -16,7 +16,11 @@ CODES: Final = {
     "home.running": (NOTE, "the node of this folder is running", "nothing"),
     "home.open": (ACT, "others on this machine may look into the folder", "`chmod 700` on it"),
     "secret.open": (ACT, "others on this machine may read a file with a secret", "`chmod 600` on it"),
-    "key.not_member": (ACT, "the network has no department of this name yet", "have it admitted: docs/join.md"),
+    "key.not_member": (
+        ACT,
+        "the network has no department of this name: it is not admitted yet, or was removed",
+        "have it admitted: docs/join.md; one that was removed does not come back under its name: docs/membership.md",
+    ),
     "key.other": (
         STILL,
         "the network knows the department by another key than node.key (or node.key.next)",
@@ -26,6 +30,11 @@ CODES: Final = {
         ACT,
         "gateway.key is not the key by which genesis names this gateway",
         "nothing, if the gateway was enrolled anew since; or put the right file back",
+    ),
+    "key.no_gateway": (
+        ACT,
+        "node.toml has a [carrier], and there is no gateway.key: this node can't ask about numbers",
+        "put gateway.key back from the backup's keys file, or make and enrol a new one: docs/carrier.md",
     ),
     "genesis.other": (
         STILL,

@@ -37,8 +37,8 @@ RATE_LIMITED_TRIES: Final = 3
 
 PHONE_NO_GATEWAY = define(
     "phone.no_gateway",
-    "this department's node has no carrier configured, so it can't ask about numbers",
-    "add a [carrier] section to node.toml and enrol the gateway, or go through a department that has one",
+    "this department's node has no carrier configured or no gateway.key, so it can't ask about numbers",
+    "add a [carrier] section to node.toml and a gateway (docs/carrier.md), or go through a department that has one",
 )
 
 

@@ -26,12 +26,12 @@ from node.storage.wal import VOTELOG_MISSING, LogContents, read_log
 
 PAGE_BYTES: Final = 1 << 20
 DATABASES: Final = ("chain", "vault", "vault-keys")
-_FILES: Final = frozenset(
+KNOWN_FILES: Final = frozenset(
     {"node.toml", "genesis.json", "node.key", "node.key.next", "gateway.key", "members.json", "votes.log"}
 )
 _OLD_KEY: Final = re.compile(r"node\.key\.[0-9a-f]{8}\.old")
 """A former key, kept when the next one took its place."""
-_FOLDERS: Final = frozenset(
+KNOWN_FOLDERS: Final = frozenset(
     {*DATABASES, "secrets", "log", "evidence", "chain.incoming", "chain.whole", "chain.replaced", FOLDER}
 )
 _LEVELDB: Final = re.compile(r"CURRENT|LOCK|LOG|LOG\.old|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp)")
@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 def check_names(home: Home, report: CheckReport) -> None:
     """Everything in the folder is known, nothing that a node has is missing."""
     for path in sorted(home.path.iterdir()):
-        is_known = path.name in (_FOLDERS if path.is_dir() else _FILES) or path.name.startswith(PREFIX)
+        is_known = path.name in (KNOWN_FOLDERS if path.is_dir() else KNOWN_FILES) or path.name.startswith(PREFIX)
         is_known = is_known or _OLD_KEY.fullmatch(path.name) is not None
         if not is_known:
             report.note(path.name, CHECK_UNKNOWN_FILE, path=path.name)
@@ -103,9 +103,16 @@ def check_database(copy: Path, report: CheckReport, on_progress: Progress) -> bo
         finally:
             store.close()
     except KehuError as error:
-        report.find(copy.name, error)
+        report.find(copy.name, _told_of_the_original(error, copy))
         return False
     return True
+
+
+def _told_of_the_original(error: KehuError, copy: Path) -> KehuError:
+    """The copy is gone when the report is read; the same file of the node's own folder is what it is about."""
+    read, meant = str(copy.parent), str(copy.parent.parent)
+    details = {k: v.replace(read, meant) if isinstance(v, str) else v for k, v in error.details.items()}
+    return KehuError(error.spec, **details)
 
 
 def check_vote_log(home: Home, genesis: Genesis, department: str, report: CheckReport) -> LogContents | None:

@@ -158,7 +158,7 @@ def test_a_command_that_runs_loads_no_library_of_servers(tmp_path: Path) -> None
         import os, sys
         from typer.testing import CliRunner
         import cli.main
-        os.environ["KEHU_HOME"] = {str(tmp_path)!r}
+        os.environ["KEHU_NETWORK"] = {str(tmp_path)!r}
         result = CliRunner().invoke(cli.main.tree("status"), ["status", "--json"])
         assert result.exit_code == 8, result.output
         sys.exit(', '.join(sorted({HEAVY} & set(sys.modules))) or 0)

@@ -74,6 +74,25 @@ def test_a_folder_is_made_that_reads_without_an_error_and_a_request_without_a_se
     assert profile.genesis.chain_id == files.genesis.chain_id
 
 
+def test_a_gateways_key_is_made_once_and_its_id_is_one_that_contracts_take(
+    kehu: Kehu, introduction: Path, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "legal")
+    init(kehu, home.path, introduction)
+    wrong = kehu("node", "gateway-key", str(home.path), "--gateway", "Legal 1", "--json")
+    assert (wrong.exit, wrong.problem["code"], home.gateway_key.exists()) == (2, "usage.id", False)
+    made = kehu.json("node", "gateway-key", str(home.path))
+    key = read_home(home).gateway_key
+    assert key is not None
+    assert (made["gateway"], made["department"], made["key"]) == ("gateway-legal", "legal", key.public.hex())
+    assert kehu("node", "gateway-key", str(home.path)).exit == 6
+    request = tmp_path / "gateway.json"
+    for text in (json.dumps(made), "[]", '{"gateway": "gateway-2"}', json.dumps({**made, "possession": "no hex"})):
+        request.write_text(text, encoding="utf-8")
+        ran = kehu("gateway", "enrol", "gateway-2", "--request", str(request), "--as", "admin", "--json")
+        assert (ran.exit, ran.problem["code"]) == (2, "usage.gateway_request"), text
+
+
 def test_an_exchanged_introduction_does_not_have_the_fingerprint(
     kehu: Kehu, introduction: Path, tmp_path: Path
 ) -> None:
@@ -177,6 +196,8 @@ def test_a_next_key_is_made_where_the_key_is_lost_and_none_beside_one_that_is_da
     refused = kehu("node", "next-key", str(home.path), "--json")
     assert (refused.exit, refused.problem["code"], home.next_key.exists()) == (6, "key.file_damaged", False)
     home.node_key.unlink()
+    lost = kehu("node", "rotate-key", str(home.path), "--json")
+    assert (lost.exit, lost.problem["code"], home.next_key.exists()) == (6, "key.file_missing", False)
     made = kehu.json("node", "next-key", str(home.path))
     assert (made["old"], made["key"]) == (None, read_public(home.next_key).public.hex())
     assert not home.node_key.exists()

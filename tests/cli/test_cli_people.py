@@ -65,6 +65,17 @@ def test_a_key_is_changed_over_and_the_old_one_is_refused(kehu: Kehu, tmp_path: 
     old_file.with_suffix(".kept").replace(old_file)
 
 
+def test_a_stolen_key_is_replaced_by_the_steps_of_the_runbook(kehu: Kehu, tmp_path: Path) -> None:
+    enrol(kehu, "shi", tmp_path)
+    kehu.json("people", "revoke-key", kehu.json("key", "show", "shi")["keys"][0]["key"], as_="admin")
+    file = kehu.folder / "keys" / "sales" / "shi.key"
+    file.rename(tmp_path / "shi.key")
+    request = tmp_path / "shi.json"
+    request.write_text(json.dumps(kehu.json("key", "new", "shi", "--department", "sales")))
+    kehu.json("people", "rotate-key", "shi", "--request", str(request), as_="admin")
+    assert kehu.json("login", as_="shi")["login"] == 1
+
+
 def test_a_revoked_key_and_a_revoked_person_do_nothing_more(kehu: Kehu, tmp_path: Path) -> None:
     enrol(kehu, "jin", tmp_path)
     enrol(kehu, "kang", tmp_path)

@@ -24,6 +24,18 @@ def test_dashboard_asks_only_for_metrics_that_a_node_has() -> None:
     assert names - described - OF_PROMETHEUS_CLIENT == set()
 
 
+def test_alarms_ask_only_for_metrics_that_a_node_has_and_compare_each_node_with_what_has_no_labels() -> None:
+    """`max(a) - a` is empty in Prometheus, as the two sides have other labels: an alarm on it never comes."""
+    table, _, alarms = METRICS.read_text(encoding="utf-8").partition("## What to watch")
+    asked = [row.split("`")[1] for row in re.findall(r"^\| [a-z].* \| (.*) \|$", alarms, re.MULTILINE) if "`" in row]
+    assert len(asked) == 7
+    described = {*re.findall(r"^\| `(kehu_[a-z_]+)`", table, re.MULTILINE), "up"}
+    for expression in asked:
+        assert set(re.findall(r"\b(?:kehu_[a-z_]+|up)\b", expression)) <= described
+        aggregated = re.findall(r"\b(?:max|min|sum|avg)\(", expression)
+        assert len(re.findall(r"\bscalar\((?:max|min|sum|avg)\(", expression)) == len(aggregated), expression
+
+
 def test_prometheus_asks_every_department_where_its_node_listens() -> None:
     targets = re.findall(r'targets: \["(.+):(\d+)"\]', (DOCKER / "prometheus.yml").read_text(encoding="utf-8"))
     places = in_containers(list(DEPARTMENTS), "127.0.0.1", None).places

@@ -80,12 +80,16 @@ def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path
         wait_opened_again(cluster, "sales")
         commit(cluster, "sales")
 
+        kehu("grant", "person:tech-1", "--action", "read", "--id", "g-1", as_=ADMIN)
         agree(cluster, "remove", "technical", without="")
         kehu("network", "down", "technical")
         commit(cluster, "finance")
         assert [row["department"] for row in kehu("member", "list")["members"]] == sorted(
             ["administration", "finance", NEW, "sales"]
         )
+        people = {row["person"]: row["status"] for row in kehu("people", "list", as_=ADMIN)["people"]}
+        assert (people["tech-1"], people["legal-1"], people["fina-1"]) == ("ended", "active", "active")
+        assert [row["status"] for row in kehu("grants", as_=ADMIN)["grants"]] == ["ended"]
         export = str(cluster.kehu.passphrases.parent / "chain.kehu")
         kehu("export", export, "--node", "finance")
         assert kehu("audit", export)["clean"] is True
@@ -124,13 +128,17 @@ def test_a_department_whose_key_is_lost_takes_part_again_by_the_runbook_and_its_
         kehu("network", "down", "sales")
         lost = read_public(home.node_key).public.hex()
         home.node_key.unlink()
+        home.gateway_key.unlink()
         made = kehu("node", "next-key", str(home.path))
         assert (made["department"], made["old"]) == ("sales", None)
         again = kehu.start(order("node", "next-key", str(home.path)))
         assert (again.exit, again.json["code"]) == (6, "key.file_exists")
         agree(cluster, "rotate-key", "sales", "--request", save(cluster, "key.json", made), without="sales")
         kehu("node", "introduce", str(home.path), "--node", "finance")
-        kehu("network", "up", "sales")
+        said = save(cluster, "gateway.json", kehu("node", "gateway-key", str(home.path), "--gateway", "gateway-2"))
+        kehu("gateway", "enrol", "gateway-2", "--request", said, as_=ADMIN)
+        kehu("gateway", "revoke", "gateway-sales", as_=ADMIN)
+        kehu("network", "up", "sales", "carrier")
         cluster.wait_equal()
         assert (key_shown(cluster, "sales"), read_public(home.node_key).public.hex()) == (made["key"], made["key"])
         assert not home.next_key.exists()
@@ -138,6 +146,9 @@ def test_a_department_whose_key_is_lost_takes_part_again_by_the_runbook_and_its_
         kehu("network", "down", "technical")
         commit(cluster, "sales")  # three of four, the one with the new key among them
         assert kehu("customer", "show", customer, as_=person)["fields"]["name"]["value"] == "张三"
+        kehu("carrier", "set", "activate", "13800138000")
+        asked = kehu("customer", "add", "name=王芳", "phone=13800138000", as_=person)
+        assert asked["status"] == "valid"  # by the answer that the new gateway signed
     finally:
         stop_cluster(kehu)
 

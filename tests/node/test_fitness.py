@@ -164,6 +164,28 @@ async def test_keys_that_are_not_the_networks_are_named(home: Home) -> None:
     assert "key.other" not in await look(home)
 
 
+async def test_a_carrier_without_the_key_of_a_gateway_is_named(home: Home) -> None:
+    assert "key.no_gateway" not in await look(home)
+    with home.config_file.open("a") as file:
+        file.write('[carrier]\nurl = "http://127.0.0.1:1"\ntoken_file = "secrets/carrier-token"\n')
+    assert "key.no_gateway" in await look(home)
+    create_key_file(home.gateway_key, "gateway", "gateway-sales", PASSPHRASE, key_of("gateway sales").seed, CHEAP)
+    assert "key.no_gateway" not in await look(home)
+
+
+async def test_secrets_of_the_carrier_without_which_the_node_refuses_to_start_are_named(home: Home) -> None:
+    with home.config_file.open("a") as file:
+        file.write('[carrier]\nurl = "http://127.0.0.1:1"\ntoken_file = "secrets/carrier-token"\n')
+    create_key_file(home.gateway_key, "gateway", "gateway-sales", PASSPHRASE, key_of("gateway sales").seed, CHEAP)
+    found = await examine(home, {})
+    assert ("config.missing", found.can_take_part) == (codes(found)[0], False)
+    token = home.path / "secrets" / "carrier-token"
+    token.write_text("two words\n")
+    assert "config.invalid" in await look(home)
+    token.write_text("token\n")
+    assert {"config.missing", "config.invalid"} & set(await look(home)) == set()
+
+
 async def test_a_department_that_is_not_admitted_yet_is_told_so(home: Home) -> None:
     set_lines(home, department="legal")
     assert "key.not_member" in await look(home)
