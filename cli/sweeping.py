@@ -22,6 +22,7 @@ TRIES: Final = 3
 """How often a customer is asked about while the carrier wants to be left alone."""
 PAGE: Final = 1_000
 _DUE: Final = "/v1/phone/due"
+_DUE_FACTS: Final = ("customer", "status", "checked_ms", "asked_ms")
 _CHECK: Final = "/v1/phone/check"
 
 
@@ -42,6 +43,11 @@ class Waiting:
     customers: list[dict[str, Any]]
     age_ms: int
 
+    def first(self, count: int) -> list[dict[str, Any]]:
+        """Those who have waited longest since somebody asked about them: a number that gets no answer stays due, and
+        would keep the others from their turn."""
+        return sorted(self.customers, key=lambda item: -1 if item["asked_ms"] is None else item["asked_ms"])[:count]
+
 
 async def find_due(client: NodeClient) -> Waiting:
     """Everybody who is due and whom this key may have checked, in the order of registration."""
@@ -50,7 +56,7 @@ async def find_due(client: NodeClient) -> Waiting:
     while True:
         said = await client.get(f"{_DUE}?after={after}&limit={PAGE}")
         try:
-            found += [{name: item[name] for name in ("customer", "status", "checked_ms")} for item in said["items"]]
+            found += [{name: item[name] for name in _DUE_FACTS} for item in said["items"]]
             following, age_ms = said["next"], int(said["sweep_age_ms"])
             if following is not None and int(following) <= after:
                 raise ValueError("the page does not move on")

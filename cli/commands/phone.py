@@ -89,7 +89,10 @@ SWEEP_KEYS = (
 )
 async def sweep(
     run: Run,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="How many at most, those asked about longest ago first."),
+    ] = None,
     is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Say who is due, and ask nobody.")] = False,
 ) -> Answer:
     """Have every number checked whose last answer is older than the policy allows, at the carrier's pace.
@@ -101,7 +104,7 @@ async def sweep(
 
     async with run.client() as client:
         waiting = await find_due(client)
-        chosen = waiting.customers[:limit]
+        chosen = waiting.customers if limit is None else waiting.first(limit)
         swept = Sweep(len(waiting.customers), customers=chosen)
         if not is_dry_run:
             with progress("sweep", len(chosen), is_wanted=not run.is_json) as advance:

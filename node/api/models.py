@@ -196,12 +196,14 @@ class CheckAnswer(BaseModel):
 
 
 class DueItem(Model):
-    """`sequence`: the place in the order of registration. `checked_ms`: of the last clear answer."""
+    """`sequence`: the place in the order of registration. `checked_ms`: of the last clear answer, `asked_ms`: of the
+    last question, whether or not it was answered."""
 
     customer: str
     sequence: int
     status: str
     checked_ms: int | None
+    asked_ms: int | None
 
 
 class DueAnswer(Model):

@@ -53,7 +53,13 @@ async def list_due(request: web.Request) -> web.Response:
     limit = min(max(1, read_uint(request, "limit", _PAGE_DEFAULT)), _PAGE_MAX)
     page = await context_of(request).node.due_phones(person_of(request).key, after, limit)
     items = [
-        DueItem(customer=due.customer, sequence=due.sequence, status=due.status, checked_ms=due.checked_ms)
+        DueItem(
+            customer=due.customer,
+            sequence=due.sequence,
+            status=due.status,
+            checked_ms=due.checked_ms,
+            asked_ms=due.asked_ms,
+        )
         for due in page.items
     ]
     return answer(DueAnswer(items=items, next=page.next, sweep_age_ms=page.sweep_age_ms))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -54,6 +55,12 @@ VALUE_EMPTY = define(
     "a field that a record may not be without is given an empty value",
     "give it a text; docs/api.md names the fields that may not be emptied",
 )
+VALUE_PHONE = define(
+    "vault.value_phone",
+    "a customer's number is given in another form than E.164",
+    "write + and the country code, and nothing but digits: +8613800138000",
+)
+_E164: Final = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 _ALREADY_HERE: Final = frozenset({"transaction.duplicate", "mempool.duplicate"})
 
 
@@ -85,10 +92,12 @@ async def _submit_list(request: web.Request) -> web.Response:
 
 
 def _require_texts(values: Sequence[VaultValue]) -> None:
-    """What no contract can see. Errors: vault.value_empty."""
+    """What no contract can see. Errors: vault.value_empty, vault.value_phone."""
     for value in values:
         if value.field in NEVER_EMPTY.get(value.table, ()) and not value.value.strip():
             raise KehuError(VALUE_EMPTY, table=value.table, record=value.record, field=value.field)
+        if (value.table, value.field) == ("customers", "phone") and not _E164.fullmatch(value.value):
+            raise KehuError(VALUE_PHONE, table=value.table, record=value.record, field=value.field)
 
 
 def _is_submitted(item: codec.Value) -> bool:

@@ -6,6 +6,7 @@ the field digest commits to and what a platform is asked. Numbering plans come f
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final, NoReturn
 
@@ -40,6 +41,8 @@ PHONE_REGION = define(
 )
 
 _SEPARATORS: Final = frozenset(" -.()/")
+_FRACTION: Final = re.compile(r"\+?\d+\.0+")
+"""What a spreadsheet or a program makes of a number that it took for one; the zero would become a digit of another."""
 _LENGTH_RULES: Final = {
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "area code missing",
     ValidationResult.INVALID_COUNTRY_CODE: "country code unknown",
@@ -104,6 +107,8 @@ def _plain_text(text: str) -> tuple[str, int]:
     digits = sum(char.isdecimal() for char in plain)
     if digits == 0:
         raise KehuError(PHONE_MALFORMED, rule="no digits", characters=len(text))
+    if _FRACTION.fullmatch(plain):
+        raise KehuError(PHONE_MALFORMED, rule="decimal fraction", digits=digits)
     body = plain[1:] if plain.startswith("+") else plain
     for position, char in enumerate(body):
         if not char.isdecimal() and char not in _SEPARATORS:

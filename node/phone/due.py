@@ -24,12 +24,14 @@ TURN: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Public facts of a customer who is due; `sequence` is the place in the order of registration."""
+    """Public facts of a customer who is due; `sequence` is the place in the order of registration, `asked_ms` when a
+    platform was last asked, whether or not it answered."""
 
     customer: str
     sequence: int
     status: str
     checked_ms: int | None
+    asked_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def _due(view: View, department: str, subject: Subject | None, now_ms: int, age_
         return None
     if not may_hold(view, department, customer, "phone", now_ms) or not _may_ask(view, subject, customer, now_ms):
         return None
-    return Due(customer, number, record["status"], record["checked_ms"])
+    asked_ms = max((time_ms for time_ms, *_ in record["gateways"].values()), default=None)
+    return Due(customer, number, record["status"], record["checked_ms"], asked_ms)
 
 
 def is_due(record: dict[str, Any] | Record, now_ms: int, age_ms: int) -> bool:

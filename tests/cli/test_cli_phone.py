@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from typing import Any
 
@@ -78,6 +79,24 @@ def test_without_an_answer_a_sweep_is_partial_and_everybody_stays_due(kehu: Kehu
     again = kehu.json("phone", "sweep", as_="li")
     assert again["valid"] + again["invalid"] == again["due"] >= 1
     assert again["no_answer"] == 0
+
+
+def test_a_sweep_of_some_does_not_stay_with_those_who_get_no_answer(kehu: Kehu, office: Office) -> None:
+    """A number that went to another operator never gets an answer, and stays due."""
+    phones = [number() for _ in range(3)]
+    customers = [add(kehu, phone) for phone in phones]
+    kehu.json("carrier", "set", "port-out", phones[0])
+    kehu.json("carrier", "set", "port-out", phones[1])
+    age_all(office, 8)
+    others = kehu.json("phone", "sweep", "--dry-run", as_="li")["due"] - 3
+    asked: set[str] = set()
+    for _ in range(others + 3):
+        swept = kehu("phone", "sweep", "--limit", "1", "--json", as_="li")
+        asked.update(item["customer"] for item in json.loads(swept.out)["customers"])
+    assert asked >= set(customers)
+    for phone in phones[:2]:
+        kehu.json("carrier", "set", "port-in", phone)
+    assert kehu.json("phone", "sweep", as_="li")["no_answer"] == 0
 
 
 def test_a_sweep_waits_for_as_long_as_the_carrier_asks(

@@ -96,5 +96,6 @@ def _read(read: Any, sets: Sets) -> list[Any]:
         require(said.get("allowed") is True, "value: its reader was not let see it")
         expected = digest("field", encode([sets.chain_id, table, record, name, salt, plain]))
         require(expected == said["digest"], "value: another one than the chain commits to")
-        shown.setdefault((table, record), {})[name] = plain
+        require(name not in shown.setdefault((table, record), {}), "value: a second one of its field")
+        shown[table, record][name] = plain
     return [[*place, fields] for place, fields in shown.items()]

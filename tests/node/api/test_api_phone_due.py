@@ -19,7 +19,7 @@ async def test_who_is_due_comes_in_pages_without_any_value(api: Any) -> None:
     page = await due(api, query="?limit=2")
     assert [item["customer"] for item in page["items"]] == ["c1", "c2"]
     assert (page["next"], page["sweep_age_ms"]) == (2, 7 * DAY_MS)
-    assert set(page["items"][0]) == {"customer", "sequence", "status", "checked_ms"}
+    assert set(page["items"][0]) == {"customer", "sequence", "status", "checked_ms", "asked_ms"}
     rest = await due(api, query="?after=2&limit=100")
     assert ([item["sequence"] for item in rest["items"]], rest["next"]) == ([3, 4, 5], None)
 

@@ -72,7 +72,8 @@ async def test_a_canonical_list_of_envelopes_is_the_fast_path(api: Api) -> None:
 
 
 async def test_a_canonical_list_carries_values_beside_their_envelopes(api: Api) -> None:
-    values = [VaultValue("customers", "c1", field, b"\x07" * 32, "王小明") for field in ("name", "phone")]
+    given = {"name": "王小明", "phone": "+8613800138000"}
+    values = [VaultValue("customers", "c1", field, b"\x07" * 32, text) for field, text in given.items()]
     with_values, without = api.node.transaction("li"), api.node.transaction("wang")
     body = codec.encode([[with_values.raw, encode_values(values)], without.raw])
     answer = await api.request("POST", "/v1/transactions?wait=admitted", body, {"Content-Type": "application/msgpack"})

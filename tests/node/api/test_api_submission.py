@@ -182,3 +182,18 @@ async def test_a_value_that_a_record_may_not_be_without_is_not_taken_empty(
     if status == 400:
         assert answer.code == "vault.value_empty"
         assert api.node.pending == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["13800138000", "+86 138 0013 8000", "+8613800138000 ", "008613800138000", "＋8613800138000"]
+)
+async def test_a_number_is_taken_in_one_form_only(api: Api, text: str) -> None:
+    """In another, no gateway could ask about it and nobody would find the customer by it."""
+    transaction = api.node.transaction("li")
+    value = {"table": "customers", "record": "c1", "field": "phone", "salt": "00" * 32, "value": text}
+    answer = await api.post("/v1/transactions", body_of(transaction, values=[value], wait="admitted"))
+    assert (answer.status, answer.code) == (400, "vault.value_phone")
+    assert api.node.pending == {}
+    value["value"] = "+8613800138000"
+    answer = await api.post("/v1/transactions", body_of(transaction, values=[value], wait="admitted"))
+    assert answer.status == 200
