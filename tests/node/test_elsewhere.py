@@ -94,7 +94,7 @@ async def test_what_waits_of_somebody_who_does_not_belong_here_any_more_goes(tmp
     desk.batcher.close()
     admitted(desk.mempool, queued)
     now = next_window(desk.chain.ledger)
-    desk.mempool.settle(replace(now, is_elsewhere=lambda key, department: (key, department) == (li.key, "sales")))
+    desk.mempool.settle(replace(now, is_elsewhere=lambda one, department: (one.key, department) == (li.key, "sales")))
     assert [batch.transactions for batch in desk.mempool.oldest(9)] == [(wang,)]
     assert desk.mempool.transactions == 1
     assert desk.mempool.take_queued(9) == []
