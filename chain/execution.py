@@ -100,8 +100,8 @@ class Contracts(Protocol):
 
     def write_genesis(self, view: View, genesis: Genesis) -> None: ...
 
-    def home_of(self, view: View, key: bytes) -> str | None:
-        """The only department whose batches may carry what this key signs, or None where any may."""
+    def home_of(self, view: View, transaction: Transaction) -> str | None:
+        """The only department whose batches may carry it, or None where any may."""
         ...
 
     def begin_block(self, facts: BlockFacts, view: View) -> None:
@@ -144,7 +144,7 @@ def execute(
         for transaction in batch.transactions:
             refusal = _refusal(transaction, facts, recent, executed)
             is_idle = is_idle and refusal is not None
-            if refusal is None and is_elsewhere(contracts, view, facts.protocol, transaction.key, batch.department):
+            if refusal is None and is_elsewhere(contracts, view, facts.protocol, transaction, batch.department):
                 refusal = TRANSACTION_ELSEWHERE
             if refusal is not None:
                 receipt = Receipt(transaction.id, refusal.code)
@@ -175,9 +175,9 @@ def _refusal(
     return None
 
 
-def is_elsewhere(contracts: Contracts, view: View, protocol: int, key: bytes, department: str) -> bool:
-    """Whether a batch of `department` can't execute what this key signed."""
-    return protocol >= HOME_ONLY and contracts.home_of(view, key) not in (None, department)
+def is_elsewhere(contracts: Contracts, view: View, protocol: int, transaction: Transaction, department: str) -> bool:
+    """Whether a batch of `department` can't execute this transaction."""
+    return protocol >= HOME_ONLY and contracts.home_of(view, transaction) not in (None, department)
 
 
 def is_execution(receipt: Receipt) -> bool:

@@ -24,6 +24,7 @@ from chain.recent import RecentTransactions
 from chain.state import State, View, decode_shared, state_key
 from chain.store import Store
 from chain.stored_state import STORAGE_STATE, Scratch
+from chain.transaction import Transaction
 from chain.validators import ValidatorSet, last_scheduled, scheduled_at
 
 BLOCK_TIME = define(
@@ -149,11 +150,11 @@ class Ledger:
         height = self.height + 1
         protocol.require_supported(self.protocol(height), height)
 
-    def elsewhere(self) -> Callable[[bytes, str], bool]:
-        """Tells by key and department whether a batch of that department, in the next block, can't execute what the
-        key signed. Counts until the next block is appended."""
+    def elsewhere(self) -> Callable[[Transaction, str], bool]:
+        """Tells whether a batch of the department, in the next block, can't execute the transaction. Counts until that
+        block is appended."""
         version, view = self.protocol(self.height + 1), View(self.state.get)
-        return lambda key, department: is_elsewhere(self.contracts, view, version, key, department)
+        return lambda transaction, department: is_elsewhere(self.contracts, view, version, transaction, department)
 
     def facts(self, time_ms: int) -> BlockFacts:
         """Of the next block, if its time were this."""

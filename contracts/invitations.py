@@ -34,6 +34,7 @@ from contracts.people import add_person
 from contracts.records import load_record, write_fields
 from contracts.subjects import ACTIVE, CUSTOMER, Subject, enrol_key, require_administrator, retire_key
 
+REDEEM: Final = "customers.redeem_invitation"
 INVITATION_PURPOSE: Final = "invitation"
 PERIOD_MS_MAX: Final = 90 * 86_400_000
 """How far ahead an invitation may expire."""
@@ -143,5 +144,5 @@ METHODS: Final = methods(
         },
     ),
     ("customers.withdraw_invitation", withdraw, {"customer": RECORD}),
-    ("customers.redeem_invitation", redeem, {"customer": RECORD, "invitation": KEY, "proof": POSSESSION}),
+    (REDEEM, redeem, {"customer": RECORD, "invitation": KEY, "proof": POSSESSION}),
 )

@@ -122,7 +122,7 @@ class Admitter:
             raise KehuError(TRANSACTION_EXPIRED, height=height, expires=transaction.expires_height)
         if transaction.expires_height > furthest:
             raise KehuError(TRANSACTION_TOO_FAR, expires=transaction.expires_height, limit=furthest)
-        if self._ledger.elsewhere()(transaction.key, self._department) and not self._is_here(transaction):
+        if self._ledger.elsewhere()(transaction, self._department) and not self._is_here(transaction):
             raise KehuError(TRANSACTION_ELSEWHERE, department=self._department)
         if (work := work_of([transaction])) > WORK_MAX:
             raise KehuError(TRANSACTION_TOO_MUCH, work=work, limit=WORK_MAX)

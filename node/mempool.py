@@ -41,17 +41,17 @@ MEMPOOL_SENDER_LIMIT = define(
 @dataclass(frozen=True, slots=True)
 class Window:
     """What the next block may execute. `recent` holds the ids that were executed before; `is_elsewhere` tells whether
-    what a key signed can't run in a batch of a department."""
+    a transaction can't run in a batch of a department."""
 
     height: int
     recent: Container[bytes]
     expiry_heights_max: int
-    is_elsewhere: Callable[[bytes, str], bool]
+    is_elsewhere: Callable[[Transaction, str], bool]
 
     def admits(self, transaction: Transaction, department: str) -> bool:
         is_timely = self.height <= transaction.expires_height <= self.height + self.expiry_heights_max
         is_new = is_timely and transaction.id not in self.recent
-        return is_new and not self.is_elsewhere(transaction.key, department)
+        return is_new and not self.is_elsewhere(transaction, department)
 
     def admits_any(self, batch: Batch) -> bool:
         return any(self.admits(transaction, batch.department) for transaction in batch.transactions)

@@ -110,7 +110,7 @@ class Waiting:
             "height": executed.block.header.height,
             "block_id": executed.block.id.hex(),
             "time_ms": executed.block.header.time_ms,
-            "transactions": [receipt.transaction_id.hex() for receipt in executed.receipts],
+            "transactions": [transaction_id.hex() for transaction_id, _ in executed.executed],
         }
         for queue in list(self._subscribers):
             if queue.full():  # a subscriber that doesn't read is let go; it starts again from the height it knows

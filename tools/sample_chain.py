@@ -44,10 +44,10 @@ class Notes:
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
 
-    def home_of(self, view: View, key: bytes) -> str | None:
+    def home_of(self, view: View, transaction: Transaction) -> str | None:
         """Who is named in `homes` belongs there, all others anywhere."""
         homes = view.get("notes", "homes")
-        return None if homes is None else homes.get(key.hex())
+        return None if homes is None else homes.get(transaction.key.hex())
 
     def begin_block(self, facts: BlockFacts, view: View) -> None:
         """Nothing falls due here."""

@@ -1,8 +1,9 @@
 """Taking a backup of a running node: every store as it is at one moment, while the node goes on.
 
 LevelDB keeps what an iterator began with, so the chain is that of one height, and the vault's values and keys belong
-together. Values leave sealed under their record's keys, and the keys sealed under the node's passphrase: nothing
-personal is in the clear in either file. The vote log is never in a backup.
+together. Only an erasure meanwhile takes that from the vault's two, which then go on with what is there by then: values
+whose key the backup has not are dropped at the restore. Values leave sealed under their record's keys, and the keys
+sealed under the node's passphrase: nothing personal is in the clear in either file. The vote log is never in a backup.
 """
 
 from __future__ import annotations

@@ -71,13 +71,13 @@ def test_a_sender_who_moves_earlier_in_the_block_makes_no_batch_idle() -> None:
     assert codes(chain.append(*batches)) == ["ok", "transaction.elsewhere", "transaction.elsewhere"]
 
 
-def test_the_next_block_can_be_asked_whose_batch_may_carry_what_a_key_signs() -> None:
+def test_the_next_block_can_be_asked_whose_batch_may_carry_a_transaction() -> None:
     chain = chain_by(HOME_ONLY)
-    key, stranger = chain.put("a").key, chain.transact(Call("notes.fail", {"id": "b"}), sender="stranger").key
+    own, stranger = chain.put("a"), chain.transact(Call("notes.fail", {"id": "b"}), sender="stranger")
     is_elsewhere = chain.ledger.elsewhere()
-    assert [is_elsewhere(key, name) for name in ("sales", "finance")] == [False, True]
+    assert [is_elsewhere(own, name) for name in ("sales", "finance")] == [False, True]
     assert not is_elsewhere(stranger, "finance")
-    assert not chain_by(HOME_ONLY - 1).ledger.elsewhere()(key, "finance")
+    assert not chain_by(HOME_ONLY - 1).ledger.elsewhere()(own, "finance")
 
 
 def test_an_auditor_finds_nothing_in_a_chain_with_such_batches() -> None:

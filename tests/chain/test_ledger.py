@@ -38,7 +38,7 @@ class Notes:
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         view.put("notes", "first", {"text": genesis.network})
 
-    def home_of(self, view: View, key: bytes) -> str | None:
+    def home_of(self, view: View, transaction: Transaction) -> str | None:
         return None
 
     def begin_block(self, facts: BlockFacts, view: View) -> None:

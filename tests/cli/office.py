@@ -174,7 +174,7 @@ class OfficeNode:
         transaction = Transaction.from_bytes(envelope)
         try:
             transaction.verify(self.genesis.chain_id)
-            if self._chain.ledger.elsewhere()(transaction.key, self.department):
+            if self._chain.ledger.elsewhere()(transaction, self.department):
                 raise KehuError(TRANSACTION_ELSEWHERE, department=self.department)
         except KehuError as error:
             return Admission(transaction.id, error)

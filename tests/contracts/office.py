@@ -13,13 +13,14 @@ from chain.attestation import DATED, FOUND, Attestation, Outcome, sign_attestati
 from chain.batch import sign_batch
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
+from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.protocol import NEWEST
 from chain.receipt import Receipt
 from chain.records import field_digest
 from chain.state import View
-from chain.transaction import Call, sign_transaction
+from chain.transaction import Call, Transaction, sign_transaction
 from contracts.permissions import Decision, Resource, may
 from contracts.policy import DEPARTMENTS
 from contracts.registry import contract_table
@@ -95,7 +96,10 @@ class Office:
         transaction = sign_transaction(
             key, self.chain_id, self._nonce.to_bytes(16, "big"), self.ledger.height + 10, list(calls)
         )
-        department = via or self._department(sender)
+        return self.append(transaction, via or self._department(sender))
+
+    def append(self, transaction: Transaction, department: str) -> Receipt:
+        """Its receipt in a block of its own, in a batch of the department."""
         batch = sign_batch(self.node_key(department), self.chain_id, department, [transaction])
         executed = self.ledger.build("sales", self.time_ms, [batch])
         height = executed.block.header.height
@@ -134,6 +138,13 @@ class Office:
         receipt = self.call(sender, name, via=via, **args)
         assert receipt.is_ok or self.ledger.state.root == root
         return receipt.code
+
+    def code_of(self, transaction: Transaction, via: str) -> str:
+        """Of its receipt, or that of the refusal of a block with nothing else in it."""
+        try:
+            return self.append(transaction, via).code
+        except KehuError as error:
+            return error.code
 
     def view(self) -> View:
         return View(self.ledger.state.get)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,22 @@ async def test_whoever_waits_is_told_of_the_execution_and_not_of_the_other(tmp_p
     assert (committed.height, committed.receipt.code) == (2, "ok")
 
 
+async def test_listeners_hear_of_the_block_that_executed_it_and_not_of_it_in_the_other(tmp_path: Path) -> None:
+    chain = Chain(tmp_path)
+    own, foreign = taken_by_finance(beside=True)
+    waiting = Waiting(chain.blocks)
+    events = waiting.subscribe()
+    heard = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    waiting.block_appended(chain.append(foreign))
+    waiting.block_appended(chain.append(own))
+    (wanted,), (_, beside) = own.transactions, foreign.transactions
+    assert [(await heard)["transactions"], (await anext(events))["transactions"]] == [
+        [beside.id.hex()],
+        [wanted.id.hex()],
+    ]
+
+
 async def test_a_node_does_not_let_in_what_only_another_department_can_have_executed(tmp_path: Path) -> None:
     desk = FrontDesk(tmp_path)
     assert await desk.refusal(transact(sender="qian")) == "transaction.elsewhere"
@@ -77,7 +94,7 @@ async def test_what_waits_of_somebody_who_does_not_belong_here_any_more_goes(tmp
     desk.batcher.close()
     admitted(desk.mempool, queued)
     now = next_window(desk.chain.ledger)
-    desk.mempool.settle(replace(now, is_elsewhere=lambda key, department: (key, department) == (li.key, "sales")))
+    desk.mempool.settle(replace(now, is_elsewhere=lambda one, department: (one.key, department) == (li.key, "sales")))
     assert [batch.transactions for batch in desk.mempool.oldest(9)] == [(wang,)]
     assert desk.mempool.transactions == 1
     assert desk.mempool.take_queued(9) == []

@@ -19,7 +19,7 @@ PEOPLE = {name: [transact(sender=name, expires=20) for _ in range(6)] for name i
 LI, WANG = PEOPLE["li"], PEOPLE["wang"]
 
 
-def anywhere(_key: bytes, _department: str) -> bool:
+def anywhere(_transaction: Transaction, _department: str) -> bool:
     return False
 
 

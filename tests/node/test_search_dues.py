@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chain.errors import KehuError
 from contracts.dues import is_overdue
-from node.search.dues import by_overdue
+from node.search.dues import TURN, by_overdue
 from node.search.index import TableIndex
 from node.search.query import Filter, Query
 
@@ -30,6 +30,19 @@ def test_what_is_overdue_at_a_time_is_what_the_rule_says_of_each_row(rows: list[
     for wanted in (True, False):
         found = asyncio.run(by_overdue(table, time_ms, is_overdue=wanted))
         assert found == {record for record, row in known.items() if is_overdue(row, time_ms) is wanted}
+
+
+@pytest.mark.parametrize("state", ["open", "paid"])
+async def test_others_get_their_turns_while_all_that_is_not_overdue_is_gathered(state: str) -> None:
+    table, turns = TableIndex(()), 0
+    for number in range(20 * TURN):
+        table.put(f"y{number}", {"version": 1, "due_ms": 7, "state": state}, {})
+    gathering = asyncio.create_task(by_overdue(table, 1, is_overdue=False))
+    while not gathering.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(await gathering) == 20 * TURN
+    assert turns >= (40 if state == "open" else 20)
 
 
 def test_payments_are_in_the_order_of_their_due_times_however_long_the_numbers_are() -> None:

@@ -26,7 +26,7 @@ def grab(node: Node, key: SigningKey, note: Callable[[], None]) -> None:
         return take(batch)
 
     def candidates(window: Window, bytes_max: int) -> list[Batch]:
-        chosen = choose(replace(window, is_elsewhere=lambda _key, _department: False), bytes_max)
+        chosen = choose(replace(window, is_elsewhere=lambda _transaction, _department: False), bytes_max)
         return sorted(chosen, key=lambda batch: batch.department != department)
 
     pool.add, pool.candidates = add, candidates  # type: ignore[method-assign]
