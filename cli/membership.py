@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from chain.state import View, state_key
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.output import Screen
-from contracts.changes import effect_of
+from contracts.changes import effect_of, present_protocol
+from contracts.governance import counted_approvals
 from contracts.work_errors import GOVERNANCE_UNKNOWN
 
 MEMBER_REQUEST = define(
@@ -76,6 +78,17 @@ class Proposed:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a proposal stands. `approvals`: the departments whose approval counts; `lapsed`: those that approved an
+    effect which a change of the policy has made another one, and that have to approve again."""
+
+    status: str
+    approvals: list[str]
+    lapsed: list[str]
+    activation_height: int | None
+
+
 def read_request(file: Path, department: str) -> dict[str, Any]:
     """Parts of a change from what the department's own machine printed. Errors: usage.member_request."""
     try:
@@ -92,22 +105,39 @@ def read_request(file: Path, department: str) -> dict[str, Any]:
 
 async def look_ahead(client: NodeClient, proposal: str | None, change: dict[str, Any]) -> Proposed:
     """The effect of `change`, from proven state. Errors: governance.too_few, governance.sole_values, proof.*."""
+    return _proposed(await _proven_rules(client), proposal, change)
+
+
+async def _proven_rules(client: NodeClient) -> View:
+    """All that an effect follows from."""
     rows: dict[bytes, bytes] = {}
     for table, key in (("validators", "schedule"), ("policy", "current"), ("protocol", "schedule")):
         value, _ = await client.state(table, key)
         if value is not None:
             rows[state_key(table, key)] = codec.encode(value)
-    return Proposed(proposal or f"m-{secrets.token_hex(5)}", change, effect_of(View(rows.get), change))
+    return View(rows.get)
 
 
-async def look_up(client: NodeClient, proposal: str) -> tuple[Proposed, dict[str, Any]]:
-    """A proposal with its effect now, and its row, proven. Errors: governance.unknown, and as `look_ahead`."""
+def _proposed(view: View, proposal: str | None, change: dict[str, Any]) -> Proposed:
+    return Proposed(proposal or f"m-{secrets.token_hex(5)}", change, effect_of(view, change))
+
+
+async def look_up(client: NodeClient, proposal: str) -> tuple[Proposed, Standing]:
+    """A proposal with its effect now, and how it stands, proven. Errors: governance.unknown, and as `look_ahead`."""
     row, _ = await client.state("proposals", proposal)
     if row is None:
         raise KehuError(GOVERNANCE_UNKNOWN, proposal=proposal)
     if row["status"] != "open":
-        return Proposed(proposal, row["change"], row["effect"]), row
-    return await look_ahead(client, proposal, row["change"]), row
+        return Proposed(proposal, row["change"], row["effect"]), _standing(row, row["approvals"])
+    view = await _proven_rules(client)
+    proposed = _proposed(view, proposal, row["change"])
+    return proposed, _standing(row, counted_approvals(row, proposed.effect, present_protocol(view)))
+
+
+def _standing(row: dict[str, Any], counted: Iterable[str]) -> Standing:
+    return Standing(
+        row["status"], sorted(counted), sorted(set(row["approvals"]) - set(counted)), row["activation_height"]
+    )
 
 
 async def propose(client: NodeClient, proposed: Proposed) -> dict[str, Any]:
