@@ -47,15 +47,17 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A change with its effect as the proven state gives it now."""
+    """A change with its effect as the proven state gives it now. `proposal`: None where it is only looked at."""
 
-    proposal: str
+    proposal: str | None
     change: dict[str, Any]
     effect: dict[str, Any]
 
     @property
-    def code(self) -> str:
-        """What an approval repeats, so that nobody signs what was not looked at."""
+    def code(self) -> str | None:
+        """What an approval repeats, so that nobody signs what was not looked at; of one proposal, and no other."""
+        if self.proposal is None:
+            return None
         return hashlib.sha256(codec.encode([self.proposal, self.change, self.effect])).hexdigest()[:8]
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +68,8 @@ class Proposed:
     def show(self, screen: Screen) -> None:
         effect, change = self.effect, self.change
         pairs = [(name, " -> ".join(map(str, effect[name]))) for name in ("n", "f", "quorum")]
-        screen.facts((("proposal", self.proposal), *((k, v) for k, v in change.items() if k != "possession")))
+        named = [] if self.proposal is None else [("proposal", self.proposal)]
+        screen.facts((*named, *((k, v) for k, v in change.items() if k != "possession")))
         screen.facts((*pairs, ("active after heights", effect["activation_heights"]), ("set", effect["validators"])))
         if "protocol" in effect:
             screen.facts((("protocol", " -> ".join(map(str, effect["protocol"]))),))
@@ -105,7 +108,11 @@ def read_request(file: Path, department: str) -> dict[str, Any]:
 
 async def look_ahead(client: NodeClient, proposal: str | None, change: dict[str, Any]) -> Proposed:
     """The effect of `change`, from proven state. Errors: governance.too_few, governance.sole_values, proof.*."""
-    return _proposed(await _proven_rules(client), proposal, change)
+    return Proposed(proposal, change, effect_of(await _proven_rules(client), change))
+
+
+def new_proposal() -> str:
+    return f"m-{secrets.token_hex(5)}"
 
 
 async def _proven_rules(client: NodeClient) -> View:
@@ -118,10 +125,6 @@ async def _proven_rules(client: NodeClient) -> View:
     return View(rows.get)
 
 
-def _proposed(view: View, proposal: str | None, change: dict[str, Any]) -> Proposed:
-    return Proposed(proposal or f"m-{secrets.token_hex(5)}", change, effect_of(view, change))
-
-
 async def look_up(client: NodeClient, proposal: str) -> tuple[Proposed, Standing]:
     """A proposal with its effect now, and how it stands, proven. Errors: governance.unknown, and as `look_ahead`."""
     row, _ = await client.state("proposals", proposal)
@@ -130,7 +133,7 @@ async def look_up(client: NodeClient, proposal: str) -> tuple[Proposed, Standing
     if row["status"] != "open":
         return Proposed(proposal, row["change"], row["effect"]), _standing(row, row["approvals"])
     view = await _proven_rules(client)
-    proposed = _proposed(view, proposal, row["change"])
+    proposed = Proposed(proposal, row["change"], effect_of(view, row["change"]))
     return proposed, _standing(row, counted_approvals(row, proposed.effect, present_protocol(view)))
 
 

@@ -84,10 +84,11 @@ async def show_proposal(run: Run, proposal: ProposalId) -> Answer:
 
 
 async def _propose(run: Run, proposal: str | None, change: dict[str, Any], *, is_dry_run: bool) -> Answer:
-    from cli.membership import look_ahead, propose
+    from cli.membership import look_ahead, new_proposal, propose
 
+    chosen = proposal if is_dry_run else proposal or new_proposal()
     async with run.client() as client:
-        proposed = await look_ahead(client, proposal, change)
+        proposed = await look_ahead(client, chosen, change)
         done = {} if is_dry_run else await propose(client, proposed)
     return answer_of(proposed, done)
 

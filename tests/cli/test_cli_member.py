@@ -30,3 +30,14 @@ def test_who_approved_an_effect_that_the_policy_has_changed_is_shown_as_one_who_
     assert again["approvals"] == ["sales"]
     assert kehu.json(*show, as_="admin")["lapsed"] == []
     kehu.json("member", "withdraw", proposed["proposal"], as_="admin")
+
+
+def test_what_is_only_looked_at_has_no_id_and_no_code_that_would_not_be_its_own_when_it_is_proposed(kehu: Kehu) -> None:
+    words = ("member", "move", "sales", "--address", "10.0.0.9:7001")
+    looked = kehu.json(*words, "--dry-run", as_="admin")
+    assert (looked["proposal"], looked["code"]) == (None, None)
+    assert "proposal" not in kehu(*words, "--dry-run", as_="admin").out
+    named = kehu.json(*words, "--proposal", "m-sales", "--dry-run", as_="admin")
+    proposed = kehu.json(*words, "--proposal", "m-sales", as_="admin")
+    assert (named["proposal"], named["code"]) == ("m-sales", proposed["code"])
+    kehu.json("member", "withdraw", "m-sales", as_="admin")
