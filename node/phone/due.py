@@ -93,16 +93,18 @@ def is_due(record: dict[str, Any] | Record, now_ms: int, age_ms: int) -> bool:
 
 def _is_resting(view: View, customer: str, record: Record, now_ms: int, age_ms: int) -> bool:
     """Whether there was a question without a clear answer lately, as measured by how long there has been none."""
-    first_ms = last_ms = None
+    last_ms: int | None = None
     for number in range(record["answers"], 0, -1):
         answer = view.get("answers", f"{customer}.{number}")
         if answer is None or answer["agreed"] or answer["asked_ms"] <= record["trusted_ms"]:  # or of another number
-            break
-        first_ms = answer["asked_ms"]
-        last_ms = first_ms if last_ms is None else last_ms
-        if last_ms - first_ms >= age_ms:
-            break
-    return last_ms is not None and now_ms - last_ms < min(last_ms - first_ms, age_ms)
+            return False
+        last_ms = answer["asked_ms"] if last_ms is None else last_ms
+        waited_ms = now_ms - last_ms
+        if waited_ms >= age_ms:
+            return False
+        if last_ms - answer["asked_ms"] > waited_ms:
+            return True
+    return False
 
 
 def _may_ask(view: View, subject: Subject | None, customer: str, now_ms: int) -> bool:
