@@ -23,6 +23,12 @@ from cli.exits import Exit, exit_of
 from cli.output import Answer, print_answer, print_error
 from cli.run import Run
 
+INTERRUPTED = define(
+    "command.interrupted",
+    "the command was interrupted; what it had done by then stays, and what it had sent may still be committed",
+    "give the same command again for a sweep, an export, a backup or an audit; after a change look first what became "
+    "of it",
+)
 FILE_REFUSED = define(
     "machine.file_refused",
     "this machine does not let the command use a file",
@@ -175,6 +181,7 @@ def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
         print_error(refused, is_json=run.is_json)
         return exit_of(refused)
     except KeyboardInterrupt:
+        print_error(KehuError(INTERRUPTED), is_json=run.is_json)
         return Exit.INTERRUPTED
     return _print(answer, run)
 

@@ -49,7 +49,7 @@ class RemoteRefusal(KehuError):  # noqa: N818 - it is a refusal
 
 
 _CONFLICTS: Final = frozenset({"record.version_conflict"})
-_INTERRUPTED: Final = frozenset({"import.interrupted"})
+_INTERRUPTED: Final = frozenset({"command.interrupted", "import.interrupted"})
 _UNKNOWN: Final = frozenset(
     {
         "node.unreachable",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from chain.state import View, state_key
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.output import Screen
-from contracts.changes import effect_of
+from contracts.changes import effect_of, present_protocol
+from contracts.governance import counted_approvals
 from contracts.work_errors import GOVERNANCE_UNKNOWN
 
 MEMBER_REQUEST = define(
@@ -45,15 +47,17 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """A change with its effect as the proven state gives it now."""
+    """A change with its effect as the proven state gives it now. `proposal`: None where it is only looked at."""
 
-    proposal: str
+    proposal: str | None
     change: dict[str, Any]
     effect: dict[str, Any]
 
     @property
-    def code(self) -> str:
-        """What an approval repeats, so that nobody signs what was not looked at."""
+    def code(self) -> str | None:
+        """What an approval repeats, so that nobody signs what was not looked at; of one proposal, and no other."""
+        if self.proposal is None:
+            return None
         return hashlib.sha256(codec.encode([self.proposal, self.change, self.effect])).hexdigest()[:8]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,7 +68,8 @@ class Proposed:
     def show(self, screen: Screen) -> None:
         effect, change = self.effect, self.change
         pairs = [(name, " -> ".join(map(str, effect[name]))) for name in ("n", "f", "quorum")]
-        screen.facts((("proposal", self.proposal), *((k, v) for k, v in change.items() if k != "possession")))
+        named = [] if self.proposal is None else [("proposal", self.proposal)]
+        screen.facts((*named, *((k, v) for k, v in change.items() if k != "possession")))
         screen.facts((*pairs, ("active after heights", effect["activation_heights"]), ("set", effect["validators"])))
         if "protocol" in effect:
             screen.facts((("protocol", " -> ".join(map(str, effect["protocol"]))),))
@@ -74,6 +79,17 @@ class Proposed:
         screen.line(
             f"Afterwards {effect['quorum'][1]} of {effect['n'][1]} nodes must answer for anything to be decided."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a proposal stands. `approvals`: the departments whose approval counts; `lapsed`: those that approved an
+    effect which a change of the policy has made another one, and that have to approve again."""
+
+    status: str
+    approvals: list[str]
+    lapsed: list[str]
+    activation_height: int | None
 
 
 def read_request(file: Path, department: str) -> dict[str, Any]:
@@ -92,22 +108,39 @@ def read_request(file: Path, department: str) -> dict[str, Any]:
 
 async def look_ahead(client: NodeClient, proposal: str | None, change: dict[str, Any]) -> Proposed:
     """The effect of `change`, from proven state. Errors: governance.too_few, governance.sole_values, proof.*."""
+    return Proposed(proposal, change, effect_of(await _proven_rules(client), change))
+
+
+def new_proposal() -> str:
+    return f"m-{secrets.token_hex(5)}"
+
+
+async def _proven_rules(client: NodeClient) -> View:
+    """All that an effect follows from."""
     rows: dict[bytes, bytes] = {}
     for table, key in (("validators", "schedule"), ("policy", "current"), ("protocol", "schedule")):
         value, _ = await client.state(table, key)
         if value is not None:
             rows[state_key(table, key)] = codec.encode(value)
-    return Proposed(proposal or f"m-{secrets.token_hex(5)}", change, effect_of(View(rows.get), change))
+    return View(rows.get)
 
 
-async def look_up(client: NodeClient, proposal: str) -> tuple[Proposed, dict[str, Any]]:
-    """A proposal with its effect now, and its row, proven. Errors: governance.unknown, and as `look_ahead`."""
+async def look_up(client: NodeClient, proposal: str) -> tuple[Proposed, Standing]:
+    """A proposal with its effect now, and how it stands, proven. Errors: governance.unknown, and as `look_ahead`."""
     row, _ = await client.state("proposals", proposal)
     if row is None:
         raise KehuError(GOVERNANCE_UNKNOWN, proposal=proposal)
     if row["status"] != "open":
-        return Proposed(proposal, row["change"], row["effect"]), row
-    return await look_ahead(client, proposal, row["change"]), row
+        return Proposed(proposal, row["change"], row["effect"]), _standing(row, row["approvals"])
+    view = await _proven_rules(client)
+    proposed = Proposed(proposal, row["change"], effect_of(view, row["change"]))
+    return proposed, _standing(row, counted_approvals(row, proposed.effect, present_protocol(view)))
+
+
+def _standing(row: dict[str, Any], counted: Iterable[str]) -> Standing:
+    return Standing(
+        row["status"], sorted(counted), sorted(set(row["approvals"]) - set(counted)), row["activation_height"]
+    )
 
 
 async def propose(client: NodeClient, proposed: Proposed) -> dict[str, Any]:

@@ -38,5 +38,8 @@ SHUT_OUT: Final = 3
 NO_SECOND_PLACE: Final = 3
 """A customer with a key has no values in the table of people, where an erasure of the customer would not find them."""
 
+PRESENT_SUBJECTS: Final = 3
+"""Nothing is granted or assigned to people of a department that was removed: it would come to nothing."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

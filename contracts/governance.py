@@ -85,10 +85,15 @@ def approve(context: CallContext, view: View, args: Args) -> codec.Value:
 
 
 def _with_present_effect(view: View, row: dict[str, Any]) -> dict[str, Any]:
-    """A change of the policy may have made another one of the effect that was signed; who signed that one has not
-    approved this one."""
     effect = effect_of(view, row["change"])
-    return row if effect == row["effect"] else {**row, "effect": effect, "approvals": {}}
+    return {**row, "effect": effect, "approvals": counted_approvals(row, effect, ONE_EFFECT)}
+
+
+def counted_approvals(row: dict[str, Any], effect: dict[str, Any], version: int) -> dict[str, Any]:
+    """Those of a proposal that count together with one of `effect`. A change of the policy may have made another one of
+    the effect that was signed; who signed that one has not approved this one."""
+    is_same = version < ONE_EFFECT or effect == row["effect"]
+    return dict(row["approvals"]) if is_same else {}
 
 
 def _accept(context: CallContext, view: View, proposal: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from contracts.errors import (
     GRANT_UNKNOWN,
     PEOPLE_REVOKED,
 )
-from contracts.features import GRANT_LIMITS
+from contracts.features import GRANT_LIMITS, PRESENT_SUBJECTS
 from contracts.policy import load_policy, policy_row, require_fields, require_policy, require_table, write_policy
 from contracts.reach import PROJECT_TABLES
 from contracts.records import RECORD_TABLES, load_record
@@ -52,7 +52,7 @@ def grant(context: CallContext, view: View, args: Args) -> codec.Value:
     sender = require_administrator(context, view)
     if view.has("grants", args["grant"]):
         raise KehuError(GRANT_EXISTS, grant=args["grant"])
-    require_subject(view, args["subject"])
+    require_subject(context, view, args["subject"])
     _require_target(view, args)
     if args["expires_ms"] is not None and args["expires_ms"] <= context.time_ms:
         raise KehuError(GRANT_EXPIRED, time_ms=context.time_ms, expires_ms=args["expires_ms"])
@@ -121,7 +121,7 @@ def assign(context: CallContext, view: View, args: Args) -> codec.Value:
     """Ties a record to a person or department; what that allows, the policy's scopes say."""
     sender = require_administrator(context, view)
     load_record(view, args["table"], args["record"])
-    department = require_subject(view, args["subject"])
+    department = require_subject(context, view, args["subject"])
     add_assignment(context, view, args["table"], args["record"], args["subject"], department, sender)
     return {"table": args["table"], "record": args["record"], "subject": args["subject"]}
 
@@ -143,7 +143,7 @@ def set_policy(context: CallContext, view: View, args: Args) -> codec.Value:
     return {"version": version + 1}
 
 
-def require_subject(view: View, subject: str) -> str:
+def require_subject(context: CallContext, view: View, subject: str) -> str:
     """The department of a person or department that exists and is active. Errors: *.unknown, people.revoked."""
     kind, _, id_ = subject.partition(":")
     if kind == "department":
@@ -152,6 +152,8 @@ def require_subject(view: View, subject: str) -> str:
     record = person(view, id_)
     if record["status"] != ACTIVE:
         raise KehuError(PEOPLE_REVOKED, person=id_)
+    if context.protocol >= PRESENT_SUBJECTS:
+        require_department(view, record["department"])
     return str(record["department"])
 
 

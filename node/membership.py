@@ -19,6 +19,8 @@ from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
 from contracts.activation import PROPOSALS, governance
+from contracts.changes import effect_of, present_protocol
+from contracts.governance import OPEN, counted_approvals
 from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, decode_response
 from node.config import Home
 from node.farewell import MEMBERSHIP_REMOVED, Farewells, read_farewell
@@ -197,9 +199,21 @@ def describe(ledger: Ledger) -> dict[str, Any]:
             "activation_height": activation,
             "members": [_row(view, member.department, member.key) for member in newest.members],
         },
-        "proposal": None if name is None else {"proposal": name, **plain(view.get(PROPOSALS, name))},
+        "proposal": None if name is None else {"proposal": name, **plain(_proposal(view, name))},
         "changes": changes,
     }  # fmt: skip
+
+
+def _proposal(view: View, name: str) -> dict[str, Any]:
+    """Its row; of an open one, with the approvals that count now."""
+    row = view.get(PROPOSALS, name) or {}
+    if row["status"] != OPEN:
+        return row
+    try:
+        effect = effect_of(view, row["change"])
+    except KehuError:  # a change of the policy has ruled it out: it can only be withdrawn
+        return row
+    return {**row, "approvals": counted_approvals(row, effect, present_protocol(view))}
 
 
 def _row(view: View, department: str, key: bytes) -> dict[str, Any]:

@@ -19,7 +19,7 @@ PASSPHRASE_BYTES_MAX: Final = 1024
 PASSPHRASE_MISSING = define(
     "passphrase.missing",
     "no passphrase was given, or it is empty",
-    "name one source: --passphrase-file FILE, --passphrase-fd N, or type it on a terminal",
+    "name one source, of those in the command's --help: --passphrase-file FILE, --passphrase-fd N, or a terminal",
 )
 PASSPHRASE_FILE_OPEN = define(
     "passphrase.file_open",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,30 +62,33 @@ async def list_members(run: Run) -> Answer:
     "show",
     needs=Needs.KEY,
     example="kehu member show m-1f… --as admin",
-    json_keys=("proposal", "change", "effect", "code", "status", "approvals", "activation_height"),
+    json_keys=("proposal", "change", "effect", "code", "status", "approvals", "lapsed", "activation_height"),
     exits=SIGNED,
 )
 async def show_proposal(run: Run, proposal: ProposalId) -> Answer:
-    """Show a proposal, proven: the change, its effect, who has approved, when it is active."""
+    """Show a proposal, proven: the change, its effect, who has approved, when it is active.
+
+    `lapsed` names departments that approved an effect which is another one now: they have to approve again.
+    """
     from cli.membership import look_up
 
     async with run.client() as client:
-        proposed, row = await look_up(client, proposal)
-    data = {**proposed.to_json(), "status": row["status"], "approvals": sorted(row["approvals"])}
-    data["activation_height"] = row["activation_height"]
+        proposed, standing = await look_up(client, proposal)
+    data = {**proposed.to_json(), **asdict(standing)}
 
     def show(screen: Screen) -> None:
         proposed.show(screen)
-        screen.facts((name, data[name]) for name in ("status", "approvals", "activation_height", "code"))
+        screen.facts((name, data[name]) for name in ("status", "approvals", "lapsed", "activation_height", "code"))
 
     return Answer(data, show)
 
 
 async def _propose(run: Run, proposal: str | None, change: dict[str, Any], *, is_dry_run: bool) -> Answer:
-    from cli.membership import look_ahead, propose
+    from cli.membership import look_ahead, new_proposal, propose
 
+    chosen = proposal if is_dry_run else proposal or new_proposal()
     async with run.client() as client:
-        proposed = await look_ahead(client, proposal, change)
+        proposed = await look_ahead(client, chosen, change)
         done = {} if is_dry_run else await propose(client, proposed)
     return answer_of(proposed, done)
 
@@ -226,10 +230,15 @@ async def approve(
     from cli.membership import MEMBER_CODE, look_up
 
     async with run.client() as client:
-        proposed, row = await look_up(client, proposal)
+        proposed, standing = await look_up(client, proposal)
         if not is_dry_run and code != proposed.code:
             raise KehuError(MEMBER_CODE, proposal=proposal, actual=code)
-        result = {"status": row["status"], "approvals": sorted(row["approvals"]), "transaction": None, "height": None}
+        result: dict[str, Any] = {
+            "status": standing.status,
+            "approvals": standing.approvals,
+            "transaction": None,
+            "height": None,
+        }
         if not is_dry_run:
             call = Call("governance.approve", {"proposal": proposal, "effect": proposed.effect})
             committed = await client.execute([call])

@@ -79,13 +79,14 @@ async def propose_protocol(
     Refused while a quorum of nodes is not known to speak it, and while any is not, unless --even-if-unready.
     Exit code 9 names who would stop.
     """
-    from cli.membership import look_ahead, propose
+    from cli.membership import look_ahead, new_proposal, propose
     from cli.upgrading import require_able
 
+    chosen = proposal if is_dry_run else proposal or new_proposal()
     async with run.client() as client:
         told = await client.protocol()
         wanted = version or (told["next"] or told)["version"] + 1
-        proposed = await look_ahead(client, proposal, {"kind": "protocol", "version": wanted})
+        proposed = await look_ahead(client, chosen, {"kind": "protocol", "version": wanted})
         behind = require_able(told, wanted, is_unready=is_unready or is_dry_run, is_forced=is_dry_run)
         done: dict[str, Any] = {} if is_dry_run else await propose(client, proposed)
     answer = answer_of(proposed, done)

@@ -71,7 +71,9 @@ class NumberRecycling(PlatformClient):
 
     async def _attempt(self, number: str, since_day: int) -> Answer | Again:
         """A token that is refused is given up, and the question asked once more with a new one."""
-        for _ in range(2):
+        for is_again in (False, True):
+            if is_again:
+                await self.wait_for_turn()
             token = await self._tokens.token()
             if not isinstance(token, str):
                 return token

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -105,26 +106,28 @@ class PlatformClient:
     async def ask(self, attempt: Attempt) -> Answer:
         """What `attempt` gives, tried again where that makes sense, by the deadline."""
         async with self._places:
-            await self._wait_for_turn()
+            await self.wait_for_turn()
             answer = await self._ask_by(attempt, _now() + self._limits.deadline_ms / 1000)
         if answer.reason is not None:
             _LOG.warning("carrier %s gave no answer: %s", self.name, answer.reason)
         return answer
 
-    async def _wait_for_turn(self) -> None:
+    async def wait_for_turn(self, deadline: float = math.inf) -> bool:
+        """Keeps the pace, retries included. False at once if the turn would not come before `deadline`."""
         if self._limits.per_second is None:
-            return
+            return True
         turn = max(_now(), self._next_turn)
+        if turn >= deadline:
+            return False
         self._next_turn = turn + 1 / self._limits.per_second
         await asyncio.sleep(max(0.0, turn - _now()))
+        return True
 
     async def _ask_by(self, attempt: Attempt, deadline: float) -> Answer:
         answer = Answer.no_answer("time_out")
-        for _ in range(self._limits.retries + 1):
-            if (held_s := self._held_until - _now()) > 0:
-                if self._held_until >= deadline:
-                    return Answer.no_answer("rate_limited", round(held_s * 1000))
-                await asyncio.sleep(held_s)
+        for tries_left in range(self._limits.retries, -1, -1):
+            if (refused := await self._wait_while_held(deadline)) is not None:
+                return refused
             try:
                 async with asyncio.timeout_at(deadline):
                     outcome = await self._try(attempt)
@@ -133,10 +136,23 @@ class PlatformClient:
             if isinstance(outcome, Answer):
                 return outcome
             answer = outcome.answer
-            if _now() + outcome.pause_ms / 1000 >= deadline:
+            if tries_left == 0 or _now() + outcome.pause_ms / 1000 >= deadline:
                 break
             await asyncio.sleep(outcome.pause_ms / 1000)
+            if not await self.wait_for_turn(deadline):
+                break
         return answer
+
+    async def _wait_while_held(self, deadline: float) -> Answer | None:
+        """Until the platform may be asked; the answer if that is too late. A turn that passed meanwhile is taken anew,
+        or all that waited would ask at once."""
+        while (held_s := self._held_until - _now()) > 0:
+            if self._held_until >= deadline:
+                return Answer.no_answer("rate_limited", round(held_s * 1000))
+            await asyncio.sleep(held_s)
+            if not await self.wait_for_turn(deadline):
+                return Answer.no_answer("time_out")
+        return None
 
     async def _try(self, attempt: Attempt) -> Answer | Again:
         try:

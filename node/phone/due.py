@@ -1,4 +1,9 @@
-"""Whose numbers are due to be checked again. The chain says so itself: a sweep can stop and go on anywhere."""
+"""Whose numbers are due to be checked again. The chain says so itself: a sweep can stop and go on anywhere.
+
+A number that its platform never answers for stays due, and each question costs. So a node by itself asks again once it
+has waited as long as there has been no answer already, and at the latest when an answer would be too old: after one
+hour, two, four, and in the end once in the policy's sweep_age_ms. A person who sweeps decides for themselves.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +51,8 @@ class DuePage:
 async def find_due(
     view: Callable[[], View], department: str, subject: Subject | None, now_ms: int, after: int, limit: int
 ) -> DuePage:
-    """The next customers that are due and that `department` may ask about; of those, what `subject` may have checked.
+    """The next customers that are due and that `department` may ask about; of those, what `subject` may have checked,
+    or, for None, those whom the node asks about by itself now.
 
     The state may move while this runs: each customer is looked at as they are when their turn comes.
     """
@@ -71,6 +77,8 @@ def _due(view: View, department: str, subject: Subject | None, now_ms: int, age_
         return None
     if not may_hold(view, department, customer, "phone", now_ms) or not _may_ask(view, subject, customer, now_ms):
         return None
+    if subject is None and _is_resting(view, customer, record, now_ms, age_ms):
+        return None
     asked_ms = max((time_ms for time_ms, *_ in record["gateways"].values()), default=None)
     return Due(customer, number, record["status"], record["checked_ms"], asked_ms)
 
@@ -81,6 +89,22 @@ def is_due(record: dict[str, Any] | Record, now_ms: int, age_ms: int) -> bool:
         return False
     checked_ms = record["checked_ms"]
     return checked_ms is None or now_ms - checked_ms > age_ms
+
+
+def _is_resting(view: View, customer: str, record: Record, now_ms: int, age_ms: int) -> bool:
+    """Whether there was a question without a clear answer lately, as measured by how long there has been none."""
+    last_ms: int | None = None
+    for number in range(record["answers"], 0, -1):
+        answer = view.get("answers", f"{customer}.{number}")
+        if answer is None or answer["agreed"] or answer["asked_ms"] <= record["trusted_ms"]:  # or of another number
+            return False
+        last_ms = answer["asked_ms"] if last_ms is None else last_ms
+        waited_ms = now_ms - last_ms
+        if waited_ms >= age_ms:
+            return False
+        if last_ms - answer["asked_ms"] > waited_ms:
+            return True
+    return False
 
 
 def _may_ask(view: View, subject: Subject | None, customer: str, now_ms: int) -> bool:

@@ -13,6 +13,7 @@ from chain.state import View
 from chain.transaction import Call
 from contracts.errors import SEARCH_UNKNOWN
 from contracts.permissions import Case
+from contracts.records import RECORD_TABLES
 from contracts.searches import may_be_found
 from contracts.subjects import subject_of_person
 from node.search.dues import by_overdue
@@ -26,6 +27,11 @@ SEARCH_NOT_READY = define(
     "search.not_ready",
     "the node is still reading its vault, and would leave records out",
     "search again in a moment",
+)
+SEARCH_TABLE = define(
+    "search.table",
+    "the table is a log, and no table of records; nothing is searched for in it",
+    "read it by record, person and time: `kehu log`",
 )
 SEARCH_OTHER_QUERY = define(
     "search.other_query",
@@ -60,6 +66,8 @@ class SearchDesk:
             raise KehuError(SEARCH_UNKNOWN, person=person, search=number)
         if query.digest(self._ledger.genesis.chain_id, salt) != row["query"] or query.over != sorted(row["over"]):
             raise KehuError(SEARCH_OTHER_QUERY, person=person, search=number)
+        if row["table"] not in RECORD_TABLES:
+            raise KehuError(SEARCH_TABLE, table=row["table"])
         table = self._index.tables.get(row["table"])
         if not self._index.is_ready or table is None:
             raise KehuError(SEARCH_NOT_READY)

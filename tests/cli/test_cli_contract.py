@@ -75,6 +75,7 @@ def test_the_document_names_every_exit_code_and_every_column() -> None:
         ("phone.no_identifier", True, Exit.REFUSED),
         ("call.arguments", False, Exit.USAGE),
         ("import.interrupted", False, Exit.INTERRUPTED),
+        ("command.interrupted", False, Exit.INTERRUPTED),
         ("call.arguments", True, Exit.REFUSED),
         ("record.version_conflict", True, Exit.CONFLICT),
         ("node.unreachable", False, Exit.UNKNOWN),

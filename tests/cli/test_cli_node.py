@@ -207,3 +207,21 @@ def test_a_next_key_is_made_where_the_key_is_lost_and_none_beside_one_that_is_da
     home.node_key.write_bytes(whole)  # it was found again
     home.node_key.chmod(0o600)
     assert read_home(home).node_key.public == read_public(home.node_key).public
+
+
+def test_a_backup_is_opened_with_a_passphrase_from_every_source_that_the_refusal_names(
+    kehu: Kehu, tmp_path: Path
+) -> None:
+    """The files are none, which is found out with the passphrase in hand."""
+    data = tmp_path / "sales.kehu-backup"
+    for file in (data, data.with_name(data.name + ".keys")):
+        file.write_bytes(b"no backup")
+    question = ("restore", str(data), str(tmp_path / "home"))
+    refused = kehu.problem(*question, exit=6)
+    assert (refused["code"], "--passphrase-fd" in refused["cure"]) == ("passphrase.missing", True)
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse\n", encoding="utf-8")
+    with secret.open("rb") as source:
+        given = ("--passphrase-fd", str(source.fileno()))
+        refused = kehu.problem(*question, *given, exit=5)
+    assert refused["code"].startswith("backup.")

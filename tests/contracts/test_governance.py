@@ -174,6 +174,19 @@ def test_a_removed_department_acts_no_more_and_holds_nothing(network: Office) ->
     assert code == "governance.department"
 
 
+@pytest.mark.parametrize(("protocol", "expected"), [(NEWEST, "department.unknown"), (2, "ok")])
+def test_nothing_is_granted_or_assigned_to_people_of_a_removed_department(protocol: int, expected: str) -> None:
+    network = four(protocol)
+    agree(network, addition(network))
+    network.register("c1")
+    agree(network, {"kind": "remove", "department": "technical"}, "p2")
+    assert network.row("people", "sun")["status"] == "active"
+    given = {"actions": ["read"], "scope": "record:c1", "fields": ["name"], "purpose": "*", "expires_ms": None}
+    about = {"table": "customers", "subject": "person:sun"}
+    assert network.code("boss", "permissions.grant", grant="g", **about, **given) == expected
+    assert network.code("boss", "permissions.assign", record="c1", **about) == expected
+
+
 def test_rules_pass_to_the_department_in_anothers_place(network: Office) -> None:
     before = [rule for rule in network.row("policy", "current")["policy"]["rules"] if rule["department"] == "technical"]
     change = {**addition(network), "kind": "replace", "department": "technical", "by": "after_sales"}

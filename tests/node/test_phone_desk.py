@@ -12,11 +12,13 @@ from chain.attestation import Attestation
 from chain.crypto import Signer
 from chain.errors import CATALOGUE, KehuError
 from chain.transaction import Call
+from node.carrier.config import PhoneDuties
 from node.carrier.gateway import Gateway
 from node.carrier.platform import Answer, PlatformTable
 from node.phone.desk import PhoneDesk
 from node.phone.panel import Panel
 from node.phone.question import Questions
+from node.phone.sweep import Sweeper
 from node.vault.values import VaultValue
 from node.waiting import Committed
 from tests.contracts.office import DAY_MS, Office, key_of, salt_of
@@ -272,3 +274,25 @@ async def test_another_number_of_the_customer_is_asked_about() -> None:
     desk = Desk()
     desk.register(is_valid=True)
     assert (await desk.attest(phone="+8613800000002")).identifier == "subscriber-1"
+
+
+async def test_the_nodes_sweeps_ask_ever_less_about_a_number_that_gets_no_answer() -> None:
+    desk, hour_ms = Desk(), 3_600_000
+    desk.register(is_valid=True)
+    desk.platform.answer = Answer.no_answer("not_served")
+    sweeper = Sweeper(desk.desk, PhoneDuties(sweep=True), desk.clock, lambda: True)
+    began_ms = desk.office.time_ms
+    asked_at: list[int] = []
+    for hour in range(28 * 24):
+        before = len(desk.platform.asked)
+        desk.office.time_ms = began_ms + 7 * DAY_MS + hour * hour_ms
+        await sweeper.sweep()
+        asked_at += [hour] * (len(desk.platform.asked) - before)
+    assert asked_at[:4] == [0, 1, 2, 4]
+    assert len(asked_at) < 14, "a week of ever longer waits, and then once a week"
+    assert asked_at[-1] - asked_at[-2] <= 7 * 24 + 1
+    desk.platform.answer = Answer.found("subscriber-1")
+    desk.office.time_ms += 7 * DAY_MS
+    await sweeper.sweep()
+    assert desk.office.row("customers", "c1")["status"] == "valid"
+    assert sweeper.status()["counts"] == {"valid": 1}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from chain import codec
 from chain.attestation import FOUND, SAME, Attestation, Outcome, identifier_digest_of, sign_attestation
+from chain.errors import KehuError
 from contracts.policy import default_policy
 from node.carrier.platform import Answer
 from node.phone.panel import Panel
+from node.waiting import Committed
 from tests.contracts.office import DAY_MS, Office, key_of
 from tests.node.test_phone_desk import Desk
 
@@ -107,6 +110,30 @@ async def test_an_answer_that_was_given_before_is_left_out() -> None:
     bureau.others.again["finance"] = codec.encode([_last_of(bureau, "g3").to_value(), "subscriber-1", None])
     bureau.others.said["sales"] = Said()
     assert (await bureau.check())["gateways"] == ["g1", "g2"]
+
+
+async def test_two_departments_that_ask_the_same_gateways_at_once_both_hear_what_came_of_it() -> None:
+    bureau = Bureau()
+    commit, office = bureau.commit, bureau.office
+
+    async def commit_later(*args: Any) -> Committed:
+        said = [office.attest("c1", gateway=gateway).to_value() for gateway in ("g1", "g3")]
+        office.ok("gateway g3", "phone.record", attestation=said)
+        return await commit(*args)
+
+    bureau.commit = commit_later  # type: ignore[method-assign]
+    checked = await bureau.check()
+    assert (checked["status"], checked["was_asked"]) == ("valid", False)
+    assert checked["checked_ms"] == office.row("customers", "c1")["checked_ms"]
+
+
+async def test_a_gateway_whose_clock_was_set_back_is_told_so() -> None:
+    bureau = Bureau()
+    await bureau.check()
+    bureau.clock = lambda: bureau.office.time_ms - 1_000  # type: ignore[method-assign]
+    bureau.desk._gateway._clock = bureau.clock
+    with pytest.raises(KehuError, match=r"attestation\.reused"):
+        await bureau.check()
 
 
 def _last_of(bureau: Bureau, gateway: str) -> Attestation:

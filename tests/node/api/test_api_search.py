@@ -163,6 +163,14 @@ async def test_what_cannot_be_searched_by_says_so(stocked: Api, query: Query, st
     assert (refused.status, refused.code) == (status, code)
 
 
+@pytest.mark.parametrize("table", ["logins", "accesses", "changes"])
+async def test_a_search_of_a_log_hears_at_once_that_logs_are_not_searched(stocked: Api, table: str) -> None:
+    query = Query((), ("id", ""))
+    answer = await ask(stocked, record(stocked, query, table=table, fields=["*"]), query)
+    assert (answer.status, answer.code) == (400, "search.table")
+    assert answer.json["details"]["table"] == table
+
+
 async def test_a_malformed_query_is_refused_without_an_echo(stocked: Api) -> None:
     for body in (b"{}", b'{"search":1,"salt":"00","query":{}}', '{"search":"王"}'.encode()):
         refused = await stocked.signed("POST", "/v1/search", body)

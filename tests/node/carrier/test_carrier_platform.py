@@ -99,6 +99,22 @@ async def test_lost_connections_are_tried_again_a_bounded_number_of_times(carrie
     assert (await carrier.admin.show(NUMBER))["asked"] == 3
 
 
+async def test_a_question_that_is_tried_again_keeps_the_pace_too(carrier: Any) -> None:
+    lookup = await carrier.lookup(retries=2, per_second=20.0)
+    await carrier.admin.add_fault(kind="malformed", variant="disconnect", requests=2)
+    began = asyncio.get_running_loop().time()
+    assert (await lookup.look_up(NUMBER)).outcome == "found"
+    assert asyncio.get_running_loop().time() - began >= 2 / 20
+    assert (await carrier.admin.show(NUMBER))["asked"] == 3
+
+
+async def test_a_question_whose_turn_to_be_tried_again_comes_too_late_is_given_up(carrier: Any) -> None:
+    lookup = await carrier.lookup(retries=2, per_second=0.01)
+    await carrier.admin.add_fault(kind="malformed", variant="disconnect")
+    assert await lookup.look_up(NUMBER) == Answer.no_answer("unreachable")
+    assert (await carrier.admin.show(NUMBER))["asked"] == 1
+
+
 async def test_an_error_status_is_not_tried_again(carrier: Any) -> None:
     lookup = await carrier.lookup(retries=2)
     await carrier.admin.add_fault(kind="fail", requests=1)

@@ -1,0 +1,45 @@
+"""Ctrl-C while a command waits for its node, as a program that started it sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import make_folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("phone", "sweep", "--as", "admin"),
+        ("export", "{out}"),
+        ("backup", "{out}", "--as", "admin"),
+        ("member", "list"),
+    ],
+)
+def test_a_command_that_is_interrupted_says_so_and_leaves_no_file(tmp_path: Path, words: tuple[str, ...]) -> None:
+    profile, pass_file = make_folder(tmp_path)
+    out = tmp_path / "out"
+    environment = {**os.environ, "KEHU_NETWORK": str(profile.folder), "KEHU_PASSPHRASE_FILE": str(pass_file)}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        node = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        given = [word.format(out=out) for word in words]
+        command = [sys.executable, "-m", "cli.main", *given, "--node", node, "--json"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
+            with silent.accept()[0]:
+                process.send_signal(signal.SIGINT)
+                said, told = process.communicate(timeout=60)
+    problem = json.loads(told)
+    assert (process.returncode, said) == (130, "")
+    assert (problem["code"], problem["exit"]) == ("command.interrupted", 130)
+    assert "again" in problem["cure"]
+    assert not out.exists()
