@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
@@ -68,6 +69,24 @@ def test_every_document_that_is_named_exists(path: Path) -> None:
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
         missing += [link for link in links if not (path.parent / link).exists()]
     assert missing == []
+
+
+def targets() -> set[str]:
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert phony is not None
+    return set(phony[1].split())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_target_of_make_that_is_named_exists(path: Path) -> None:
+    named_here = re.findall(r"(?:`|^ {4,}|^)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named_here) - targets() == set()
+
+
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = [line.split("  ")[0].split() for line in shown.splitlines()]
+    assert {name for names in listed for name in names} == targets()
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
