@@ -103,6 +103,9 @@ def restore(
         Path | None,
         typer.Option("--passphrase-file", metavar="FILE", help="The node's passphrase (default: a prompt)."),
     ] = None,
+    passphrase_fd: Annotated[
+        int | None, typer.Option("--passphrase-fd", metavar="N", help="The node's passphrase: an open descriptor.")
+    ] = None,
 ) -> Answer:
     """Make a node's folder of a backup. The folder appears when it is whole and checked, or not at all.
 
@@ -111,7 +114,7 @@ def restore(
     """
     from node.backup.restoring import restore as restore_files
 
-    run.passphrase_file = passphrase
+    run.passphrase_file, run.passphrase_fd = passphrase, passphrase_fd
     secret = run.passphrase("Passphrase of the node")
     keys = keys or file.with_name(file.name + ".keys")
     with progress("blocks", None, is_wanted=verify and not run.is_json) as advance:

@@ -59,6 +59,13 @@ def test_help_shows_an_example_that_names_the_command(path: str) -> None:
     assert f"kehu {path}" in COMMANDS[path].help.partition("Example:")[2]
 
 
+def test_whoever_is_asked_for_a_passphrase_may_give_it_in_each_way_that_the_cure_names() -> None:
+    for path, command in COMMANDS.items():
+        if any("default: a prompt" in (item.help or "") for item in command.params if item.name != "help"):
+            options = {name for item in command.params for name in item.opts}
+            assert {"--passphrase-file", "--passphrase-fd"} <= options, path
+
+
 def test_the_document_names_every_exit_code_and_every_column() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for code in Exit:
