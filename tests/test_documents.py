@@ -89,6 +89,15 @@ def test_make_help_lists_every_target() -> None:
     assert {name for names in listed for name in names} == targets()
 
 
+def test_the_architecture_names_every_room_of_a_node_and_every_file_on_the_way() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {f"`{path.parent.name}/`" for path in ROOT.glob("node/*/__init__.py")}
+    assert {room for room in rooms if room not in text} == set()
+    files = re.findall(r"`((?:chain|consensus|contracts|node|cli)/[a-z_/]*\.py)`", text)
+    assert len(files) > 10
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
 def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
