@@ -98,6 +98,21 @@ def test_the_architecture_names_every_room_of_a_node_and_every_file_on_the_way()
     assert [name for name in files if not (ROOT / name).exists()] == []
 
 
+def test_contributing_says_at_which_pace_ci_takes_all_campaigns_and_at_which_fewer() -> None:
+    """`.ci/run` compares what is left, in thousandths of the time until the tests are passed, with what they take."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    known = {name: int(value) for name, value in re.findall(r"\b([A-Z_]+)=(\d+)", script)}
+    campaigns = (known["HALF_AN_HOUR"] - known["CHAOS"]) * 1000
+    always, million, seeds = known["ALWAYS"], known["MILLION_EXECUTIONS"], 20 * known["THOUSAND_SEEDS"]
+    all_of_it, half = (campaigns / (1000 + always + n * million + seeds) / 60 for n in (2, 1))
+    said = re.search(
+        r"under ([\d.]+) minutes it takes all of it, up to ([\d.]+) half of the executions",
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+    )
+    assert said is not None
+    assert said.groups() == (f"{all_of_it:.1f}", f"{half:.1f}")
+
+
 def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
