@@ -17,10 +17,10 @@ BASE ?=
 # Where it is set, every process of a test would compile all sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-failed containers image check format lint types fast simulate simulate-nodes explore mutants chaos storage-faults soak chaos-clean release-check bench profile scale errors lock wheel sbom audit supply-chain fuzz clean
+.PHONY: help install demo test test-failed containers image check format lint types fast simulate simulate-nodes explore mutants chaos storage-faults soak chaos-clean release-check bench profile scale errors vectors lock wheel sbom audit supply-chain fuzz clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## the virtual environment with Kehu and its tools
 
@@ -54,15 +54,15 @@ format: install ## formats the sources
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 
-lint: install
+lint: install ## format, lint and import rules
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/lint-imports
 
-types: install
+types: install ## mypy, strict
 	@$(BIN)/mypy
 
-fast: install
+fast: install ## the tests but the slow ones
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 simulate: install ## SEEDS=1000 FROM=1 N=: the simulator over many seeds, on every core; N members if given
@@ -106,6 +106,9 @@ scale: install ## throughput and latency of 4 to 31 departments, 1 to 100 ms apa
 
 errors: install ## docs/errors.md, made from the code
 	@$(BIN)/python -m tools.make_errors
+
+vectors: install ## tests/vectors, made from the code: a difference is a change of the format
+	@$(BIN)/python -m tools.make_vectors
 
 $(SUPPLY)/.installed: tools/supply/requirements.lock docker/build.lock
 	@$(PYTHON) -m venv $(SUPPLY)

@@ -42,8 +42,8 @@ SIGNED: Final = (Exit.REFUSED, Exit.USAGE, Exit.UNKNOWN, Exit.UNVERIFIED, Exit.K
 
 
 class RemoteRefusal(KehuError):  # noqa: N818 - it is a refusal
-    """What a node's problem document or a failed receipt said. `answers`: for a request with several transactions
-    that were all refused, what the node says of each."""
+    """What a node's problem document or a failed receipt said. `answers`: where the node refused the
+    transactions and not the request as a whole, what it says of each."""
 
     answers: list[Any] | None = None
 

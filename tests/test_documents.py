@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
@@ -68,6 +69,48 @@ def test_every_document_that_is_named_exists(path: Path) -> None:
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
         missing += [link for link in links if not (path.parent / link).exists()]
     assert missing == []
+
+
+def targets() -> set[str]:
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert phony is not None
+    return set(phony[1].split())
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_target_of_make_that_is_named_exists(path: Path) -> None:
+    named_here = re.findall(r"(?:`|^ {4,}|^)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named_here) - targets() == set()
+
+
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = [line.split("  ")[0].split() for line in shown.splitlines()]
+    assert {name for names in listed for name in names} == targets()
+
+
+def test_the_architecture_names_every_room_of_a_node_and_every_file_on_the_way() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {f"`{path.parent.name}/`" for path in ROOT.glob("node/*/__init__.py")}
+    assert {room for room in rooms if room not in text} == set()
+    files = re.findall(r"`((?:chain|consensus|contracts|node|cli)/[a-z_/]*\.py)`", text)
+    assert len(files) > 10
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_contributing_says_at_which_pace_ci_takes_all_campaigns_and_at_which_fewer() -> None:
+    """`.ci/run` compares what is left, in thousandths of the time until the tests are passed, with what they take."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    known = {name: int(value) for name, value in re.findall(r"\b([A-Z_]+)=(\d+)", script)}
+    campaigns = (known["HALF_AN_HOUR"] - known["CHAOS"]) * 1000
+    always, million, seeds = known["ALWAYS"], known["MILLION_EXECUTIONS"], 20 * known["THOUSAND_SEEDS"]
+    all_of_it, half = (campaigns / (1000 + always + n * million + seeds) / 60 for n in (2, 1))
+    said = re.search(
+        r"under ([\d.]+) minutes it takes all of it, up to ([\d.]+) half of the executions",
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+    )
+    assert said is not None
+    assert said.groups() == (f"{all_of_it:.1f}", f"{half:.1f}")
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:

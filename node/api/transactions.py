@@ -125,8 +125,7 @@ async def _submit(
     answers = await _outcomes(context, admissions, wait_s)
     errors = [admission.error for admission in admissions if admission.error is not None]
     if errors and all(item.status == "refused" for item in answers):
-        shown = [item.model_dump(exclude_unset=True) for item in answers]
-        more = {"transactions": shown} if len(shown) > 1 else None
+        more = {"transactions": [item.model_dump(exclude_unset=True) for item in answers]}
         return problem_response(errors[0], request[REQUEST_ID], context.limits.retry_after_s, more)
     return answer(SubmitAnswer(transactions=list(answers)))
 

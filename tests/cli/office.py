@@ -47,6 +47,7 @@ from node.search.desk import SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
 from node.storage.durable import STORAGE_IO, StorageFailure
+from node.vault.duty import Duties
 from node.vault.values import VaultValue
 from node.waiting import Committed, Waiting, find_committed
 
@@ -154,7 +155,9 @@ class OfficeNode:
             raise KehuError(MEMPOOL_BUSY, retry_after_ms=10)
 
     async def submit(self, envelopes: Sequence[bytes], values: Sequence[VaultValue]) -> list[Admission]:
-        answers = [self._admit(envelope) for envelope in envelopes]
+        transactions = [Transaction.from_bytes(envelope) for envelope in envelopes]
+        plans = await Duties(self.department, self._chain.ledger, self.now_ms).plan(transactions, self.department)
+        answers = list(map(self._admit, transactions, plans))
         for value in values:
             self._chain.values[value.digest(self.genesis.chain_id)] = value
         if not self._chain.trouble.is_stalled and self._pending:
@@ -170,12 +173,13 @@ class OfficeNode:
             self._chain.trouble.times_failing -= 1
             raise StorageFailure(STORAGE_IO, operation="write")
 
-    def _admit(self, envelope: bytes) -> Admission:
-        transaction = Transaction.from_bytes(envelope)
+    def _admit(self, transaction: Transaction, plan: object) -> Admission:
         try:
             transaction.verify(self.genesis.chain_id)
             if self._chain.ledger.elsewhere()(transaction, self.department):
                 raise KehuError(TRANSACTION_ELSEWHERE, department=self.department)
+            if isinstance(plan, KehuError):
+                raise plan
         except KehuError as error:
             return Admission(transaction.id, error)
         if self.blocks.find(transaction.id) is None:

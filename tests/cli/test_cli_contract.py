@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -57,6 +58,25 @@ def test_the_document_has_the_parameters_keys_and_exit_codes_of(path: str) -> No
 @pytest.mark.parametrize("path", sorted(COMMANDS))
 def test_help_shows_an_example_that_names_the_command(path: str) -> None:
     assert f"kehu {path}" in COMMANDS[path].help.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS))
+def test_the_document_has_the_example_of_the_help_and_the_meaning_of_each_parameter_of(path: str) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8").partition(f"\n### `kehu {path}`\n")[2].partition("\n### ")[0]
+    words = text.replace("\\\n", "").split()
+    example = COMMANDS[path].help.partition("Example:")[2].replace("\\\n", "").split()
+    assert f" {' '.join(example)} " in f" {' '.join(words)} "
+    for item in COMMANDS[path].params:
+        name = item.metavar if item.param_type_name == "argument" else (item.opts or [""])[0]
+        row = re.search(rf"^\| `{re.escape(str(name))}` \|.*$", text, re.MULTILINE)
+        assert row is None or (item.help or "") in row[0], name
+
+
+def test_whoever_is_asked_for_a_passphrase_may_give_it_in_each_way_that_the_cure_names() -> None:
+    for path, command in COMMANDS.items():
+        if any("default: a prompt" in (item.help or "") for item in command.params if item.name != "help"):
+            options = {name for item in command.params for name in item.opts}
+            assert {"--passphrase-file", "--passphrase-fd"} <= options, path
 
 
 def test_the_document_names_every_exit_code_and_every_column() -> None:

@@ -108,6 +108,17 @@ def test_numbers_no_carrier_knows_are_left_out_or_temporary_as_the_caller_chose(
     assert {row["status"] for row in again["customers"]} == {"temporary"}
 
 
+def test_a_row_that_the_node_refuses_is_left_out_also_where_it_is_the_only_one_to_send(
+    kehu: Kehu, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "l.csv", 450, 1)
+    kehu.json("carrier", "set", "activate", "--from", str(file))
+    kehu.json("customer", "import", str(file), as_="li")
+    write(file, 450, 2)
+    done = kehu.json("customer", "import", str(file), as_="li", exit=9)
+    assert (done["already"], [fault["code"] for fault in done["faults"]]) == (1, ["phone.no_identifier"])
+
+
 def test_a_person_who_may_not_record_customers_stops_the_import_at_once(kehu: Kehu, tmp_path: Path) -> None:
     file = write(tmp_path / "e.csv", 500, 3)
     problem = kehu("customer", "import", str(file), as_="shen")

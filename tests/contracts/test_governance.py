@@ -366,6 +366,13 @@ def test_an_address_changes_without_a_new_set(network: Office) -> None:
     assert network.ledger.newest_validators()[1].epoch == epoch
 
 
+def test_the_acceptance_of_another_address_names_the_set_as_it_is_which_is_no_step_to_follow(network: Office) -> None:
+    change = {"kind": "move", "department": "sales", "address": "10.0.0.9:7000"}
+    propose(network, change)
+    answer = approve(network, change, "clerk", "qian", "li")
+    assert answer["accepted_set"] == network.ledger.newest_validators()[1].to_value()
+
+
 def test_the_state_says_which_transactions_made_which_set(network: Office) -> None:
     height = agree(network, addition(network))
     row = View(network.ledger.state.get).get("memberships", "1")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chain.blocks import BlockStore
+from chain.execution import HOME_ONLY
 from contracts.holders import holders
 from node.storage.leveldb import LevelStore
 from node.vault.values import VaultValue
@@ -46,7 +47,8 @@ async def test_a_transaction_submitted_to_a_backup_commits_once(tmp_path: Path) 
 
 
 async def test_the_same_transaction_through_two_nodes_is_executed_once(tmp_path: Path) -> None:
-    async with running(tmp_path) as cluster:
+    """Where the rules let any node have it in; from then on the sender's does, and the others refuse it."""
+    async with running(tmp_path, HOME_ONLY - 1) as cluster:
         logins = [cluster.login("li") for _ in range(10)]
         await asyncio.gather(*(cluster.submit(logins, via=name) for name in ("sales", "finance")))
         for login in logins:
@@ -57,6 +59,19 @@ async def test_the_same_transaction_through_two_nodes_is_executed_once(tmp_path:
         again = await cluster.nodes["finance"].submit([login.raw for login in logins], [])
         assert [one.error for one in again] == [None] * 10
         assert cluster.nodes["finance"].status()["mempool_transactions"] == 0
+
+
+async def test_another_departments_node_refuses_a_transaction_and_knows_it_once_it_was_executed(tmp_path: Path) -> None:
+    async with running(tmp_path) as cluster:
+        login = cluster.login("li")
+        (admission,) = await cluster.nodes["finance"].submit([login.raw], [])
+        assert admission.error is not None
+        assert admission.error.code == "transaction.elsewhere"
+        await cluster.commit(login, via="sales")
+        assert await cluster.nodes["finance"].wait_committed(login.id, 60) is not None
+        (again,) = await cluster.nodes["finance"].submit([login.raw], [])
+        assert again.error is None
+        assert len(cluster.heights_of(login)) == 1
 
 
 @pytest.mark.parametrize("who", ["a backup", "the primary"])

@@ -107,6 +107,15 @@ async def test_when_all_are_refused_the_answer_is_the_first_problem_with_all_of_
     assert [item["id"] for item in answer.json["transactions"]] == [foreign.id.hex(), None]
 
 
+async def test_the_refusal_of_a_single_transaction_names_it_so_it_is_told_from_one_of_the_request(api: Api) -> None:
+    foreign = sign_transaction(key_of("li"), bytes(32), bytes(16), 9, [Call("access.login", {})])
+    answer = await api.post("/v1/transactions", body_of(foreign))
+    assert (answer.status, answer.code) == (400, "transaction.wrong_chain")
+    (refused,) = answer.json["transactions"]
+    assert (refused["id"], refused["status"]) == (foreign.id.hex(), "refused")
+    assert refused["error"]["code"] == "transaction.wrong_chain"
+
+
 @pytest.mark.parametrize("number", [0, 1_001])
 async def test_a_request_has_between_one_and_a_thousand_transactions(api: Api, number: int) -> None:
     raw = codec.encode([b"x"] * number)
