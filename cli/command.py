@@ -170,7 +170,7 @@ def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
     try:
         answer = body(run, **given)
         if not isinstance(answer, Answer):
-            answer = asyncio.run(answer)
+            answer = asyncio.run(_awaited(answer))
     except KehuError as error:
         print_error(error, is_json=run.is_json)
         return exit_of(error)
@@ -184,6 +184,18 @@ def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
         print_error(KehuError(INTERRUPTED), is_json=run.is_json)
         return Exit.INTERRUPTED
     return _print(answer, run)
+
+
+async def _awaited(answer: Coroutine[Any, Any, Answer]) -> Answer:
+    asyncio.get_running_loop().set_exception_handler(_on_loop_error)
+    return await answer
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An interruption may come just when the loop has looked whether a future is done, which it then has cancelled
+    (CPython 3.11): nothing is wrong, and stderr is for what became of the command."""
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 def _print(answer: Answer, run: Run) -> Exit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,10 +10,33 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from cli.command import perform
+from cli.exits import Exit
+from cli.output import Answer
+from cli.run import Run
 from tests.cli.conftest import make_folder
+
+
+async def interrupted_at_a_bad_moment() -> Answer:
+    """As where SIGINT comes between the loop's look at a future and the result that it then gives it."""
+    cancelled = asyncio.get_running_loop().create_future()
+    cancelled.cancel()
+    asyncio.get_running_loop().call_soon(cancelled.set_result, None)
+    await asyncio.sleep(0)
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_at_a_bad_moment_adds_nothing_to_what_is_said(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    body = cast(Any, lambda _run: interrupted_at_a_bad_moment())
+    assert perform(body, Run(is_json=True), {}) == Exit.INTERRUPTED
+    assert json.loads(capsys.readouterr().err)["code"] == "command.interrupted"
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ def test_a_sweep_that_is_interrupted_or_terminated_goes_on_without_asking_about_
         done, before = settle(waiting_room), done
         assert before + SOME <= done < CUSTOMERS
     rest = waiting_room.kehu("phone", "sweep", as_="li-wei")
-    assert (rest["due"], rest["asked"], rest["valid"]) == (CUSTOMERS - done,) * 3
+    # The node may have had the turns of some before it that were on the way when the command ended.
+    assert CUSTOMERS - done - AT_ONCE <= rest["asked"] == rest["valid"] <= rest["due"] <= CUSTOMERS - done
     assert times_asked(waiting_room) == len(answered(waiting_room)) == CUSTOMERS
     assert waiting_room.kehu("phone", "sweep", as_="li-wei")["due"] == 0
 

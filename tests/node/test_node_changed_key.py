@@ -58,6 +58,7 @@ async def test_key_and_data_are_lost_and_the_department_takes_part_again_once_th
         assert not home.node_key.exists()
         change = {"kind": "rotate", "department": "sales", **node_key(cluster, "sales", "node sales 2")}
         height = await accept(cluster, change, "qian", "wu")
+        await eventually(lambda: key_of("node sales 2").public.hex() in {row["key"] for row in members_to_be(cluster)})
         home.members.write_text(json.dumps({"format": 1, "members": members_to_be(cluster)}), encoding="utf-8")
         await cluster.start("sales")
         assert read_public(home.node_key).public == key_of("node sales 2").public
