@@ -108,21 +108,22 @@ class Admitter:
 
     def _refusals(self, transactions: list[Transaction]) -> dict[bytes, KehuError]:
         errors: dict[bytes, KehuError] = {}
+        is_elsewhere = self._ledger.elsewhere()
         for transaction in transactions:
             try:
-                self._check(transaction)
+                self._check(transaction, is_elsewhere)
             except KehuError as error:
                 errors[transaction.id] = error
         return errors
 
-    def _check(self, transaction: Transaction) -> None:
+    def _check(self, transaction: Transaction, is_elsewhere: Callable[[Transaction, str], bool]) -> None:
         transaction.verify(self._ledger.genesis.chain_id)
         height, furthest = self._ledger.height, self._ledger.height + self._ledger.genesis.expiry_heights_max
         if transaction.expires_height <= height and not self.is_known(transaction.id):
             raise KehuError(TRANSACTION_EXPIRED, height=height, expires=transaction.expires_height)
         if transaction.expires_height > furthest:
             raise KehuError(TRANSACTION_TOO_FAR, expires=transaction.expires_height, limit=furthest)
-        if self._ledger.elsewhere()(transaction, self._department) and not self._is_here(transaction):
+        if is_elsewhere(transaction, self._department) and not self._is_here(transaction):
             raise KehuError(TRANSACTION_ELSEWHERE, department=self._department)
         if (work := work_of([transaction])) > WORK_MAX:
             raise KehuError(TRANSACTION_TOO_MUCH, work=work, limit=WORK_MAX)
