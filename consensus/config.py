@@ -24,11 +24,14 @@ class ReplicaConfig:
     """How long the drivers of this network pause between proposals on purpose; no primary is blamed for it."""
     body_bytes_max: int = 8 << 20
     """The largest block body that is accepted or sent."""
-    height_window: int = 2
-    """How many heights beyond the current one messages are kept for; further ones only count as a hint to catch up."""
+    height_window: int = 16
+    """How many heights beyond the current one messages are kept for; further ones only count as a hint to catch up.
+    As many as a network under load decides while one question of catching up is answered, so that who has caught up
+    that far goes on with the others (docs/reliability.md)."""
     future_bytes_max: int = 12 << 20
-    """How much of these is kept of one member: as much as one message may have. A correct one has less there: two
-    proposals of a block (chain.block: 4 MiB), two NEW-VIEWs (a megabyte each with a hundred departments), and votes."""
+    """How much of these is kept of one member: as much as one message may have. What a correct one says of the next two
+    heights always fits: two proposals of a block (chain.block: 4 MiB), two NEW-VIEWs (a megabyte each with a hundred
+    departments), and votes. Blocks are seldom that large, and of most of 16 heights as much is kept."""
     view_window: int = 1 << 16
     """How far beyond the current view a single member's messages may reach; further ones are dropped."""
     views_kept: int = 8

@@ -102,7 +102,7 @@ def is_favouring(state: ReplicaState) -> bool:
 
 def on_complaint(state: ReplicaState, sender: str, height: int, view: int) -> None:
     """Each member's last complaint; one about a height far away is not one about this primary."""
-    if abs(height - state.at.height) <= state.config.height_window:
+    if abs(height - state.at.height) < COMPLAINT_HEIGHTS:
         state.watch.complaints[sender] = (height, view)
 
 

@@ -86,7 +86,7 @@ def test_one_complainer_moves_nobody_and_f_plus_one_do() -> None:
 
 def test_complaints_about_another_view_or_a_distant_height_count_for_nothing() -> None:
     cluster = Cluster()
-    for height, view in ((1, 1), (1 << 62, 0), (1, 1 << 62), (4, 0)):
+    for height, view in ((1, 1), (1 << 62, 0), (1, 1 << 62), (1 + COMPLAINT_HEIGHTS, 0)):
         for who in (1, 2, 3):
             cluster[0].receive(cluster.names[who], Complaint(height, view))
     assert cluster[0].replica.view == 0
