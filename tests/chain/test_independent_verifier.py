@@ -7,20 +7,23 @@ import hashlib
 import io
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chain import codec
+from chain.export import ExportBlock, export_chunks
 from chain.transaction import Call
+from tests.chain.test_audit import FRAMES, GENESIS, reheaded, with_signatures
 from tools.sample_chain import SampleChain, make_changes
 from tools.verifier import chain_verifier as verifier
 from tools.verifier import primitives
 from tools.verifier.__main__ import main
 from tools.verifier.evidence import verify_evidence, verify_evidence_file
 from tools.verifier.export import ScheduleProof, Verified, verify_export
-from tools.verifier.following import follow, verify_proof_file
+from tools.verifier.following import Sets, accepted_in, follow, verify_proof_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,6 +93,63 @@ def test_a_set_that_no_receipt_accepted_decides_nothing_though_its_departments_s
         chain.append(chain.batch(chain.put("b")))
         with pytest.raises(primitives.VerificationError):
             verified(chain.export())
+
+
+FORGED: dict[str, ExportBlock] = {
+    "no quorum": with_signatures(lambda signatures: signatures[:2]),
+    "not ascending": with_signatures(lambda signatures: [signatures[0], *signatures]),
+    "unknown signer": with_signatures(lambda signatures: [*signatures, ["zoo", bytes(64)]]),
+    "signature of sales": with_signatures(lambda signatures: [*signatures, ["sales", bytes(64)]]),
+    "of another block": replace(FRAMES[1], certificate=FRAMES[0].certificate),
+    "of another chain": reheaded(2, chain_id=bytes(32)),
+    "heights have a gap": replace(FRAMES[2], height=2),
+    "parent or time": reheaded(2, parent_id=bytes(32)),
+    "parent or time ": reheaded(2, time_ms=1),
+    "primary": reheaded(2, primary="zoo"),
+    "batches root": reheaded(2, batches_root=bytes(32)),
+    "receipts root": reheaded(2, receipts_root=bytes(32)),
+    "nothing before it": reheaded(2, validators_digest=bytes(32)),
+    "parent certificate": reheaded(2, parent_certificate_digest=bytes(32)),
+    "receipts root ": replace(FRAMES[1], receipts=FRAMES[0].receipts),
+}
+
+
+@pytest.mark.parametrize("problem", FORGED)
+def test_what_a_quorum_signed_or_did_not_is_told_apart(problem: str) -> None:
+    """As in tests/chain/test_audit.py, but for what only the contracts can tell."""
+    frames = [FRAMES[0], FORGED[problem]]
+    with pytest.raises(primitives.VerificationError, match=problem.strip()):
+        verified(b"".join(export_chunks(GENESIS.raw, frames)))
+
+
+def test_a_set_is_taken_in_its_turn_and_from_the_receipt_of_a_success_only() -> None:
+    chain, _ = make_changes()
+    first, later = (verifier.Validators.of(chain.ledger.validators(height).to_value()) for height in (0, 5))
+    following = verifier.Validators.of(chain.ledger.validators(3).to_value())
+    for accepted, activation in ((later, 9), (first, 9), (following, 4), (following, None), (following, True)):
+        with pytest.raises(primitives.VerificationError, match="change: "):
+            Sets(CHAIN_ID, [(0, first)]).take(accepted, activation, 4)
+    result = {"accepted_set": [], "activation_height": 9}
+    assert accepted_in([bytes(32), "ok", None, [7, result], {}]) == result
+    assert accepted_in([bytes(32), "governance.effect", 0, [result], {}]) is None
+    assert accepted_in([bytes(32), "ok", None, [result, result], {}]) is None
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        (b"PK" + EXPORT[2:], "not an export"),
+        (EXPORT[:-60], "truncated"),
+        (EXPORT[:-1] + bytes([EXPORT[-1] ^ 1]), "end: digest"),
+        (EXPORT + b"\x00", "bytes follow the end"),
+        (EXPORT + EXPORT, "bytes follow the end"),
+        (EXPORT[:14] + b"\xff" * 4 + EXPORT[18:], "a frame is too long"),
+    ],
+    ids=["another file", "cut", "digest", "a byte more", "twice", "length"],
+)
+def test_an_export_that_is_cut_damaged_or_run_together_is_refused(damaged: bytes, problem: str) -> None:
+    with pytest.raises(primitives.VerificationError, match=problem):
+        verified(damaged, SCHEDULES)
 
 
 def test_an_end_that_claims_heights_which_are_not_there_is_refused() -> None:
