@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from chain.errors import KehuError
 from chain.export import ExportWriter
 from cli.audit_pool import CHUNK_SIGNATURES, SignaturePool
 from cli.auditing import AuditReport, run_audit
-from cli.commands.audit import _headline
+from cli.commands.audit import _genesis, _headline
 from cli.commands.export import _copy, _require_heights
 from cli.output import stand_still
 from node.storage.durable import StorageFailure
@@ -62,6 +63,24 @@ def test_an_export_without_heights_that_ends_at_the_checkpoint_has_nothing_new(t
     checkpoint = tmp_path / "audit.checkpoint"
     audit(EXPORT, checkpoint)
     assert audit(STORY.export(from_height=5), checkpoint).is_clean
+
+
+@pytest.mark.parametrize(
+    ("network", "node", "expected"),
+    [
+        (None, "finance", b"folder"),
+        (Path("net"), None, b"folder"),
+        (None, None, None),
+        (None, "http://127.0.0.1:1", None),
+        (Path("net"), "https://127.0.0.1:1", b"folder"),
+    ],
+)
+def test_a_folder_that_says_where_a_department_is_says_too_which_genesis_it_must_have(
+    network: Path | None, node: str | None, expected: bytes | None
+) -> None:
+    profile = SimpleNamespace(genesis=SimpleNamespace(raw=b"folder"))
+    run: Any = SimpleNamespace(network=network, profile=profile)
+    assert _genesis(run, None, node) == expected
 
 
 def test_a_checkpoint_that_can_not_be_written_is_refused_before_the_audit(tmp_path: Path) -> None:
