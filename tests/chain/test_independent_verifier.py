@@ -289,3 +289,26 @@ def test_files_after_changes_have_no_byte_that_may_differ() -> None:
             changed[position] ^= 1
             with pytest.raises((primitives.VerificationError, TypeError, ValueError, LookupError)):
                 check(bytes(changed) + hashlib.sha256(changed).digest(), genesis)
+
+
+def test_the_command_takes_a_genesis_as_people_have_it_and_refuses_another_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, _ = make_changes()
+    case = vectors("membership")
+    for name, content in (
+        ("export", chain.export()),
+        ("genesis.json", json.dumps(chain.genesis.value, ensure_ascii=False).encode()),
+        ("other.json", json.dumps({**chain.genesis.value, "network": "other"}).encode()),
+        ("genesis", chain.genesis.raw),
+        ("proof", hexed(case["proof_file"])),
+        ("evidence", hexed(case["evidence"]["file"])),
+    ):
+        (tmp_path / name).write_bytes(content)
+    words: list[list[str]] = [["export"], ["proof", "proof"], ["evidence", "evidence"]]
+    for command in words:
+        given = [*command[:-1], str(tmp_path / command[-1])]
+        for genesis, code in (("genesis.json", 0), ("genesis", 0), ("other.json", 1)):
+            assert main([*given, str(tmp_path / genesis)]) == code, (command, genesis)
+            assert capsys.readouterr().out.startswith("not verified: ") == bool(code)
+    assert main([str(tmp_path / "export")]) == 0
