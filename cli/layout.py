@@ -50,12 +50,15 @@ def shown_as(name: str, value: Any) -> str:
 
 
 def time_text(time_ms: int | None) -> str:
-    """Unix milliseconds in the machine's own time zone, with its offset."""
+    """Unix milliseconds in the machine's own time zone, with its offset; as they are if no calendar has them."""
     if time_ms is None:
         return "—"
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):  # what a chain or a node says may be any number
+        return f"{time_ms} ms"
 
 
 def column_widths(rows: Sequence[Sequence[str]], room: int) -> list[int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -89,8 +90,7 @@ def batch(*transactions: Transaction, department: str = "sales") -> Batch:
     return sign_batch(key_of(department), GENESIS.chain_id, department, transactions)
 
 
-def certify(block: Block, view: int = 0) -> Certificate:
-    signers = DEPARTMENTS[: GENESIS.validators.quorum]
+def certify(block: Block, view: int = 0, signers: Sequence[str] = DEPARTMENTS[:3]) -> Certificate:
     header = block.header
     return Certificate.of(
         sign_vote(key_of(name), header.chain_id, "commit", 0, header.height, view, block.id, name) for name in signers
@@ -113,8 +113,8 @@ class Chain:
         self.take(executed)
         return executed
 
-    def take(self, executed: ExecutedBlock) -> None:
-        certificate = certify(executed.block)
+    def take(self, executed: ExecutedBlock, signers: Sequence[str] = DEPARTMENTS[:3]) -> None:
+        certificate = certify(executed.block, signers=signers)
         self.blocks.append(executed, certificate)
         self.ledger.advance(executed, certificate)
 
@@ -129,6 +129,21 @@ def test_a_built_block_checks_and_gives_every_ledger_the_same_root() -> None:
         other.take(checked)
     assert one.ledger.state.root == other.ledger.state.root
     assert one.ledger.head.block_id == other.ledger.head.block_id
+
+
+def test_whichever_quorum_certified_a_block_every_ledger_has_the_same_state_b38() -> None:
+    """Each appends with the votes that reached it. Those of the next primary go along with its block, for all."""
+    chains = {missing: Chain() for missing in DEPARTMENTS}
+    for round_, primary in enumerate(DEPARTMENTS):
+        batches = [batch(put(f"n{round_}", nonce=round_))]
+        block = chains[primary].ledger.build("finance", 2_000 + round_, batches).block
+        for missing, chain in chains.items():
+            checked = chain.ledger.check(Block.from_bytes(block.raw), verify_batch)
+            chain.take(checked, [name for name in DEPARTMENTS if name != missing])
+        heads = [chain.ledger.head for chain in chains.values()]
+        assert len({head.certificate for head in heads}) == len(chains)
+        assert {(head.block_id, head.header.state_root) for head in heads} == {(block.id, block.header.state_root)}
+        assert {chain.ledger.state.root for chain in chains.values()} == {block.header.state_root}
 
 
 def test_a_ledger_opened_again_has_the_same_head_state_and_memory_of_ids() -> None:
