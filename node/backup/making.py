@@ -16,7 +16,7 @@ from typing import Final
 
 from chain.blocks import BlockStore
 from chain.errors import KehuError
-from node.backup.format import ID_BYTES, KeysSealer, Pair, data_chunks, encode_frame, framed
+from node.backup.format import ID_BYTES, KeysSealer, Pair, data_chunks, digest_in, encode_frame, framed
 from node.config import Home
 from node.keys import KEY_FILE_MISSING, ScryptCost, require_opens
 from node.opening import Opened
@@ -48,11 +48,13 @@ def backup_chunks(
     yield KEYS, sealer.head
     for frame in joined(framed("key-files", key_files), framed("vault-keys", keys)):
         yield KEYS, sealer.seal(frame)
-    yield KEYS, sealer.end()
     files = [(b"genesis.json", _read(home.genesis_file)), (b"node.toml", _read(home.config_file))]
     frames = joined([encode_frame("files", files)], framed("chain", chain), framed("vault", values))
+    end = b""
     for chunk in data_chunks(backup_id, frames):
         yield DATA, chunk
+        end = chunk
+    yield KEYS, sealer.end(digest_in(end))
 
 
 def backup_of(opened: Opened, *, with_vault: bool) -> Iterator[tuple[int, bytes]]:

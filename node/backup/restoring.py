@@ -8,7 +8,7 @@ erased since the backup is destroyed before the node serves anything (it is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,7 +83,7 @@ def _fill(home: Home, data: Path, keys: Path, passphrase: str) -> None:
         storage_failures(data, "read"), data.open("rb") as data_file,
     ):  # fmt: skip
         backup_id, key_frames = read_keys(keys_file, passphrase)
-        frames = read_data(data_file)
+        frames = read_data(data_file, key_frames)
         kind, pairs = next(frames, ("", []))
         if kind != "backup":
             raise KehuError(BACKUP_DAMAGED, problem="first frame")
@@ -100,7 +100,7 @@ class _Filler:
         self._home = home
         self._stores: dict[str, LevelStore] = {}
 
-    def take(self, frames: Iterator[Frame], kinds: dict[str, Sequence[str | bytes]]) -> None:
+    def take(self, frames: Iterable[Frame], kinds: dict[str, Sequence[str | bytes]]) -> None:
         try:
             for kind, pairs in frames:
                 if kind not in kinds:

@@ -19,6 +19,7 @@ from node.backup.format import (
     encode_frame,
     framed,
     read_data,
+    read_keys,
 )
 from node.backup.making import DATA, KEYS, backup_chunks
 from node.backup.restoring import Restored, restore
@@ -122,6 +123,29 @@ def test_nothing_personal_and_no_key_is_in_the_clear_in_either_file(taken: Taken
         assert seed.hex().encode() not in content
     assert b"ciphertext" not in taken.keys  # not even the sealed key file can be seen
     assert b"k/customers" not in taken.data
+
+
+def test_data_that_were_altered_where_they_were_kept_are_refused_though_they_are_whole(taken: Taken) -> None:
+    """Whoever has the data file only could name another carrier in node.toml, who would be told every number."""
+    first, *frames = read_data(io.BytesIO(taken.data))
+    backup_id = first[1][0][1]
+
+    def data(host: bytes) -> bytes:
+        changed = [(kind, [(key, value.replace(b"127.0.0.1", host)) for key, value in pairs]) for kind, pairs in frames]
+        return b"".join(data_chunks(backup_id, [encode_frame(kind, pairs) for kind, pairs in changed]))
+
+    assert data(b"127.0.0.1") == taken.data
+    with pytest.raises(KehuError, match=r"backup\.other"):
+        taken.restore(data(b"10.66.6.6"))
+    assert not (taken.folder / "new").exists()
+
+
+def test_a_backup_of_an_earlier_release_whose_keys_say_nothing_of_the_data_is_restored(taken: Taken) -> None:
+    backup_id, frames = read_keys(io.BytesIO(taken.keys), PASSPHRASE)
+    sealer = KeysSealer(backup_id, PASSPHRASE, CHEAP)
+    sealed = [sealer.seal(encode_frame(kind, pairs)) for kind, pairs in frames]
+    assert frames.data_digest is not None
+    assert taken.restore(keys=sealer.head + b"".join(sealed) + sealer.end()).height == 5
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(taken: Taken) -> None:
