@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,8 +15,8 @@ from node.config import Home
 from node.keys import create_key_file, load_key
 from node.passphrase import read_passphrase
 from node.resealing import reseal_home
-from node.storage import durable
 from tests.node.cluster import CHEAP
+from tests.node.killing import killed_at
 
 OLD = "correct horse"
 SEEDS = {"node.key": bytes(range(32)), "node.key.next": bytes(range(1, 33)), "gateway.key": bytes(range(2, 34))}
@@ -36,32 +35,6 @@ def folder(path: Path, *names: str) -> tuple[Home, Path]:
 
 def require_all_open(home: Home, passphrase: str, *names: str) -> None:
     assert {name: load_key(home.path / name, passphrase).seed for name in names} == {one: SEEDS[one] for one in names}
-
-
-def killed_at(count: int, work: Callable[[], object]) -> bool:
-    """In a process that is killed at its call number `count` of what changes a folder. False: it came to its end."""
-    child = os.fork()
-    if child == 0:
-        calls = itertools.count()
-
-        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*arguments: Any, **named: Any) -> Any:
-                if next(calls) == count:
-                    os._exit(1)
-                return call(*arguments, **named)
-
-            return run
-
-        for owner, name in ((os, "fsync"), (os, "rename"), (os, "replace"), (os, "unlink"), (durable, "write_fully")):
-            setattr(owner, name, counted(getattr(owner, name)))
-        try:
-            work()
-        except BaseException:
-            os._exit(2)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code != 2
-    return code == 1
 
 
 def everywhere(path: Path, *names: str) -> Iterator[tuple[Home, Path]]:
