@@ -50,7 +50,7 @@ def check_home(folder: Path, tell: Tell = lambda _what, _done, _total: None) -> 
         intact = {
             name
             for name in DATABASES
-            if (copy / name).is_dir() and check_database(copy / name, report, _part(tell, name))
+            if (copy / name).is_dir() and check_database(copy / name, home, report, _part(tell, name))
         }
         if config is None or genesis is None:
             return report

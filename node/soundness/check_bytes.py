@@ -91,7 +91,7 @@ def check_settings(home: Home, report: CheckReport) -> tuple[Config | None, Gene
     return config, genesis
 
 
-def check_database(copy: Path, report: CheckReport, on_progress: Progress) -> bool:
+def check_database(copy: Path, home: Home, report: CheckReport, on_progress: Progress) -> bool:
     """Reads a copied database from end to end; False if it is damaged."""
     total = sum(path.stat().st_size for path in copy.iterdir())
     try:
@@ -107,14 +107,14 @@ def check_database(copy: Path, report: CheckReport, on_progress: Progress) -> bo
         finally:
             store.close()
     except KehuError as error:
-        report.find(copy.name, _told_of_the_original(error, copy))
+        report.find(copy.name, _told_of_the_original(error, copy, home))
         return False
     return True
 
 
-def _told_of_the_original(error: KehuError, copy: Path) -> KehuError:
+def _told_of_the_original(error: KehuError, copy: Path, home: Home) -> KehuError:
     """The copy is gone when the report is read; the same file of the node's own folder is what it is about."""
-    read, meant = str(copy.parent), str(copy.parent.parent)
+    read, meant = str(copy.parent), str(home.path)
     details = {k: v.replace(read, meant) if isinstance(v, str) else v for k, v in error.details.items()}
     return KehuError(error.spec, **details)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +24,7 @@ from node.soundness.findings import Weight
 from node.storage.leveldb import LevelStore
 from node.vault.keys import reseal
 from tests.node.cluster import CHEAP, PASSPHRASE, Cluster, key_of
-from tests.node.soundness_kit import BYTE_DAMAGE, NAME, content, first, live_through, work
+from tests.node.soundness_kit import BYTE_DAMAGE, NAME, content, first, flip, live_through, work
 
 pytestmark = pytest.mark.slow
 
@@ -254,3 +257,27 @@ def test_what_a_kill_left_of_a_file_that_was_being_written_goes_at_the_next_star
     assert not check_home(copy.path).findings
     open_home(copy).closing.close()
     assert not [path for path in left if path.exists()]
+
+
+def test_a_folder_that_cannot_be_written_is_checked_too(
+    copy: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot of the disk, mounted read-only."""
+    flip(0.5)(first(copy.chain, "*.ldb"))
+    found = [finding.to_value() for finding in check_home(copy.path).findings]
+    make, open_ = tempfile.mkdtemp, Path.open
+
+    def mkdtemp(prefix: str, dir: Path = tmp_path) -> str:  # noqa: A002 - as the library calls it
+        if dir == copy.path:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return make(prefix=prefix, dir=dir)
+
+    def open_file(path: Path, mode: str = "r", **named: Any) -> Any:
+        if path.parent.parent == copy.path and mode not in ("r", "rb"):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return open_(path, mode, **named)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(Path, "open", open_file)
+    assert [finding.to_value() for finding in check_home(copy.path).findings] == found != []
+    assert not list(tmp_path.glob("kehu-check-*"))
