@@ -70,7 +70,8 @@ def remove_leftovers(folder: Path) -> None:
     """Takes away what nobody fills any more."""
     for path in folder.glob(f".*{SUFFIX}"):
         with suppress(OSError):  # somebody fills it, or it is not ours to take
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # not waiting: in a folder for everybody it may be a pipe that nobody ever fills
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 remove(path)

@@ -78,6 +78,12 @@ def test_what_a_kill_left_of_a_whole_file_goes_with_the_next_one_in_the_same_fol
     assert names(tmp_path) == ["members.json"]
 
 
+def test_a_pipe_of_somebody_elses_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".trap.kehu-unfinished")
+    write_file(tmp_path / "members.json", b"{}", replace=False)
+    assert (tmp_path / "members.json").exists()
+
+
 LONG = "客户" * 42 + ".cr"
 """255 bytes: the longest name that a file can have."""
 
