@@ -135,3 +135,27 @@ def test_a_customer_sends_feedback_and_reads_how_it_was_resolved_once_granted(cl
 
 def test_colleagues_have_no_own_projects(client: Client) -> None:
     assert client.office.code("li", "access.own_projects", **PURPOSE) == "keys.wrong_kind"
+
+
+def test_by_feedback_a_customer_hears_nothing_of_projects_and_customers_that_are_not_theirs(client: Client) -> None:
+    office = client.office
+    client.organisation("o7")
+    client.project("p7", "o7")
+    client.project("p8")
+    office.ok("li", "projects.close", project="p8", version=1)
+    for project in ("p2", "p7", "p8", "p9"):
+        args = client.work_args("feedback.send", "f1", customer="c1", project=project, correction=False)
+        receipt = office.call("zhang", "feedback.send", **args)
+        assert (receipt.code, receipt.details) == ("record.unknown", {"table": "projects", "record": project})
+    for customer in ("c2", "c99"):
+        args = client.work_args("feedback.send", "f1", customer=customer, project=None, correction=False)
+        assert office.code("zhang", "feedback.send", **args) == "feedback.author"
+    client.work("clerk", "feedback.send", "f1", customer="c1", project="p2", correction=False)  # colleagues know
+
+
+def test_by_earlier_versions_of_the_rules_feedback_told_which_organisation_a_project_is_of() -> None:
+    client = enrolled_client(Office(protocol=3))
+    client.organisation("o7")
+    client.project("p7", "o7")
+    args = client.work_args("feedback.send", "f1", customer="c1", project="p7", correction=False)
+    assert client.office.call("zhang", "feedback.send", **args).details["expected"] == "o7"
