@@ -53,6 +53,9 @@ OUT_OF_SERVICE: Final = 4
 OWN_FEEDBACK: Final = 4
 """Customers send feedback about projects that they take part in, and by its refusal hear nothing of others."""
 
+GRANTED_HISTORY: Final = 4
+"""Customers see the history of a project of theirs once they have been let see the project."""
+
 OWN_ROTATIONS: Final = 4
 """A node changes its own key so many times; after that the departments agree on it."""
 

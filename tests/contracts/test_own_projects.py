@@ -159,3 +159,29 @@ def test_by_earlier_versions_of_the_rules_feedback_told_which_organisation_a_pro
     client.project("p7", "o7")
     args = client.work_args("feedback.send", "f1", customer="c1", project="p7", correction=False)
     assert client.office.call("zhang", "feedback.send", **args).details["expected"] == "o7"
+
+
+def history(client: Client, table: str, record: str) -> Any:
+    args = {"table": table, "record": record, "after": 0, "limit": 9, **PURPOSE}
+    return client.office.ok("zhang", "access.history", **args)
+
+
+def test_how_far_a_project_is_no_history_tells_a_customer_before_it_is_granted(client: Client) -> None:
+    client.hand_over("li", "h1", "finance")
+    client.work("qian", "progress.record", "r1", project="p1")
+    for table, record in (("projects", "p1"), ("progress", "r1")):
+        refused = history(client, table, record)
+        assert (refused["allowed"], refused["code"], refused["rows"]) == (False, "permission.denied", [])
+        grant(client, f"g-{record}", table)
+        told = history(client, table, record)
+        assert told["because"] == f"grant:g-{record}"
+        assert told["rows"][-1]["facts"].items() >= {"stage": "finance"}.items()
+        assert all("by" not in row for row in told["rows"])
+    assert history(client, "projects", "p2")["rows"] == []
+    assert history(client, "customers", "c1")["because"] == "own"
+
+
+def test_by_earlier_versions_of_the_rules_the_history_told_it_to_whoever_took_part() -> None:
+    client = enrolled_client(Office(protocol=3))
+    client.hand_over("li", "h1", "finance")
+    assert history(client, "projects", "p1")["rows"][-1]["facts"] == {"stage": "finance"}
