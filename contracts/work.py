@@ -7,10 +7,12 @@ by the table that it names, so that every node finds the same; one unit is about
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
+from chain.protocol import NEWEST
 from chain.transaction import Call, Transaction
+from contracts.features import BOUNDED_WALKS
 
 LOOKING: Final = frozenset(
     {
@@ -36,10 +38,13 @@ WORK_MAX: Final = 2_000
 one takes 80 us (docs/reliability.md)."""
 
 
-def work_of(transactions: Iterable[Transaction]) -> int:
-    return sum(_work(call) for transaction in transactions for call in transaction.calls)
+def work_of(transactions: Iterable[Transaction], protocol: int = NEWEST) -> int:
+    """`protocol`: the version of the rules at a proposal's height. Where an earlier one counts, the primary may be of a
+    release that takes erasures for single changes."""
+    erasing = ERASING if protocol >= BOUNDED_WALKS else ()
+    return sum(_work(call, erasing) for transaction in transactions for call in transaction.calls)
 
 
-def _work(call: Call) -> int:
-    is_much = call.name in LOOKING or (call.name in ERASING and call.args.get("table") in TOGETHER)
+def _work(call: Call, erasing: Container[str]) -> int:
+    is_much = call.name in LOOKING or (call.name in erasing and call.args.get("table") in TOGETHER)
     return LOOK if is_much else 1
