@@ -50,6 +50,9 @@ BOUNDED_WALKS: Final = 4
 OUT_OF_SERVICE: Final = 4
 """A number that is out of service does not come back to its customer by an identifier that nobody knew before."""
 
+PRESENT_GATEWAYS: Final = 4
+"""What a gateway said counts for no other's answer any more once its department was removed."""
+
 OWN_FEEDBACK: Final = 4
 """Customers send feedback about projects that they take part in, and by its refusal hear nothing of others."""
 

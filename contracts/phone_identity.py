@@ -29,12 +29,12 @@ from contracts.errors import (
     PHONE_IDENTIFIER,
     PHONE_NO_IDENTIFIER,
 )
-from contracts.features import ANSWERS_IN_ORDER, OUT_OF_SERVICE
+from contracts.features import ANSWERS_IN_ORDER, OUT_OF_SERVICE, PRESENT_GATEWAYS
 from contracts.permissions import require_may
 from contracts.phone_status import INVALID, TEMPORARY, UNASKED, VALID, Standing, judge
 from contracts.policy import load_policy
 from contracts.records import Record, load_record, write_fields
-from contracts.subjects import ACTIVE, Subject, resolve_sender, subject_of_person
+from contracts.subjects import ACTIVE, Subject, is_department, resolve_sender, subject_of_person
 
 _EAST_MS: Final = 14 * 3_600_000
 _WEST_MS: Final = 12 * 3_600_000
@@ -181,9 +181,16 @@ def _is_agreed(
             break
         if gateway == attestation.gateway or time_ms < earliest or said != answer:
             continue
-        row = view.get("gateways", gateway)
-        agreeing += row is not None and row["status"] == ACTIVE
+        agreeing += _is_believed(context, view, gateway)
     return agreeing >= required
+
+
+def _is_believed(context: CallContext, view: View, gateway: str) -> bool:
+    """Whether what a gateway said before still counts: one of a department that was removed would be refused now."""
+    row = view.get("gateways", gateway)
+    if row is None or row["status"] != ACTIVE:
+        return False
+    return context.protocol < PRESENT_GATEWAYS or is_department(view, row["department"])
 
 
 def take_number(
