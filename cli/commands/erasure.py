@@ -179,7 +179,10 @@ def _show_status(screen: Screen, data: dict[str, Any]) -> None:
     exits=SIGNED,
 )
 async def hold_record(run: Run, record: Record, reason: Reason, table: Table = "customers") -> Answer:
-    """Put a legal hold on a record: neither an order nor a retention period erases it."""
+    """Put a legal hold on a record: neither an order nor a retention period erases it.
+
+    From protocol 4 on one on a customer is on the customer's demands, feedback and participations too.
+    """
     return await _call(run, "erasure.hold", table, record, reason)
 
 
