@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chain.errors import KehuError, define
+from cli.calling import answered
 from cli.exits import Exit
 from cli.output import Answer
 from cli.run import Run
@@ -74,9 +75,7 @@ async def write(
         sent["fields"], values = seal_fields(client.genesis.chain_id, table, record, fields)
     committed = await client.execute([Call(call, sent)], values)
     result = committed.result()
-    data = {key: result[key] for key in ("table", "record", "version", *extra)}
-    data |= {"transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return answered(committed, {key: result[key] for key in ("table", "record", "version", *extra)})
 
 
 async def change(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.calling import answered
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
@@ -165,12 +166,5 @@ async def feedback(
         digests, values = seal_fields(client.genesis.chain_id, "feedback", id_, said)
         about = {"feedback": id_, "customer": customer, "project": project, "correction": is_correction}
         committed = await client.execute([Call("feedback.send", {**about, "fields": digests})], values)
-    data = {
-        "customer": customer,
-        "feedback": id_,
-        "project": project,
-        "state": committed.result()["state"],
-        "transaction": committed.transaction_id,
-        "height": committed.height,
-    }
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    told = {"customer": customer, "feedback": id_, "project": project}
+    return answered(committed, {**told, "state": committed.result()["state"]})

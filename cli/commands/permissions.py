@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chain.errors import KehuError, define
+from cli.calling import call
 from cli.command import Needs, command
 from cli.exits import SIGNED
-from cli.layout import time_text
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
@@ -115,8 +116,9 @@ def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
 
 
 async def change(run: Run, name: str, args: dict[str, Any]) -> Answer:
-    """As `_call`, for commands that can be tried out."""
-    return await _call(run, name, args, differences=None, left_out=None)
+    """Makes the call that `try_out` tries, with the same keys."""
+    answer = await call(run, name, args, args)
+    return replace(answer, data={**answer.data, "differences": None, "left_out": None})
 
 
 async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
@@ -135,23 +137,6 @@ async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
         screen.line(f"People looked at: {said['people']}, left out: {said['left_out']}. Nothing was changed.")
 
     return Answer(data, show)
-
-
-async def _call(run: Run, name: str, args: dict[str, Any], **more: None) -> Answer:
-    """Makes one call; the answer is its arguments and where it stands."""
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call(name, args)])
-    data = {**args, **more, "transaction": committed.transaction_id, "height": committed.height}
-    shown = {key: value for key, value in data.items() if key not in more}
-    return Answer(data, lambda screen: screen.facts((key, _text(key, value)) for key, value in shown.items()))
-
-
-def _text(key: str, value: object) -> object:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return time_text(value) if key.endswith("_ms") and isinstance(value, int) else value
 
 
 def read_expiry(text: str, now_ms: int | None = None) -> int:
@@ -222,7 +207,8 @@ async def limit_grants(
     limit = None if duration == "none" else _read_duration(duration)
     if limit is None and duration != "none":
         raise KehuError(EXPIRY_MALFORMED)
-    return await _call(run, "permissions.limit_grants", {"duration_ms_max": limit})
+    args = {"duration_ms_max": limit}
+    return await call(run, "permissions.limit_grants", args, args)
 
 
 @command(
@@ -235,7 +221,8 @@ async def limit_grants(
 )
 async def assign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
     """Tie a record to a person or a department; the policy says what follows from it."""
-    return await _call(run, "permissions.assign", {"table": table, "record": record, "subject": subject})
+    args = {"table": table, "record": record, "subject": subject}
+    return await call(run, "permissions.assign", args, args)
 
 
 @command(
@@ -248,7 +235,8 @@ async def assign(run: Run, record: Record, subject: Subject, table: Table = "cus
 )
 async def unassign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
     """Undo an assignment."""
-    return await _call(run, "permissions.unassign", {"table": table, "record": record, "subject": subject})
+    args = {"table": table, "record": record, "subject": subject}
+    return await call(run, "permissions.unassign", args, args)
 
 
 @command(
@@ -284,7 +272,7 @@ async def grants(
     columns = ("grant", "subject", "actions", "table", "scope", "fields", "purpose", "expires_ms", "status")
 
     def show(screen: Screen) -> None:
-        screen.table(columns, [[_text(column, row.get(column)) for column in columns] for row in rows])
+        screen.table(columns, [[row.get(column) for column in columns] for row in rows])
 
     return Answer({"grants": rows}, show)
 

@@ -57,9 +57,8 @@ async def check(
         if isinstance(transaction, str):
             said |= await _proven(client, bytes.fromhex(transaction))
     data = {**{key: said.get(key) for key in KEYS}, "transaction": transaction}
-    shown = {**data, "checked_ms": time_text(data["checked_ms"])}
     is_silent = data["outcome"] == "no_answer"
-    return Answer(data, lambda screen: screen.facts(shown.items()), Exit.CARRIER if is_silent else Exit.OK)
+    return Answer(data, lambda screen: screen.facts(data.items()), Exit.CARRIER if is_silent else Exit.OK)
 
 
 async def _proven(client: NodeClient, transaction: bytes) -> dict[str, Any]:

@@ -1,0 +1,27 @@
+"""One call and what came of it: what most commands that change something do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cli.output import Answer
+from cli.run import Run
+
+if TYPE_CHECKING:
+    from cli.verify import Committed
+
+
+def answered(committed: Committed, told: Mapping[str, Any]) -> Answer:
+    """`told`, and where the transaction stands."""
+    data = {**told, "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: screen.facts(data.items()))
+
+
+async def call(run: Run, name: str, args: Mapping[str, Any], told: Mapping[str, Any] | None = None) -> Answer:
+    """Makes one call; the answer is `told`, or else the call's result."""
+    from chain.transaction import Call
+
+    async with run.client() as client:
+        committed = await client.execute([Call(name, dict(args))])
+    return answered(committed, committed.result() if told is None else told)
