@@ -18,7 +18,7 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import given_fields, new_id, present, require_texts, write
+from cli.working import given_fields, new_id, present, require_texts, write, write_with
 
 PAID_LATER = define(
     "usage.paid_later",
@@ -125,7 +125,7 @@ async def _change(
         row = await present(client, _TABLE, payment)
         args = {"version": expect or row["version"], **facts(row)}
         kept = in_minor_units(given, row["currency"])
-        return await write(run, call, _TABLE, payment, args, kept, ("state",), client)
+        return await write_with(client, call, _TABLE, payment, args, kept, ("state",))
 
 
 def read_paid(text: str | None, now_ms: int) -> int:
