@@ -11,6 +11,7 @@ import typer
 
 from cli.calling import answered
 from cli.command import Needs, command
+from cli.commands.reading import read_one
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import Purpose
@@ -40,15 +41,8 @@ async def show(
     purpose: Purpose = "own",
 ) -> Answer:
     """Show what is recorded of you, as far as the administration has granted it; exit code 1 if nothing is."""
-    from cli.records import read_record
-    from cli.shown import exit_of_record, record_json, show_record
-
     customer = run.key_file.name
-    async with run.client() as client:
-        committed, record = await read_record(client, "customers", customer, list(field or ["*"]), purpose)
-    data = {"customer": customer, **record_json(record), "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+    return await read_one(run, {"customer": customer}, "customers", customer, field, purpose)
 
 
 @command(

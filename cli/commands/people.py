@@ -11,7 +11,7 @@ import typer
 from chain.errors import KehuError, define
 from cli.calling import answered, call
 from cli.command import Needs, command
-from cli.commands.reading import add_search
+from cli.commands.reading import add_search, read_one
 from cli.exits import SIGNED, Exit
 from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose
 from cli.output import Answer, Screen
@@ -128,14 +128,7 @@ async def list_people(run: Run) -> Answer:
 )
 async def show(run: Run, person: Person, purpose: Purpose = PURPOSE_DEFAULT) -> Answer:
     """Read somebody's record; like every read it goes on the ledger."""
-    from cli.records import read_record
-    from cli.shown import exit_of_record, record_json, show_record
-
-    async with run.client() as client:
-        committed, record = await read_record(client, "people", person, ["*"], purpose)
-    data = {"person": person, **record_json(record), "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+    return await read_one(run, {"person": person}, "people", person, None, purpose)
 
 
 @command(
