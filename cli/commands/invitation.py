@@ -12,12 +12,12 @@ import typer
 from cli.calling import call
 from cli.command import Needs, command
 from cli.commands.key import PassphraseFd, PassphraseFile
-from cli.commands.permissions import read_expiry
 from cli.exits import SIGNED, RemoteRefusal
 from cli.options import Customer
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
+from cli.times import read_expiry
 
 if TYPE_CHECKING:
     from chain.crypto import SigningKey

@@ -15,6 +15,7 @@ from cli.exits import SIGNED
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
+from cli.times import EXPIRY_MALFORMED, read_expiry, read_span
 
 if TYPE_CHECKING:
     from cli.client import NodeClient
@@ -24,12 +25,6 @@ Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id."
 Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record's table.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change for whom.")]
 _DIFFERENCE = ("person", "department", "table", "action", "field", "gained", "lost")
-
-EXPIRY_MALFORMED = define(
-    "usage.expires",
-    "an expiry is a date or a date and time of ISO 8601, or a number with m, h or d from now",
-    "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
-)
 
 SUBJECT_MALFORMED = define(
     "usage.subject", "a subject is a person or a department, and says which", "write person:li-wei or department:sales"
@@ -139,33 +134,6 @@ async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
     return Answer(data, show)
 
 
-def read_expiry(text: str, now_ms: int | None = None) -> int:
-    """Unix milliseconds. A date means the end of that day, a time without offset is this machine's."""
-    import time
-    from datetime import date, datetime, timedelta
-
-    now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    duration_ms = _read_duration(text)
-    if duration_ms is not None:
-        return now + duration_ms
-    try:
-        if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=1)
-            moment = datetime(day.year, day.month, day.day).astimezone()
-        else:
-            moment = datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise KehuError(EXPIRY_MALFORMED) from None
-    return int(moment.timestamp() * 1000)
-
-
-def _read_duration(text: str) -> int | None:
-    """Milliseconds of 90d, 12h or 30m; None of anything else."""
-    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
-    is_number = text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8
-    return int(text[:-1]) * unit_ms if unit_ms and is_number else None
-
-
 @command(
     app,
     "revoke",
@@ -204,7 +172,7 @@ async def limit_grants(
 
     From then on a grant without an expiry, or with a later one, is refused; `none` takes the limit away again.
     """
-    limit = None if duration == "none" else _read_duration(duration)
+    limit = None if duration == "none" else read_span(duration)
     if limit is None and duration != "none":
         raise KehuError(EXPIRY_MALFORMED)
     args = {"duration_ms_max": limit}
