@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import typer
 from pydantic import BaseModel
 
+from chain.stored_state import _ROWS_BYTES_MAX
 from cli.main import tree
 from node.api.limits import ApiLimits
+from node.carrier.config import Carrier
 from node.config import Config
 from node.soundness.check_bytes import KNOWN_FILES, KNOWN_FOLDERS
+from node.storage.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -133,6 +136,43 @@ def test_every_key_of_the_configuration_is_described_and_no_other() -> None:
     }
     expected = {key if key != "peers" else "peers.DEPARTMENT" for key in keys_of(Config)}
     assert described == expected
+
+
+def defaults_of(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
+    """Key of node.toml -> its default, of those that have one which is a number, a word or a switch."""
+    found: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        if field.annotation is ApiLimits:
+            found |= {f"{prefix}{name}.{key}": value for key, value in asdict(ApiLimits()).items()}
+        elif field.annotation == Carrier | None:
+            found |= defaults_of(Carrier, f"{prefix}{name}.")
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= defaults_of(field.annotation, f"{prefix}{name}.")
+        elif isinstance(field.default, (int, float, str)):
+            found[f"{prefix}{name}"] = field.default
+    return found
+
+
+def test_every_default_of_the_configuration_is_the_codes() -> None:
+    text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").partition("## node.toml")[2]
+    said: dict[str, str] = {}
+    for keys, values in re.findall(r"^\| (`[^|]+) \| ([^|]*) \|", text, re.MULTILINE):
+        names, numbers = re.findall(r"`([^`]+)`", keys), [value.strip(" `") for value in values.split(",")]
+        said |= dict(zip(names, numbers * len(names) if len(numbers) == 1 else numbers, strict=True))
+    defaults = defaults_of(Config)
+    assert len(defaults) > 35
+    assert {key: said[key] for key in defaults} == {key: word_of(value) for key, value in defaults.items()}
+
+
+def word_of(value: object) -> str:
+    """A default as the table has it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def test_the_memory_of_the_stores_and_of_the_state_is_said_as_it_is_bounded() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    said = [int(number) << 20 for number in re.findall(r"(\d+) MiB", text)]
+    assert said == [_ROWS_BYTES_MAX, WRITE_BUFFER_BYTES, CACHE_BYTES]
 
 
 def test_everything_that_a_nodes_folder_may_hold_is_described() -> None:
