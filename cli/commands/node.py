@@ -288,4 +288,4 @@ async def doctor(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", 
             if finding.level != "note":
                 screen.line(f"     {finding.cure}")
 
-    return Answer(data, show, Exit.MACHINE if "still" in levels else Exit.PARTIAL if "act" in levels else Exit.OK)
+    return Answer(data, show, Exit.MACHINE if not found.can_take_part else Exit.PARTIAL if "act" in levels else Exit.OK)
