@@ -92,10 +92,14 @@ def test_make_help_lists_every_target() -> None:
     assert {name for names in listed for name in names} == targets()
 
 
-def test_the_architecture_names_every_room_of_a_node_and_every_file_on_the_way() -> None:
+def test_the_architecture_names_every_room_and_module_of_a_node_every_contract_and_every_file_on_the_way() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rooms = {f"`{path.parent.name}/`" for path in ROOT.glob("node/*/__init__.py")}
     assert {room for room in rooms if room not in text} == set()
+    for folder in ("node", "contracts"):
+        table = text.partition(f"in `{folder}/` |")[2].partition("\n\n")[0]
+        named_here = sorted(re.findall(r"`([a-z_]+)`", table))
+        assert named_here == sorted(path.stem for path in ROOT.glob(f"{folder}/[a-z]*.py"))
     files = re.findall(r"`((?:chain|consensus|contracts|node|cli)/[a-z_/]*\.py)`", text)
     assert len(files) > 10
     assert [name for name in files if not (ROOT / name).exists()] == []
