@@ -46,6 +46,16 @@ def test_every_command_that_is_named_exists(path: Path) -> None:
             command = children[word]
 
 
+@pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=named)
+def test_every_option_that_is_named_with_its_command_exists(path: Path) -> None:
+    for line in re.findall(r"`kehu ([a-z][^`\n]*--[^`\n]+)`", path.read_text(encoding="utf-8")):
+        command, rest = COMMANDS, line.split()
+        while rest and rest[0] in (children := getattr(command, "commands", {})):
+            command = children[rest.pop(0)]
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        assert {word.partition("=")[0] for word in rest if word.startswith("--")} - options == set(), line
+
+
 def command_lines(text: str) -> list[list[str]]:
     """The words after `kehu` of what stands in indented code: a line that ends in a backslash goes on in the next."""
     joined = re.sub(r"\\\n +", "", text)
