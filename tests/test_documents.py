@@ -12,6 +12,7 @@ import typer
 from pydantic import BaseModel
 
 from chain.stored_state import _ROWS_BYTES_MAX
+from cli.founding import DEPARTMENTS
 from cli.main import tree
 from node.api.limits import ApiLimits
 from node.carrier.config import Carrier
@@ -193,6 +194,15 @@ def test_everything_that_a_nodes_folder_may_hold_is_described() -> None:
     text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").partition("| in HOME |")[2].partition("\n\n")[0]
     described = {name.partition("/")[0] for name in re.findall(r"`([^`]+)`", text)}
     assert (KNOWN_FILES | KNOWN_FOLDERS) - described == set()
+
+
+def test_every_setting_of_the_compose_file_is_described() -> None:
+    compose = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    settings = set(re.findall(r"\$\{([A-Z_]+)", compose))
+    departments = {f"KEHU_PORT_{department.upper()}" for department in DEPARTMENTS}
+    assert departments < settings
+    described = {word for word in words_in_code("containers.md") if re.fullmatch(r"[A-Z_]+", word)}
+    assert settings - departments - described == set()
 
 
 def words_in_code(name: str) -> set[str]:
