@@ -49,20 +49,20 @@ class _About:
 
 
 def _entitlements(
-    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None, only: str | None = None
+    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None
 ) -> Iterator[tuple[list[str], str]]:
     """Which departments are entitled to any of `fields`, each with the fields that the rule or grant is for, more than
-    once if more than one says so; `only`: one department."""
+    once if more than one says so."""
     about = _About(view, table, record)
     for rule in rules_about(view, table):
-        if only not in (None, rule["department"]) or not any(action in rule["actions"] for action in ACTIONS):
+        if not any(action in rule["actions"] for action in ACTIONS):
             continue
         if any(covers(rule["fields"], field) for field in fields) and _gives(rule, about):
             yield rule["fields"], rule["department"]
     for subject, of_table, scope in _granted(about):
         grants = grants_of(view, subject, of_table, scope)
         department = _department_of(view, subject) if grants else None
-        if department is None or only not in (None, department):
+        if department is None:
             continue
         for terms in grants.values():
             if any(action in terms["actions"] for action in ACTIONS) and is_live(terms, time_ms):
@@ -121,13 +121,13 @@ def holders(view: View, table: str, record: str, field: str, time_ms: int | None
 
 
 def holders_of(
-    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None = None, only: str | None = None
+    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """`holders` of several fields of a record, for little more than one costs; `only`: whether this department is."""
+    """`holders` of several fields of a record, for little more than one costs."""
     known = load_policy(view)["tables"].get(table, ())
     asked = [field for field in fields if field in known]
     found: dict[str, set[str]] = {field: set() for field in fields}
-    for covered, department in _entitlements(view, table, record, asked, time_ms, only):
+    for covered, department in _entitlements(view, table, record, asked, time_ms):
         for field in asked:
             if covers(covered, field):
                 found[field].add(department)
