@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from chain.stored_state import _ROWS_BYTES_MAX
 from cli.founding import DEPARTMENTS
+from cli.intake.columns import COLUMNS
 from cli.main import tree
 from node.api.limits import ApiLimits
 from node.carrier.config import Carrier
@@ -194,6 +195,12 @@ def test_every_setting_of_the_compose_file_is_described() -> None:
     assert departments < settings
     described = {word for word in words_in_code("containers.md") if re.fullmatch(r"[A-Z_]+", word)}
     assert settings - departments - described == set()
+
+
+def test_every_column_that_an_import_knows_is_described() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition("| field | columns that mean it |")[2]
+    rows = re.findall(r"^\| ([a-z]+) \| (.+) \|$", text.partition("\n\n")[0], re.MULTILINE)
+    assert {field: tuple(names.split(", ")) for field, names in rows} == COLUMNS
 
 
 def words_in_code(name: str) -> set[str]:
