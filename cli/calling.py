@@ -1,4 +1,4 @@
-"""One call and what came of it: what most commands that change something do."""
+"""One call and what came of it: what most commands do that change something, and those that look back."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ async def call(run: Run, name: str, args: Mapping[str, Any], told: Mapping[str, 
     async with run.client() as client:
         committed = await client.execute([Call(name, dict(args))])
     return answered(committed, committed.result() if told is None else told)
+
+
+async def look_back(run: Run, customer: str, kind: str, after: int, limit: int, purpose: str) -> Committed:
+    """A page of a customer's history: changes, accesses or answers. That it was looked at is on the record, too."""
+    from chain.transaction import Call
+
+    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": purpose, "kind": kind}
+    async with run.client() as client:
+        return await client.execute([Call("access.history", args)])

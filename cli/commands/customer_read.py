@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from cli.calling import look_back
 from cli.command import Needs, command
 from cli.commands.customer import app
 from cli.commands.reading import read_one
@@ -180,11 +181,7 @@ async def history(
     purpose: Purpose = PURPOSE_DEFAULT,
 ) -> Answer:
     """Show who changed or read which fields of a customer and when, or what carriers answered about the number."""
-    from chain.transaction import Call
-
-    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": purpose, "kind": kind}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.history", args)])
+    committed = await look_back(run, customer, kind, after, limit, purpose)
     result = committed.result()
     data = {
         "customer": customer,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.calling import answered
+from cli.calling import answered, look_back
 from cli.command import Needs, command
 from cli.commands.reading import read_one
 from cli.exits import SIGNED, Exit
@@ -59,12 +59,8 @@ async def accesses(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 50,
 ) -> Answer:
     """Show who has read your data: which department, when, for what purpose, and which fields they got."""
-    from chain.transaction import Call
-
     customer = run.key_file.name
-    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": "own"}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.history", {**args, "kind": "accesses"})])
+    committed = await look_back(run, customer, "accesses", after, limit, "own")
     result = committed.result()
     data = {
         "customer": customer,
