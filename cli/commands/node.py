@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chain.errors import KehuError, define
+from cli.calling import answered
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
@@ -202,11 +203,11 @@ async def rotate_own_key(
         committed = await client.execute(
             [Call("governance.rotate", {"proposal": f"m-{secrets.token_hex(5)}", **parts})]
         )
-    result = committed.require_ok().result()
-    data = {"home": str(home), "department": department, "key": parts["key"], "old": present.public.hex()}
-    data |= {"proposal": result["proposal"], "activation_height": result["activation_height"]}
-    data |= {"transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    told = {"home": str(home), "department": department, "key": parts["key"], "old": present.public.hex()}
+    result = committed.result()
+    return answered(
+        committed, {**told, "proposal": result["proposal"], "activation_height": result["activation_height"]}
+    )
 
 
 @command(
@@ -287,4 +288,4 @@ async def doctor(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", 
             if finding.level != "note":
                 screen.line(f"     {finding.cure}")
 
-    return Answer(data, show, Exit.MACHINE if "still" in levels else Exit.PARTIAL if "act" in levels else Exit.OK)
+    return Answer(data, show, Exit.MACHINE if not found.can_take_part else Exit.PARTIAL if "act" in levels else Exit.OK)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.calling import answered, look_back
 from cli.command import Needs, command
+from cli.commands.reading import read_one
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import Purpose
@@ -39,15 +41,8 @@ async def show(
     purpose: Purpose = "own",
 ) -> Answer:
     """Show what is recorded of you, as far as the administration has granted it; exit code 1 if nothing is."""
-    from cli.records import read_record
-    from cli.shown import exit_of_record, record_json, show_record
-
     customer = run.key_file.name
-    async with run.client() as client:
-        committed, record = await read_record(client, "customers", customer, list(field or ["*"]), purpose)
-    data = {"customer": customer, **record_json(record), "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+    return await read_one(run, {"customer": customer}, "customers", customer, field, purpose)
 
 
 @command(
@@ -64,12 +59,8 @@ async def accesses(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 50,
 ) -> Answer:
     """Show who has read your data: which department, when, for what purpose, and which fields they got."""
-    from chain.transaction import Call
-
     customer = run.key_file.name
-    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": "own"}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.history", {**args, "kind": "accesses"})])
+    committed = await look_back(run, customer, "accesses", after, limit, "own")
     result = committed.result()
     data = {
         "customer": customer,
@@ -165,12 +156,5 @@ async def feedback(
         digests, values = seal_fields(client.genesis.chain_id, "feedback", id_, said)
         about = {"feedback": id_, "customer": customer, "project": project, "correction": is_correction}
         committed = await client.execute([Call("feedback.send", {**about, "fields": digests})], values)
-    data = {
-        "customer": customer,
-        "feedback": id_,
-        "project": project,
-        "state": committed.result()["state"],
-        "transaction": committed.transaction_id,
-        "height": committed.height,
-    }
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    told = {"customer": customer, "feedback": id_, "project": project}
+    return answered(committed, {**told, "state": committed.result()["state"]})

@@ -11,7 +11,7 @@ import pytest
 from chain import codec
 from chain.batch import Batch, sign_batch
 from chain.block import Block
-from chain.blocks import BlockStore, ExecutedBlock
+from chain.blocks import ExecutedBlock
 from chain.certificate import Certificate, sign_vote
 from chain.crypto import SigningKey
 from chain.errors import KehuError, define
@@ -290,18 +290,6 @@ def test_a_receipt_is_proven_by_one_answer() -> None:
     assert receipt == executed.receipts[1]
     with pytest.raises(KehuError):
         replace(proof, index=2).verify(GENESIS.validators, GENESIS.chain_id)
-
-
-def test_a_value_can_be_read_as_of_any_height() -> None:
-    chain = Chain()
-    for number in range(3):
-        chain.append(batch(transact(Call("notes.put", {"id": "a", "text": str(number)}), nonce=number)))
-    blocks = BlockStore(chain.store)
-    assert blocks.value_at("notes", "a", 0) is None
-    for height in (1, 2, 3):
-        raw = blocks.value_at("notes", "a", height)
-        assert raw is not None
-        assert codec.decode(raw, 1000)["text"] == str(height - 1)
 
 
 def test_forgetting_costs_what_there_is_to_forget_and_not_how_far_the_height_jumps() -> None:

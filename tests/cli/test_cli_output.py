@@ -14,12 +14,12 @@ from rich.cells import cell_len
 import node.backup.restoring  # noqa: F401
 from chain.errors import CATALOGUE, KehuError
 from cli.amounts import minor_units
-from cli.commands.permissions import read_expiry
 from cli.exits import Exit, exit_of
 from cli.layout import plain, time_text
 from cli.output import Answer, Screen, json_ready, print_answer, print_error, progress
 from cli.profile import PROFILE_DEPARTMENT, Profile
 from cli.records import read_fields
+from cli.times import read_expiry
 
 
 def printed(show: Callable[[Screen], None]) -> str:
