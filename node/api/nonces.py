@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from chain.errors import KehuError, define
+from node.api.problems import RETRY_AFTER_MS
 
 NONCES_PER_KEY_MAX: Final = 4_096
 """In one signature lifetime of 60 s: 68 signed requests a second from one person."""
@@ -45,7 +46,8 @@ class NonceCache:
             self._forget_expired([key], now_ms)
         nonces = self._expiries.setdefault(key, {})
         if len(nonces) >= NONCES_PER_KEY_MAX:
-            raise KehuError(AUTH_TOO_MANY, key=key, limit=NONCES_PER_KEY_MAX)
+            wait_ms = max(0, min(nonces.values()) - now_ms) + 1
+            raise KehuError(AUTH_TOO_MANY, key=key, limit=NONCES_PER_KEY_MAX, **{RETRY_AFTER_MS: wait_ms})
         nonces[nonce] = expires_ms
 
     def _forget_expired(self, keys: Iterable[bytes], now_ms: int) -> None:

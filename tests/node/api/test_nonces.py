@@ -33,7 +33,11 @@ def test_a_key_that_is_full_is_told_to_wait_until_its_own_have_expired(monkeypat
     nonces = NonceCache()
     for number in range(2):
         nonces.use(b"li", str(number), 1_000 + number, 900)
-    with pytest.raises(KehuError, match=r"auth\.too_many"):
+    with pytest.raises(KehuError, match=r"auth\.too_many") as caught:
         nonces.use(b"li", "2", 2_000, 1_000)
+    assert caught.value.details["retry_after_ms"] == 1
+    with pytest.raises(KehuError, match=r"auth\.too_many") as caught:
+        nonces.use(b"li", "2", 2_000, 950)
+    assert caught.value.details["retry_after_ms"] == 51
     nonces.use(b"wang", "2", 2_000, 1_000)
     nonces.use(b"li", "2", 2_000, 1_001)
