@@ -13,7 +13,7 @@ import pytest
 from chain import codec
 from chain.attestation import Attestation
 from chain.errors import KehuError
-from chain.transaction import Call
+from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.policy import default_policy
 from node.carrier.simulator import Simulator, SimulatorConfig, make_simulator, serving
@@ -65,7 +65,9 @@ class Bureau:
         assert value is not None
         return value
 
-    async def register(self, customer: str, number: str, *, temporary: bool = False) -> list[Attestation]:
+    async def drafted(
+        self, customer: str, number: str, *, temporary: bool = False
+    ) -> tuple[Transaction, list[VaultValue], list[Attestation]]:
         """As the command does: the node's gateway is asked, and what was heard goes into the call."""
         salt = secrets.token_bytes(32)
         heard = await self.cluster.nodes["sales"].attest_phone(key_of("li").public, customer, number, salt)
@@ -79,10 +81,13 @@ class Bureau:
             "attestation": heard.attestation,
             "temporary": temporary,
         }
-        transaction = self.cluster.sign("li", Call("customers.register", args))
+        return self.cluster.sign("li", Call("customers.register", args)), values, attestations_of(heard.attestation)
+
+    async def register(self, customer: str, number: str, *, temporary: bool = False) -> list[Attestation]:
+        transaction, values, heard = await self.drafted(customer, number, temporary=temporary)
         await self.cluster.commit(transaction, via="sales", values=values)
         await self.cluster.agree()
-        return attestations_of(heard.attestation)
+        return heard
 
     async def check(self, customer: str, person: str = "li", via: str = "sales") -> dict[str, Any]:
         checked = dict(await self.cluster.nodes[via].check_phone(key_of(person).public, customer, None))
@@ -224,3 +229,16 @@ async def test_asking_about_the_recorded_number_as_a_new_one_is_refused(tmp_path
         assert phone is not None
         with pytest.raises(KehuError, match=r"phone\.unchanged"):
             await node.attest_phone(key_of("li").public, "c1", NUMBER, phone.salt)
+
+
+async def test_an_identifier_that_the_node_has_forgotten_is_not_recorded_without_its_value(tmp_path: Path) -> None:
+    """As after a restart: then the number is asked about again."""
+    async with bureau_of(tmp_path) as bureau:
+        node = bureau.cluster.nodes["sales"]
+        transaction, values, _ = await bureau.drafted("c1", NUMBER)
+        node._phones.kept._kept.clear()
+        (refused,) = await node.submit([transaction.raw], values)
+        assert refused.error is not None
+        assert (refused.error.code, refused.error.details["field"]) == ("vault.value_missing", "identifier")
+        await bureau.register("c1", NUMBER)
+        assert bureau.row("c1")["status"] == "valid"
