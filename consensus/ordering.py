@@ -128,15 +128,24 @@ def on_proposal_reply(state: ReplicaState, sender: str, message: ProposalReply) 
 
 
 def decide(state: ReplicaState) -> bool:
-    """O6: a commit certificate and the body make the block final. Without the body, catch-up brings the block."""
+    """O6: a commit certificate and the body make the block final."""
     at, certificate = state.at, state.at.commit_certificate
     if certificate is None or at.is_deciding:
         return False
     body = at.bodies.get(certificate.block_id)
-    if body is not None:
-        at.is_deciding = True
-        state.emit(Decide(at.height, certificate.block_id, body, certificate))
-        return True
+    if body is None:
+        return False
+    at.is_deciding = True
+    state.emit(Decide(at.height, certificate.block_id, body, certificate))
+    return True
+
+
+def fetch_decided(state: ReplicaState) -> bool:
+    """O6: without the body, catch-up brings the block. Behind `accept`: a proposal that is here is looked at first, and
+    of heights whose messages were kept everything is."""
+    at, certificate = state.at, state.at.commit_certificate
+    if certificate is None or at.is_deciding:
+        return False
     if not any(block_id == certificate.block_id for _, block_id in at.validating):
         fetch(state, at.height, tuple(name for name, _ in certificate.signatures))
     return False

@@ -61,6 +61,7 @@ RULES: Final[tuple[Callable[[ReplicaState], bool], ...]] = (
     ordering.accept,
     ordering.prepare,
     ordering.commit,
+    ordering.fetch_decided,
 )
 RULE_ROUNDS_MAX: Final = 64
 """More rounds than any step can need; beyond it the rules chase each other, which is a bug."""
@@ -116,6 +117,13 @@ class Replica:
     def claimed_height(self) -> int:
         """The highest height that any other department speaks of, which may be a lie; 0 if none does."""
         return self._state.future.height_claimed_by(1)
+
+    def height_to_fetch(self) -> int:
+        """Up to where blocks are known to be decided, if nothing of the height under way is here; 0: it goes on by
+        itself."""
+        at = self._state.at
+        is_under_way = at.proposal is not None or at.commit_certificate is not None
+        return 0 if is_under_way else recovery.known_height(self._state)
 
     def situation(self) -> Situation:
         """Where it stands, for people and metrics."""

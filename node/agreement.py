@@ -175,7 +175,8 @@ class Agreement:
         if voted is not None:
             require_voted(self._department, certificate, voted)
         _require_whole(block)
-        return await self._append(await self._execute_final(block), certificate)
+        executed = self._executed.get(block.id)  # as a proposal whose votes have not come
+        return await self._append(executed or await self._execute_final(block), certificate, is_fetched=True)
 
     async def _execute_final(self, block: Block) -> ExecutedBlock:
         """Executes what a quorum has certified: if it doesn't check here, this node is the one that differs."""
@@ -186,7 +187,7 @@ class Agreement:
         except KehuError as error:
             raise InvariantError(f"a quorum certified block {block.header.height}, here it fails: {error}") from error
 
-    async def _append(self, executed: ExecutedBlock, certificate: Certificate) -> Appended:
+    async def _append(self, executed: ExecutedBlock, certificate: Certificate, *, is_fetched: bool = False) -> Appended:
         certificate.require("commit", executed.block.header.height, executed.block.id)
         await self._blocking(self._blocks.append, executed, certificate)
         self._ledger.advance(executed, certificate)
@@ -194,7 +195,9 @@ class Agreement:
         if following.digest != executed.block.header.validators_digest:
             self._mempool.keep_only(lambda batch: self._verifier.is_good(batch, following))
         self._executed.clear()
-        self._mempool.settle(next_window(self._ledger), [batch.id for batch in executed.block.batches])
+        # What waits here may have come when a fetched block had long been decided: that one passed over nothing.
+        included = [] if is_fetched else [batch.id for batch in executed.block.batches]
+        self._mempool.settle(next_window(self._ledger), included)
         for listener in self.listeners:
             await listener(executed)
         require_spoken(self._ledger)

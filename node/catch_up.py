@@ -25,7 +25,6 @@ REQUEST_KIND: Final = "blocks"
 RESPONSE_BYTES_MAX: Final = 6 << 20
 BLOCKS_MAX: Final = 500
 REQUEST_TIMEOUT_S: Final = 5.0
-ROUNDS_WITHOUT_PROGRESS_MAX: Final = 3
 
 CATCH_UP_USELESS = define(
     "catch_up.useless",
@@ -50,15 +49,22 @@ class CatchUp:
         request: Request,
         append: Append,
         is_diverted: Callable[[int], bool] = lambda _to_height: False,
+        further: Callable[[], int] = int,
+        clock_s: Callable[[], float] = float,
     ) -> None:
-        """`is_diverted`: whether these blocks come by another way (a snapshot)."""
+        """`is_diverted`: whether these blocks come by another way (a snapshot). `further`: up to where blocks are known
+        to be decided that won't come by themselves. `clock_s` is monotone."""
         self._is_diverted = is_diverted
         self._height = height
         self._request = request
         self._append = append
+        self._further = further
+        self._clock_s = clock_s
         self._target = 0
         self._departments: tuple[str, ...] = ()
-        """Who is asked, in turn."""
+        """Who is asked."""
+        self._block_s: dict[str, float] = {}
+        """How long a block took of each when it was asked last."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -83,35 +89,32 @@ class CatchUp:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        """Of each in turn, also of those who are named meanwhile. Whoever gives nothing is asked again when it is named
-        again; whoever gives little has its turn and no more."""
-        fruitless = 0
-        while self._departments and self._height() < self._target and fruitless < ROUNDS_WITHOUT_PROGRESS_MAX:
-            before = self._height()
-            for department in self._departments:
-                await self._ask(department)
-                if self._height() >= self._target:
-                    return
-            fruitless = 0 if self._height() > before else fruitless + 1
+        """Of those who were not asked before, then of the quickest, also of those who are named meanwhile: nobody keeps
+        this node behind by being slow, or by giving little. Whoever gives nothing is asked again when named again."""
+        while self._departments and self._is_behind():
+            await self._ask(min(self._departments, key=lambda name: self._block_s.get(name, 0.0)))
         # A height that nobody could prove is not chased: the replica asks again when it has evidence.
         self._target = self._height()
 
+    def _is_behind(self) -> bool:
+        """The others go on while an answer comes and is executed; what they said meanwhile may be too far ahead for the
+        replica to have kept it, and it would notice only after a while without progress."""
+        self._target = max(self._target, self._further())
+        return self._height() < self._target
+
     async def _ask(self, department: str) -> None:
-        """As long as it gives as much as an answer may hold."""
+        before, begun_s = self._height(), self._clock_s()
         try:
-            is_full = True
-            while is_full and self._height() < self._target:
-                before = self._height()
-                response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
-                blocks = decode_response(response)
-                for block, certificate in blocks:
+            response = await self._request(department, REQUEST_KIND, encode_request(before + 1), REQUEST_TIMEOUT_S)
+            for height, (block, certificate) in enumerate(decode_response(response), before + 1):
+                if height > self._height():  # else the replica had its messages
                     await self._append(Block.from_bytes(block), Certificate.from_bytes(certificate))
-                if self._height() == before:
-                    raise KehuError(CATCH_UP_USELESS, department=department, height=before)
-                is_full = len(blocks) == BLOCKS_MAX or len(response) > RESPONSE_BYTES_MAX // 2
+            if self._height() == before:
+                raise KehuError(CATCH_UP_USELESS, department=department, height=before)
         except (KehuError, OSError, TimeoutError) as error:
             self._departments = tuple(name for name in self._departments if name != department)
             log.warning("catch-up from %s stopped at height %d: %s", department, self._height(), error)
+        self._block_s[department] = (self._clock_s() - begun_s) / max(1, self._height() - before)
 
 
 class BlockServer:

@@ -100,6 +100,8 @@ class Driver:
         self._unsynced = False
         self._is_work_queued = False
         self._is_stopping = False
+        self._decided = 0
+        """Blocks since the item in hand was taken."""
         self.heard_ms: dict[str, int] = {}
         """When each peer last said something (by `clock_ms`)."""
         self.dropped = 0
@@ -195,8 +197,9 @@ class Driver:
             event = item
             if isinstance(event, MessageReceived):
                 self._unread[event.sender] -= 1
+        self._decided = 0
         self._follow_ups.append(event)
-        while self._follow_ups:
+        while self._follow_ups and not (self._is_stopping and self._decided):
             for effect in self._replica.step(self._follow_ups.popleft(), self._clock_ms()):
                 await self._perform(effect)
             await self._flush()
@@ -222,8 +225,7 @@ class Driver:
             case ValidateProposal():
                 self._follow_ups.append(await self._host.validate(effect))
             case Decide():
-                await self._flush()
-                self._follow_ups.append(await self._host.decide(effect))
+                await self._decide(effect)
             case ForgetVotes(height):
                 await self._forget_votes(height)
             case FetchBlocks():
@@ -232,6 +234,13 @@ class Driver:
                 self._host.accuse(effect)
             case ViewEntered() | ObserverChanged():
                 self._host.note(effect)
+
+    async def _decide(self, effect: Decide) -> None:
+        await self._flush()
+        self._follow_ups.append(await self._host.decide(effect))
+        self._decided += 1
+        if self._decided > 1:
+            await asyncio.sleep(0)  # heights whose messages were kept follow at once: the others get their turn
 
     def _log(self) -> VoteLog:
         if self._votes is None:

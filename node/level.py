@@ -1,8 +1,8 @@
 """Whether this node has seen what the others had decided when it came up.
 
 A node that was away may hold values that were erased meanwhile, and until it has caught up it can't know. So it shows
-no value before a quorum, itself included, has told it that there is no block after its own newest. Once is enough:
-from then on it follows every block before anybody hears of it.
+no value before it has all that a quorum, itself included, had when it was asked. Once is enough: from then on it
+follows every block before anybody hears of it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, Request, decode_respo
 
 PAUSE_S: float = 0.2
 """Between two rounds of asking."""
+AHEAD: Final = 8
+"""About as many blocks as a network under load makes while a question is answered."""
 
 NODE_NOT_LEVEL = define(
     "node.not_level",
@@ -33,7 +35,8 @@ _ONE: Final = 1
 class Level:
     def __init__(self, department: str, ledger: Ledger, request: Request) -> None:
         self._department, self._ledger, self._request = department, ledger, request
-        self._agreeing: set[str] = set()
+        self._newest: dict[str, int] = {}
+        """The least height of which each department has said that it has no later block."""
         self._reached = asyncio.Event()
 
     @property
@@ -53,26 +56,45 @@ class Level:
             raise KehuError(NODE_NOT_LEVEL, height=self._ledger.height) from None
 
     async def run(self) -> None:
-        """Asks until enough departments have no newer block than this node."""
-        while not self._is_enough():
-            await asyncio.gather(*(self._ask(department) for department in self._others()))
-            if not self._is_enough():
-                await asyncio.sleep(PAUSE_S)
+        """Asks until enough departments had no block that this node lacks. Nobody waits for one that is silent."""
+        asking: dict[str, asyncio.Task[None]] = {}
+        try:
+            while not self._is_enough():
+                for name in self._others():
+                    if name not in asking:
+                        asking[name] = asyncio.create_task(self._ask(name))
+                await asyncio.wait(asking.values(), timeout=PAUSE_S)
+                for name in [name for name, task in asking.items() if task.done()]:
+                    asking.pop(name).result()
+                if not self._is_enough():
+                    await asyncio.sleep(PAUSE_S)
+        finally:
+            for task in asking.values():
+                task.cancel()
+            await asyncio.gather(*asking.values(), return_exceptions=True)
         log.info("level with the other departments at height %d", self._ledger.height)
         self._reached.set()
 
     def _is_enough(self) -> bool:
-        return len(self._agreeing) + 1 >= self._ledger.validators(self._ledger.height + 1).quorum
+        members = self._ledger.validators(self._ledger.height + 1)
+        return len(members.departments) - len(self._others()) >= members.quorum
 
     def _others(self) -> list[str]:
-        members = self._ledger.validators(self._ledger.height + 1).departments
-        return [name for name in members if name != self._department and name not in self._agreeing]
+        """Who may have a block that this node lacks."""
+        height = self._ledger.height
+        members = self._ledger.validators(height + 1).departments
+        return [name for name in members if name != self._department and self._newest.get(name, height + 1) > height]
 
     async def _ask(self, department: str) -> None:
+        """Whether it has the next block; if so, whether it has one a little later. Under load there is always a next
+        one by the time that the answer is here, and what it lacks now this node will soon have passed."""
+        height = self._ledger.height
         try:
-            question = codec.encode_flat([self._ledger.height + 1, _ONE])
-            newer = decode_response(await self._request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S))
+            for ahead in (1, AHEAD):
+                question = codec.encode_flat([height + ahead, _ONE])
+                answer = await self._request(department, REQUEST_KIND, question, REQUEST_TIMEOUT_S)
+                if not decode_response(answer):
+                    self._newest[department] = min(height + ahead - 1, self._newest.get(department, height + AHEAD))
+                    return
         except (KehuError, OSError, TimeoutError):
             return
-        if not newer:
-            self._agreeing.add(department)

@@ -103,18 +103,13 @@ class Node:
         self._replica, self._driver = make_driver(opened, self._agreement, monotonic_ms, self._around.make_blocking())
         self._inbox = BatchInbox(self._mempool, self._verifier, self.ledger, self._driver.work_came)
         self._snapshots = SnapshotRoom(
-            opened.home,
-            self.department,
-            self.ledger,
-            self.blocks,
-            config.snapshot,
-            self.peers,
-            self.fail,
+            opened.home, self.department, self.ledger, self.blocks, config.snapshot, self.peers, self.fail,
             lambda: monotonic_ms() / 1000,
-        )
+        )  # fmt: skip
         self._catch_up = CatchUp(
-            lambda: self.ledger.height, self.peers.request, self._append_certified, self._snapshots.takes_over
-        )
+            lambda: self.ledger.height, self.peers.request, self._append_certified, self._snapshots.takes_over,
+            self._replica.height_to_fetch, lambda: monotonic_ms() / 1000,
+        )  # fmt: skip
         self._agreement.catch_up, self._agreement.voted_height = self._catch_up, lambda: self._driver.voted_height
         self._batcher = Batcher(
             opened.node_key, chain_id, self.department, self._mempool, self._verifier, self._links.gossip,

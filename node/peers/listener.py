@@ -14,7 +14,15 @@ from collections import Counter
 from collections.abc import Callable
 
 from chain.errors import KehuError, define
-from node.peers.transport import Identity, Link, PeerTable, as_peer_error, authenticate_dialler, close_stream
+from node.peers.transport import (
+    PEER_DIRECTION,
+    Identity,
+    Link,
+    PeerTable,
+    as_peer_error,
+    authenticate_dialler,
+    close_stream,
+)
 
 log = logging.getLogger("kehu.peers")
 
@@ -27,7 +35,8 @@ _RETRY_S = 0.1
 
 
 class Listener:
-    """Accepts, authenticates and hands over links. `refused` counts failures by code."""
+    """Accepts, authenticates and hands over links. `refused` counts failures by code. `on_knock` hears of members that
+    dial the wrong way: they are there, and wait to be dialled."""
 
     def __init__(
         self,
@@ -35,13 +44,14 @@ class Listener:
         peers: PeerTable,
         on_link: Callable[[Link], None],
         *,
+        on_knock: Callable[[str], None] = lambda _: None,
         deadline_s: float = 5.0,
         pending_max: int = 64,
     ) -> None:
         self.refused: Counter[str] = Counter()
         self.refused_departments: dict[str, str] = {}
         """The code with which somebody who claimed to be that member was refused last."""
-        self._identity, self._peers, self._on_link = identity, peers, on_link
+        self._identity, self._peers, self._on_link, self._on_knock = identity, peers, on_link, on_knock
         self._deadline_s, self._pending_max = deadline_s, pending_max
         self._pending: dict[asyncio.Task[None], None] = {}  # in order of arrival
         self._evicted: set[asyncio.Task[None]] = set()
@@ -137,5 +147,8 @@ class Listener:
         self.refused[code] += 1
         department = reason.details.get("department") if isinstance(reason, KehuError) else None
         if isinstance(department, str) and department in self._peers():
-            self.refused_departments[department] = code
+            if code == PEER_DIRECTION.code:
+                self._on_knock(department)
+            else:
+                self.refused_departments[department] = code
         log.info("refused a peer connection: %s", reason)

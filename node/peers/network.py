@@ -16,7 +16,7 @@ import contextlib
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,6 +99,7 @@ class PeerNetwork:
         self._handlers: dict[str, Handler] = {}
         self._connections: dict[str, Connection] = {}
         self._diallers: dict[str, asyncio.Task[None]] = {}
+        self._knocks: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters: dict[str, _Counters] = {}
         self._is_closing = False
@@ -107,6 +108,7 @@ class PeerNetwork:
             identity,
             peers,
             self._on_link,
+            on_knock=self._on_knock,
             deadline_s=self._settings.greeting_s,
             pending_max=self._settings.pending_max,
         )
@@ -115,6 +117,7 @@ class PeerNetwork:
         """Listens and begins to dial; returns the port it listens on."""
         bound = await self.listener.start(host, port)
         self.refresh()
+        self._spawn(self.knock())
         return bound
 
     def handle(self, kind: str, handler: Handler) -> None:
@@ -193,14 +196,32 @@ class PeerNetwork:
                 began = loop.time()
                 await self._hold(link)
                 failures = 0 if loop.time() - began >= self._settings.settled_s else failures + 1
-            await asyncio.sleep(self._backoff_s(failures))
+            if await self._is_knocked(department, self._backoff_s(failures)):
+                failures = 0
+
+    async def _is_knocked(self, department: str, timeout_s: float) -> bool:
+        """Whether the department shows within this time that it is there."""
+        knock = self._knocks[department]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await knock.wait()
+        is_knocked = knock.is_set()
+        knock.clear()
+        return is_knocked
+
+    def _on_knock(self, department: str) -> None:
+        self._knocks[department].set()
 
     async def knock(self) -> None:
-        """Dials those who should have dialled and are not linked: a former member hears so that it is one
-        (`Identity.on_farewell`); a member is told that it dials the wrong way."""
-        for department, peer in sorted(self._peers().items()):
-            if department in self._connections or is_dialler(self.identity.department, department):
-                continue
+        """Dials those who should have dialled and are not linked. A member refuses that and dials in its turn, however
+        long it would have waited; a former member hears that it is one (`Identity.on_farewell`)."""
+        own = self.identity.department
+        late = [name for name in sorted(self._peers()) if name != own and not is_dialler(own, name)]
+        await asyncio.gather(*(self._knock_at(name) for name in late if name not in self._connections))
+
+    async def _knock_at(self, department: str) -> None:
+        peer = self._peers().get(department)
+        if peer is not None:
             with contextlib.suppress(KehuError):
                 link = await self._dial(self.identity, department, peer, self._settings.greeting_s)
                 await link.close(goodbye=True)

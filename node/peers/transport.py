@@ -68,7 +68,7 @@ PEER_VERSION = define(
 PEER_DIRECTION = define(
     "peer.direction",
     "of two departments the one whose name comes first dials, and this one is the other",
-    "nothing, if the network is healthy; a node that dials the wrong way is of another version or misbehaves",
+    "nothing: a node that has come up, or is alone, shows itself like this and is dialled then",
 )
 PEER_GREETING = define(
     "peer.greeting", "the other side does not speak the peer protocol", "check that the address is a node's peer port"
@@ -281,7 +281,7 @@ async def _take_leave(identity: Identity, nonce: bytes, hello: list[codec.Value]
 def _check_hello(
     identity: Identity, peers: Mapping[str, Peer], nonce: bytes, hello: list[codec.Value]
 ) -> tuple[str, bytes]:
-    """Department and key that signed the hello. Cheap checks first; the signature is the last."""
+    """Department and key that signed the hello. Cheap checks first, then the signature."""
     version, chain_id, department, key, signature = hello
     if version < PROTOCOL_VERSION_MIN:
         raise KehuError(PEER_VERSION, actual=version, expected=PROTOCOL_VERSION_MIN)
@@ -291,12 +291,12 @@ def _check_hello(
         raise KehuError(PEER_OWN_KEY, key=key)
     if department not in peers:
         raise KehuError(PEER_UNKNOWN, key=key)
-    if not is_dialler(department, identity.department):
-        raise KehuError(PEER_DIRECTION, department=department)
     expected = peers[department].key
     covered = hello_payload(nonce, identity.department, identity.key.public, department, key, version)
     if key != expected or not verify(expected, HELLO_PURPOSE, identity.chain_id, covered, signature):
         raise KehuError(PEER_WRONG_KEY, department=department, expected=expected, actual=key)
+    if not is_dialler(department, identity.department):  # last: whoever hears of it is to know that it was this one
+        raise KehuError(PEER_DIRECTION, department=department)
     return department, expected
 
 

@@ -86,7 +86,7 @@ class PastBlocks:
         if rows:
             return rows
         whole = bytearray(piece)
-        while piece and len(whole) < total <= PAIR_BYTES_MAX:
+        while len(piece) == ANSWER_BYTES_MAX and len(whole) < total <= PAIR_BYTES_MAX:  # only the last one is shorter
             _, _, piece = await self._answer(ask, len(whole))
             whole += piece
         block, receipts = codec.fields(

@@ -293,9 +293,23 @@ def test_who_is_sixteen_heights_behind_goes_on_with_the_others_after_one_answer(
         cluster.work()
         cluster.deliver(lambda _s, receiver, m: receiver != cluster.names[3] or isinstance(m, PrePrepare | VoteMessage))
     assert cluster.heights() == [17, 17, 17, 0]
+    cluster[3].effects.clear()
+    assert cluster[3].replica.height_to_fetch() == 16
     cluster[3].blocks.append(cluster[0].blocks[0])
     cluster[3].report()
     assert cluster.heights() == [17, 17, 17, 17]
+    assert not [effect for effect in cluster[3].effects if isinstance(effect, FetchBlocks)]
+    assert cluster[3].votes_said("prepare") == []
+
+
+def test_up_to_where_has_to_be_asked_is_what_f_plus_one_are_beyond_until_a_proposal_is_here() -> None:
+    cluster = Cluster()
+    asked = []
+    for who, height in ((0, 1 << 40), (1, 30)):
+        cluster[3].receive(cluster.names[who], cluster.vote("prepare", who, height, 0, bytes(32)))
+        asked.append(cluster[3].replica.height_to_fetch())
+    cluster[3].receive(cluster.names[0], cluster.pre_prepare(0, 1, 0, b"body"))
+    assert [*asked, cluster[3].replica.height_to_fetch()] == [0, 29, 0]
 
 
 def test_backup_rejects_pre_prepare_outside_window() -> None:

@@ -128,6 +128,30 @@ async def test_a_decided_block_that_was_never_validated_is_executed_then(bench: 
     assert bench.chain.ledger.state.root == block.header.state_root
 
 
+async def test_a_fetched_block_that_was_validated_as_a_proposal_is_not_executed_again(bench: Bench) -> None:
+    block = bench.other.build().block
+    assert (await bench.validate(block.raw, block.id)).is_valid
+    bench.chain.ledger.check = None  # type: ignore[assignment]  # whoever executes again fails
+    hollow = Block.of(block.header, block.parent_certificate, [])
+    with pytest.raises(KehuError, match="batches_root"):
+        await bench.agreement.append_certified(hollow, certify(block))
+    assert await bench.agreement.append_certified(block, certify(block)) is not None
+    assert bench.chain.blocks.block_bytes(1) == block.raw
+
+
+@pytest.mark.parametrize("is_fetched", [True, False])
+async def test_only_a_block_that_was_not_fetched_overtakes_what_waits_here(bench: Bench, is_fetched: bool) -> None:
+    """Who comes back gets today's work at once and yesterday's blocks after it: no primary passed anything over."""
+    bench.mempool.add(batch_of(transact(sender="wang")))
+    for _ in range(6):
+        block = bench.other.append(batch_of(transact(sender="li"))).block
+        if is_fetched:
+            await bench.agreement.append_certified(block, certify(block))
+        else:
+            await bench.decide(block)
+    assert bench.agreement.appended().overtaken == (0 if is_fetched else 4)
+
+
 async def test_a_block_that_catch_up_has_appended_is_not_applied_twice(bench: Bench) -> None:
     block = bench.other.append().block
     assert (await bench.validate(block.raw, block.id)).is_valid

@@ -188,6 +188,60 @@ async def test_a_further_start_only_raises_the_aim(bench: Bench) -> None:
     assert bench.own.ledger.height == TOP
 
 
+async def test_who_is_still_behind_at_its_aim_asks_on_at_once(bench: Bench) -> None:
+    """The others decide more while an answer is made and executed, too far ahead for the replica to keep it."""
+    known = iter([2, 3, TOP])
+    upto = [2, TOP]
+
+    def growing(from_height: int) -> bytes:
+        return answer_request(bench.others.blocks, upto.pop(0), encode_request(from_height))
+
+    bench.catch_up._further = lambda: next(known, 0)
+    await bench.run(to_height=1, finance=growing)
+    assert bench.own.ledger.height == TOP
+    assert bench.asked == [("finance", 1), ("finance", 3)]
+
+
+async def test_blocks_that_the_replica_appended_meanwhile_are_not_looked_at(bench: Bench) -> None:
+    appended = []
+
+    async def append(block: Block, certificate: Certificate) -> None:
+        appended.append(block.header.height)
+        await bench.append(block, certificate)
+        if block.header.height == 2:
+            for height in (3, 4):
+                await bench.append(*bench.pair(height))
+
+    bench.catch_up._append = append
+    await bench.run(finance=bench.honest)
+    assert appended == [1, 2, 5, 6]
+
+
+async def test_whoever_is_slow_is_asked_last_the_next_time(bench: Bench) -> None:
+    """One that gives a block just before the time for an answer is over would keep a node behind for ever: it is asked
+    first, by name, each time that the others have gone on."""
+    now_s = [0.0]
+
+    def slow(height: int) -> bytes:
+        now_s[0] += 4.9
+        return response(bench.pair(height))
+
+    def silent(_: int) -> bytes:
+        now_s[0] += 5.0
+        raise TimeoutError
+
+    def quick(height: int) -> bytes:
+        now_s[0] += 0.5
+        return answer_request(bench.others.blocks, min(TOP, height + 1), encode_request(height))
+
+    bench.catch_up._clock_s = lambda: now_s[0]
+    for aim in (3, 4, TOP):
+        await bench.run(aim, administration=slow, after_sales=silent, finance=quick)
+    assert bench.asked == [
+        ("administration", 1), ("after_sales", 2), ("finance", 2), ("finance", 4), ("finance", 6),
+    ]  # fmt: skip
+
+
 async def test_nothing_is_started_without_need_or_without_peers(bench: Bench) -> None:
     bench.catch_up.start(0, ("finance",))
     bench.catch_up.start(TOP, ())

@@ -256,6 +256,48 @@ async def test_several_answers_of_one_step_are_stepped_in_their_order() -> None:
     assert [type(event) for event in world.events] == [Started, ProposalValidated, WorkDone]
 
 
+class Kept(World):
+    """A replica that has kept what decides sixteen heights in a row, and a host that waits for nothing."""
+
+    decided = 0
+    on_decide: Callable[[int], object] = bool
+
+    def step(self, event: Event, now_ms: int) -> tuple[Effect, ...]:
+        super().step(event, now_ms)
+        self.decided += 1
+        return () if self.decided > 16 else (decide(self.decided),)
+
+    async def decide(self, effect: Decide) -> Event:
+        self.on_decide(effect.height)
+        return await super().decide(effect)
+
+
+async def test_others_have_their_turn_while_heights_whose_messages_were_kept_are_decided_one_after_the_other() -> None:
+    world, turns = Kept(), list[int]()
+
+    async def others() -> None:
+        while True:
+            turns.append(world.decided)
+            await asyncio.sleep(0)
+
+    async with driving(world, Votes([])) as (driver, _):
+        beside = asyncio.create_task(others())
+        await asyncio.sleep(0)
+        driver.post(Started())
+        await eventually(lambda: len(world.trace) == 16)
+        beside.cancel()
+    assert set(range(2, 17)) <= set(turns)
+
+
+async def test_a_stop_waits_for_the_block_in_hand_and_not_for_those_that_would_follow_at_once() -> None:
+    world = Kept()
+    async with driving(world, Votes([])) as (driver, task):
+        world.on_decide = lambda height: height == 3 and driver.stop()
+        driver.post(Started())
+        await task
+    assert world.trace == ["decide 1", "decide 2", "decide 3"]
+
+
 async def test_a_job_runs_between_steps_and_its_event_is_stepped_at_once() -> None:
     world = World({Started: [ValidateProposal(1, 0, b"id", b"body", False)]})
 

@@ -28,11 +28,15 @@ class Others:
     async def request(self, department: str, _kind: str, payload: bytes, _timeout_s: float) -> bytes:
         self.asked += 1
         height, count = codec.decode(payload, 64)
-        assert (height, count) == (1, 1)
+        assert count == 1
         newer = self.newer.get(department)
         if newer is None:
             raise KehuError(PEER_DISCONNECTED, department=department)
-        return codec.encode([[b"block", b"certificate"]] * newer)
+        return answer(height <= newer)
+
+
+def answer(has_block: bool) -> bytes:
+    return codec.encode([[b"block", b"certificate"]] * has_block)
 
 
 @pytest.fixture
@@ -64,3 +68,52 @@ async def test_a_department_with_newer_blocks_does_not_count_until_this_node_has
     others.newer["technical"] = 0
     await task
     assert level.is_reached
+
+
+class Moving:
+    """A ledger that follows the others a block behind: they have the next one whenever it is asked for."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.height, self.validators = 0, ledger.validators
+
+    async def request(self, _department: str, _kind: str, payload: bytes, _timeout_s: float) -> bytes:
+        height, _ = codec.decode(payload, 64)
+        self.height += 1
+        return answer(height <= self.height + 1)
+
+
+async def test_a_node_that_follows_a_block_behind_is_level_once_it_has_what_the_others_had(ledger: Ledger) -> None:
+    moving = Moving(ledger)
+    level = Level("sales", moving, moving.request)  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        await level.run()
+    assert level.is_reached
+
+
+async def test_a_node_far_behind_is_not_level_before_it_has_what_the_others_had(ledger: Ledger) -> None:
+    others = Others(finance=20, process=20, technical=20)
+    moving = Moving(ledger)
+    level = Level("sales", moving, others.request)  # type: ignore[arg-type]
+    task = asyncio.create_task(level.run())
+    for height in (0, 10, 12, 13, 19):
+        moving.height, asked = height, others.asked
+        await until(lambda asked=asked: others.asked > asked + 12)
+        assert not level.is_reached, height
+    moving.height = 20
+    await task
+
+
+async def test_one_that_does_not_answer_holds_nobody_up(ledger: Ledger) -> None:
+    others = Others(finance=0, process=0, technical=1)
+
+    async def request(department: str, kind: str, payload: bytes, timeout_s: float) -> bytes:
+        if department == "administration":
+            await asyncio.Event().wait()
+        return await others.request(department, kind, payload, timeout_s)
+
+    level = Level("sales", ledger, request)
+    task = asyncio.create_task(level.run())
+    await until(lambda: others.asked > 20)
+    others.newer["technical"] = 0
+    async with asyncio.timeout(20):
+        await task

@@ -89,6 +89,37 @@ async def test_a_department_that_is_down_is_dialled_with_growing_jittered_pauses
     await node.network.close()
 
 
+async def test_a_department_that_comes_up_is_dialled_at_once_however_long_the_pause() -> None:
+    """It can't dial itself: its name comes last. Who was away for a minute would wait for as long as a pause may be."""
+    patient = dataclasses.replace(FAST, backoff_first_s=600.0, backoff_max_s=600.0)
+    table = {name: Peer(key_of(name).public, HOST, 1) for name in ("finance", "process", "sales")}
+    nodes = {name: Node(name, table, patient) for name in table}
+    try:
+        for name in ("finance", "process"):
+            await nodes[name].start()
+            await until(lambda name=name: nodes[name].network.health()[-1].dials_failed == 1)
+        await nodes["sales"].start()
+        await until(lambda: nodes["sales"].network.connected == ("finance", "process"))
+        assert nodes["sales"].network.health()[0].last_error is None
+    finally:
+        await asyncio.gather(*(node.network.close() for node in nodes.values()))
+
+
+async def test_a_knock_under_another_key_makes_nobody_dial() -> None:
+    nodes = {"finance": Node("finance", {"sales": Peer(key_of("sales").public, HOST, 1)})}
+    await nodes["finance"].start()
+    knocks = list[str]()
+    nodes["finance"].network.listener._on_knock = knocks.append
+    for key, code in (("thief", "peer.wrong_key"), ("sales", "peer.direction")):
+        server = Peer(key_of("finance").public, HOST, nodes["finance"].port)
+        with pytest.raises(KehuError) as raised:
+            await dial(identity_of("sales", key_of(key)), "finance", server, 5.0)
+        assert raised.value.details["reason"] == code
+    await until(lambda: knocks)
+    assert knocks == ["sales"]
+    await nodes["finance"].network.close()
+
+
 async def test_a_new_link_of_a_department_replaces_its_half_open_one() -> None:
     async with running("sales", "technical") as nodes:
         nodes["sales"].table["finance"] = Peer(key_of("finance").public, HOST, 1)

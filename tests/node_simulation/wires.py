@@ -25,6 +25,7 @@ from node.peers.transport import (
     Link,
     Peer,
     PeerTable,
+    is_dialler,
 )
 from tests.node_simulation.loop import LIFE, Life, SimLoop
 
@@ -98,8 +99,17 @@ class SimLink(Link):
 class SimListener:
     """Where a node takes calls. Stands for node.peers.listener.Listener."""
 
-    def __init__(self, wires: Wires, identity: Identity, peers: PeerTable, on_link: Callable[[Link], None], **_: Any):
-        self._wires, self.identity, self.peers, self.on_link = wires, identity, peers, on_link
+    def __init__(
+        self,
+        wires: Wires,
+        identity: Identity,
+        peers: PeerTable,
+        on_link: Callable[[Link], None],
+        *,
+        on_knock: Callable[[str], None],
+        **_: Any,
+    ):
+        self._wires, self.identity, self.peers, self.on_link, self.on_knock = wires, identity, peers, on_link, on_knock
         self.refused: Counter[str] = Counter()
         self.refused_departments: dict[str, str] = {}
         life = LIFE.get()
@@ -212,6 +222,9 @@ class Wires:
         known = listener.peers().get(own)
         if known is None or known.key != identity.key.public or peer.key != listener.identity.key.public:
             raise KehuError(PEER_REFUSED_US, reason="peer.unknown_department")
+        if not is_dialler(own, department):
+            self.loop.call_soon(listener.on_knock, own, context=listener.life.context)
+            raise KehuError(PEER_REFUSED_US, reason="peer.direction")
         here = SimLink(self, own, life, department, peer.key)
         there = SimLink(self, department, listener.life, own, known.key)
         here.other, there.other = there, here
