@@ -117,6 +117,12 @@ def test_what_is_not_indexed_is_said(kehu: Kehu) -> None:
         ("010-1234", None, "+86101234"),
         ("＋86 138", None, "+86138"),
         ("0086138", None, "+86138"),
+        ("(+86) 138", None, "+86138"),
+        ("138\u20130013", None, "+861380013"),
+        ("\u202a138 0013\u202c", None, "+861380013"),
+        ("86-13800138000", None, "+8613800138000"),
+        ("8 (912) 345-67-89", "ru", "+79123456789"),
+        ("+44 (0)20 7946 0018", None, "+442079460018"),
         ("06 12", "FR", "+33612"),
         ("06 12", "IT", "+390612"),
     ],
@@ -124,6 +130,11 @@ def test_what_is_not_indexed_is_said(kehu: Kehu) -> None:
 def test_the_beginning_of_a_number_is_looked_for_as_it_is_recorded(typed: str, region: str | None, start: str) -> None:
     assert phone_start(typed, region) == start
     assert read_text(typed, region) == Filter("field", "phone", start)
+
+
+def test_a_region_that_is_none_is_said_and_not_taken_for_another() -> None:
+    with pytest.raises(KehuError, match=r"phone\.region"):
+        phone_start("138", "ZZ")
 
 
 def test_filters_know_what_they_name() -> None:
