@@ -71,7 +71,7 @@ async def show(
     needs=Needs.KEY,
     example="kehu customer list --filter stage=finance --sort name --limit 20 --as li-wei",
     json_keys=LISTED,
-    exits=SIGNED,
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def list_customers(
     run: Run,
@@ -101,7 +101,7 @@ async def list_customers(
     needs=Needs.KEY,
     example="kehu customer search 王 --filter organisation=东方 --filter status=valid --sort name --as li-wei",
     json_keys=LISTED,
-    exits=SIGNED,
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def search_customers(
     run: Run,
@@ -142,6 +142,7 @@ def _listing(
     records: list[RecordShown], fields: list[str], following: int | str | None, committed: Committed
 ) -> Answer:
     from cli.shown import cell, record_json
+    from cli.working import exit_of
 
     data = {
         "customers": [{"customer": record.record, **record_json(record)} for record in records],
@@ -166,7 +167,7 @@ def _listing(
         if following is not None:
             screen.line(f"More: --after {following}")
 
-    return Answer(data, show_all)
+    return Answer(data, show_all, exit_of(records, "ok"))
 
 
 @command(
@@ -223,15 +224,16 @@ _FIRST: Final = ("number", "time_ms", "by", "department")
     needs=Needs.KEY,
     example="kehu customer contact c-1f… --purpose renewal --as li-wei",
     json_keys=("customer", "outcome", "code", "phone", "version", "was_checked", "transaction", "height"),
-    exits=(*SIGNED, Exit.CARRIER),
+    exits=(*SIGNED, Exit.CARRIER, Exit.PARTIAL),
 )
 async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") -> Answer:
     """Get a customer's number for contact, if it still belongs to the same subscriber.
 
     The carrier is asked again when its last answer is older than the policy allows. Request and outcome are on
-    the ledger, also when the number is not released (exit code 1).
+    the ledger, also when the number is not released (exit code 1). Exit code 9 if it is, and your node's vault lacks
+    it.
     """
-    from cli.contacting import request_contact
+    from cli.contacting import RELEASED, request_contact
 
     async with run.client() as client:
         asked = await request_contact(client, customer, purpose)
@@ -245,7 +247,9 @@ async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") ->
         "transaction": asked.committed.transaction_id,
         "height": asked.committed.height,
     }
-    return Answer(data, lambda screen: screen.facts(data.items()), Exit.OK if asked.phone is not None else Exit.REFUSED)
+    unreleased = Exit.PARTIAL if asked.outcome == RELEASED else Exit.REFUSED
+    exit_ = unreleased if asked.phone is None else Exit.OK
+    return Answer(data, lambda screen: screen.facts(data.items()), exit_)
 
 
 add_export(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.asking import read_stdin
 from cli.command import Needs, command
 from cli.commands.key import PassphraseFd, PassphraseFile
 from cli.commands.permissions import read_expiry
@@ -107,7 +107,7 @@ async def enrol(
     """
     from cli.invitation import Invitation
 
-    redeemed = Invitation.from_text(sys.stdin.read() if invitation == "-" else invitation)
+    redeemed = Invitation.from_text(read_stdin() if invitation == "-" else invitation)
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd
     key, path = _key_of(run, redeemed.customer)
     async with _client(run, key) as client:

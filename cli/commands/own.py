@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.asking import read_stdin
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
@@ -55,7 +55,7 @@ async def show(
     "accesses",
     needs=Needs.KEY,
     example="kehu own accesses --as c-1f…",
-    json_keys=("customer", "accesses", "next", "transaction", "height"),
+    json_keys=("customer", "allowed", "code", "accesses", "next", "transaction", "height"),
     exits=SIGNED,
 )
 async def accesses(
@@ -73,6 +73,7 @@ async def accesses(
     result = committed.result()
     data = {
         "customer": customer,
+        **{key: result[key] for key in ("allowed", "code")},
         "accesses": result["rows"],
         "next": result["next"],
         "transaction": committed.transaction_id,
@@ -82,6 +83,9 @@ async def accesses(
 
 
 def _show_accesses(screen: Screen, data: dict[str, Any]) -> None:
+    if not data["allowed"]:
+        screen.line(f"Refused: {data['code']}")
+        return
     rows = [
         (
             time_text(row["time_ms"]),
@@ -104,11 +108,12 @@ def _show_accesses(screen: Screen, data: dict[str, Any]) -> None:
     needs=Needs.KEY,
     example="kehu own projects --as c-1f…",
     json_keys=("customer", "projects", "transaction", "height"),
-    exits=SIGNED,
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def projects(run: Run, purpose: Purpose = "own") -> Answer:
     """Show the projects you take part in and their progress, as far as the administration has granted it."""
     from cli.own_projects import read_own_projects
+    from cli.working import exit_of
 
     async with run.client() as client:
         committed, found = await read_own_projects(client, purpose)
@@ -118,7 +123,8 @@ async def projects(run: Run, purpose: Purpose = "own") -> Answer:
         "transaction": committed.transaction_id,
         "height": committed.height,
     }
-    return Answer(data, lambda screen: _show_projects(screen, found))
+    records = [record for project in found for record in (project.record, *project.progress)]
+    return Answer(data, lambda screen: _show_projects(screen, found), exit_of(records, "ok"))
 
 
 def _show_projects(screen: Screen, found: Sequence[OwnProject]) -> None:
@@ -159,7 +165,7 @@ async def feedback(
     from cli.working import require_texts
 
     customer, id_ = run.key_file.name, f"f-{secrets.token_hex(8)}"
-    said = {"text": sys.stdin.read().strip() if text == "-" else text}
+    said = {"text": read_stdin().strip() if text == "-" else text}
     require_texts("feedback", said)
     async with run.client() as client:
         digests, values = seal_fields(client.genesis.chain_id, "feedback", id_, said)

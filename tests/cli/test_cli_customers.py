@@ -162,6 +162,27 @@ def test_a_value_that_the_node_does_not_hold_is_called_missing(kehu: Kehu, offic
     assert states == ["missing", "refused", "shown"]
 
 
+@pytest.mark.parametrize("words", [("list", "--limit", "100"), ("search", "王")])
+def test_a_list_in_which_values_are_missing_says_so_by_its_exit_code(
+    kehu: Kehu, office: Office, number: Any, words: tuple[str, ...]
+) -> None:
+    customer = add(kehu, number())
+    kehu.json("customer", *words, as_="li")
+    office.trouble.is_forgetful = True
+    listed = kehu.json("customer", *words, as_="li", exit=9)["customers"]
+    assert customer in [row["customer"] for row in listed]
+    assert "missing" in {field["state"] for row in listed for field in row["fields"].values()}
+
+
+def test_a_number_that_is_released_and_that_the_node_lacks_is_not_called_refused(
+    kehu: Kehu, office: Office, number: Any
+) -> None:
+    customer = add(kehu, number())
+    office.trouble.is_forgetful = True
+    asked = kehu.json("customer", "contact", customer, as_="li", exit=9)
+    assert (asked["outcome"], asked["code"], asked["phone"]) == ("released", "ok", None)
+
+
 def test_an_outcome_that_got_lost_on_the_way_is_looked_up(kehu: Kehu, office: Office, number: Any) -> None:
     customer = add(kehu, number())
     office.trouble.is_deaf = True

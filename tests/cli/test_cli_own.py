@@ -72,6 +72,11 @@ def test_customers_see_which_department_read_what_for_which_purpose(kehu: Kehu, 
     assert "sales" in screen
 
 
+def test_who_is_no_customer_is_told_why_there_is_nothing_of_their_own(kehu: Kehu) -> None:
+    ran = kehu("own", "accesses", as_="zhao")
+    assert (ran.exit, "Refused: " in ran.out) == (1, True)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
