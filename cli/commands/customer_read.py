@@ -8,6 +8,7 @@ import typer
 
 from cli.command import Needs, command
 from cli.commands.customer import app
+from cli.commands.members import add_members
 from cli.commands.taking import add_export
 from cli.exits import SIGNED, Exit
 from cli.options import (
@@ -252,6 +253,14 @@ async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") ->
     return Answer(data, lambda screen: screen.facts(data.items()), exit_)
 
 
+add_members(
+    app, "projects", "customers", "participations", ("project", "role", "right", "weight", "stance", "status"),
+    "CUSTOMER", "kehu customer projects c-1f… --as li-wei",
+)  # fmt: skip
+add_members(
+    app, "demands", "customers", "demands", ("project", "state"), "CUSTOMER", "kehu customer demands c-1f… --as sun",
+    is_versioned=False,
+)  # fmt: skip
 add_export(
     app,
     "customers",
