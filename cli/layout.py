@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 GAP: Final = 2
 """Columns of the terminal between two columns of a table, and at its edges together."""
@@ -56,6 +59,25 @@ def time_text(time_ms: int | None) -> str:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="milliseconds")
+
+
+def day_ms(text: str, later: timedelta) -> int | None:
+    """The beginning of a day of ISO 8601 on this machine, `later`; None of what is no day. Errors: OverflowError."""
+    from datetime import date, datetime
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    day += later
+    return int(datetime(day.year, day.month, day.day).astimezone().timestamp() * 1000)
+
+
+def time_ms(text: str) -> int:
+    """A date and time of ISO 8601; without an offset it is this machine's. Errors: ValueError, OverflowError."""
+    from datetime import datetime
+
+    return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
 
 
 def column_widths(rows: Sequence[Sequence[str]], room: int) -> list[int] | None:

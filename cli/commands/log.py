@@ -9,7 +9,7 @@ import typer
 from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
-from cli.layout import time_text
+from cli.layout import day_ms, time_ms, time_text
 from cli.options import PURPOSE_DEFAULT, PersonOption, Purpose
 from cli.output import Answer, Screen
 from cli.root import group
@@ -130,7 +130,7 @@ def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = 
     """Unix milliseconds; a number with m, h or d is that long ago, a date the day's beginning or (`is_end`) its last
     millisecond. Errors: usage.time."""
     import time
-    from datetime import date, datetime, timedelta
+    from datetime import timedelta
 
     if text is None:
         return None
@@ -138,10 +138,8 @@ def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = 
     if unit_ms and text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8:
         return max(0, (time.time_ns() // 1_000_000 if now_ms is None else now_ms) - int(text[:-1]) * unit_ms)
     try:
-        if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=int(is_end))
-            return int(datetime(day.year, day.month, day.day).astimezone().timestamp() * 1000) - int(is_end)
-        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+        day = day_ms(text, timedelta(days=int(is_end)))
+        return time_ms(text) if day is None else day - int(is_end)
     except (ValueError, OverflowError):
         raise KehuError(TIME_MALFORMED) from None
 

@@ -10,7 +10,7 @@ import typer
 from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import SIGNED
-from cli.layout import time_text
+from cli.layout import day_ms, time_ms, time_text
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
@@ -157,21 +157,17 @@ def _text(key: str, value: object) -> object:
 def read_expiry(text: str, now_ms: int | None = None) -> int:
     """Unix milliseconds. A date means the end of that day, a time without offset is this machine's."""
     import time
-    from datetime import date, datetime, timedelta
+    from datetime import timedelta
 
     now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     duration_ms = _read_duration(text)
     if duration_ms is not None:
         return now + duration_ms
     try:
-        if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=1)
-            moment = datetime(day.year, day.month, day.day).astimezone()
-        else:
-            moment = datetime.fromisoformat(text).astimezone()
+        end_of_day = day_ms(text, timedelta(days=1))
+        return time_ms(text) if end_of_day is None else end_of_day
     except (ValueError, OverflowError):
         raise KehuError(EXPIRY_MALFORMED) from None
-    return int(moment.timestamp() * 1000)
 
 
 def _read_duration(text: str) -> int | None:

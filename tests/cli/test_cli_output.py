@@ -126,6 +126,11 @@ def test_an_expiry_is_a_span_or_a_moment(text: str, ms: int) -> None:
     assert read_expiry(text, now_ms=0) == ms
 
 
+@pytest.mark.parametrize("text", ["2026-12-31", "20261231", "2026-W53-4"])
+def test_an_expiry_that_is_a_day_is_its_end_however_the_day_is_written(text: str) -> None:
+    assert read_expiry(text) == read_expiry("2027-01-01T00:00")
+
+
 @pytest.mark.parametrize("text", ["", "soon", "7w", "-1d", "2026-13-01", "²d"])
 def test_a_malformed_expiry_is_refused(text: str) -> None:
     with pytest.raises(KehuError) as caught:

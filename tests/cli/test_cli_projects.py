@@ -393,6 +393,7 @@ def test_a_customers_history_names_what_was_moved_where(stage: Stage) -> None:
     ("text", "currency", "minor", "shown"),
     [
         ("12,500.5", "CNY", "1250050", "12,500.50 CNY"),
+        ("１２，５００．５", "CNY", "1250050", "12,500.50 CNY"),
         ("900", "JPY", "900", "900 JPY"),
         ("1.234", "KWD", "1234", "1.234 KWD"),
         ("0.05", "EUR", "5", "0.05 EUR"),

@@ -231,6 +231,7 @@ def test_times_are_read_as_they_are_written() -> None:
     assert read_moment("2h", now_ms=10_000_000) == 2_800_000
     assert read_moment("1970-01-02T00:00+00:00") == 86_400_000
     begin, end = read_moment("2026-03-01"), read_moment("2026-03-01", is_end=True)
+    assert (begin, end) == (read_moment("20260301"), read_moment("20260301", is_end=True))
     assert begin is not None
     assert end is not None
     assert end - begin == 86_400_000 - 1
