@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,16 @@ def test_a_file_that_the_machine_refuses_is_an_error_and_no_defect(
 
     assert perform(refuse, Run(is_json=True), {}) == Exit.MACHINE
     assert json.loads(capsys.readouterr().err)["code"] == "machine.file_refused"
+
+
+def test_a_full_disk_is_an_error_and_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(_run: Any) -> Answer:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert perform(refuse, Run(is_json=True), {}) == Exit.MACHINE
+    problem = json.loads(capsys.readouterr().err)
+    assert (problem["code"], problem["details"]["problem"]) == ("machine.file_refused", os.strerror(errno.ENOSPC))
+    assert "room" in problem["cure"]
 
 
 def test_an_export_is_audited_and_a_changed_byte_is_found(kehu: Kehu, tmp_path: Path) -> None:
