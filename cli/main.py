@@ -22,7 +22,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "backup": ("backup", "restore"),
     "check": ("check",),
     "doctor": ("doctor",),
-    "permissions": ("grant", "revoke", "limit-grants", "assign", "unassign", "grants"),
+    "permissions": ("grant", "revoke", "limit-grants", "assign", "unassign", "assignments", "grants"),
     "policy": ("policy",),
     "invitation": ("invite", "uninvite", "enrol"),
     "login": ("login",),

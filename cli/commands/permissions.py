@@ -1,4 +1,4 @@
-"""`kehu grant|revoke|grants|assign|unassign`: what the administration allows beyond the policy."""
+"""`kehu grant|revoke|grants|assign|unassign|assignments`: what the administration allows beyond the policy."""
 
 from __future__ import annotations
 
@@ -249,6 +249,53 @@ async def unassign(run: Run, record: Record, subject: Subject, table: Table = "c
 
 @command(
     app,
+    "assignments",
+    needs=Needs.KEY,
+    example="kehu assignments c-1f… --as admin",
+    json_keys=("assignments",),
+    exits=SIGNED,
+)
+async def assignments(
+    run: Run,
+    record: Annotated[
+        str | None, typer.Argument(metavar="RECORD", help="Only this record's, proven (default: all).")
+    ] = None,
+    table: Table = "customers",
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="SUBJECT", help="Only this one's: person:ID or department:ID.")
+    ] = None,
+) -> Answer:
+    """List to whom records of a table are assigned; without RECORD as the node says it."""
+    require_subject(subject)
+    async with run.client() as client:
+        if record is None:
+            found = {item["id"]: item["facts"]["subjects"] for item in await client.pages("/v1/assignments")}
+        else:
+            row, _ = await client.state("assignments", f"{table}.{record}")
+            found = {} if row is None else {f"{table}.{record}": row["subjects"]}
+    named = [(id_.partition("."), subjects) for id_, subjects in found.items()]
+    rows = [
+        {"table": of, "record": id_, "subjects": list(subjects)}
+        for (of, _, id_), subjects in named
+        if of == table and (subject is None or subject in subjects)
+    ]
+    columns = ("table", "record", "subjects")
+    return Answer(
+        {"assignments": rows},
+        lambda screen: screen.table(columns, [[row[column] for column in columns] for row in rows]),
+    )
+
+
+def require_subject(subject: str | None) -> None:
+    """Errors: usage.subject."""
+    from contracts.base import is_subject
+
+    if subject is not None and not is_subject(subject):
+        raise KehuError(SUBJECT_MALFORMED)
+
+
+@command(
+    app,
     "grants",
     needs=Needs.KEY,
     example="kehu grants --as admin",
@@ -266,10 +313,7 @@ async def grants(
 
     The status is active, revoked, expired, or ended: with the department that had it, which was removed.
     """
-    from contracts.base import is_subject
-
-    if subject is not None and not is_subject(subject):
-        raise KehuError(SUBJECT_MALFORMED)
+    require_subject(subject)
     async with run.client() as client:
         items, said, ended = await client.pages("/v1/grants"), await client.status(), await _ended(client)
     rows = [

@@ -83,6 +83,11 @@ def test_an_assignment_opens_a_customer_to_a_colleague_until_it_ends(kehu: Kehu,
     kehu.json("customer", "show", customer, as_="wang", exit=1)
     kehu.json("assign", customer, "person:wang", as_="admin")
     kehu.json("customer", "show", customer, as_="wang")
+    (row,) = kehu.json("assignments", customer, as_="admin")["assignments"]
+    assert row == {"table": "customers", "record": customer, "subjects": ["person:li", "person:wang"]}
+    assert row in kehu.json("assignments", "--subject", "person:wang", as_="admin")["assignments"]
+    assert row not in kehu.json("assignments", "--subject", "person:zhao", as_="admin")["assignments"]
+    assert kehu.json("assignments", customer, "--table", "projects", as_="admin")["assignments"] == []
     kehu.json("unassign", customer, "person:wang", as_="admin")
     kehu.json("customer", "show", customer, as_="wang", exit=1)
     problem = kehu.problem("assign", customer, "person:wang", as_="li", exit=1)
