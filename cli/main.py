@@ -23,6 +23,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
     "check": ("check",),
     "doctor": ("doctor",),
     "permissions": ("grant", "revoke", "limit-grants", "assign", "unassign", "assignments", "grants"),
+    "reassign": ("reassign",),
     "policy": ("policy",),
     "invitation": ("invite", "uninvite", "enrol"),
     "login": ("login",),

@@ -161,7 +161,7 @@ ASSIGNMENT_EXISTS = define(
     "assignment.exists", "the record is assigned to this subject already", "nothing is left to do"
 )
 ASSIGNMENT_UNKNOWN = define(
-    "assignment.unknown", "the record is not assigned to this subject", "look at the record's assignments"
+    "assignment.unknown", "the record is not assigned to this subject", "`kehu assignments RECORD` shows to whom it is"
 )
 ASSIGNMENT_LIMIT = define(
     "assignment.limit", "the record would be assigned to more subjects than the limit",

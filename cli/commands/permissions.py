@@ -22,6 +22,7 @@ Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="person:ID or de
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")]
 Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record's table.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change for whom.")]
+_TERMS = ("department", "by", "height", "time_ms")
 _DIFFERENCE = ("person", "department", "table", "action", "field", "gained", "lost")
 
 EXPIRY_MALFORMED = define(
@@ -265,7 +266,7 @@ async def assignments(
         str | None, typer.Option("--subject", metavar="SUBJECT", help="Only this one's: person:ID or department:ID.")
     ] = None,
 ) -> Answer:
-    """List to whom records of a table are assigned; without RECORD as the node says it."""
+    """List to whom records of a table are assigned, since when and by whom; without RECORD as the node says it."""
     require_subject(subject)
     async with run.client() as client:
         if record is None:
@@ -275,11 +276,12 @@ async def assignments(
             found = {} if row is None else {f"{table}.{record}": row["subjects"]}
     named = [(id_.partition("."), subjects) for id_, subjects in found.items()]
     rows = [
-        {"table": of, "record": id_, "subjects": list(subjects)}
+        {"table": of, "record": id_, "subject": one, **{name: terms[name] for name in _TERMS}}
         for (of, _, id_), subjects in named
-        if of == table and (subject is None or subject in subjects)
+        for one, terms in subjects.items()
+        if of == table and subject in (None, one)
     ]
-    columns = ("table", "record", "subjects")
+    columns = ("record", "subject", "department", "by", "time_ms")
     return Answer(
         {"assignments": rows},
         lambda screen: screen.table(columns, [[row[column] for column in columns] for row in rows]),
