@@ -10,6 +10,7 @@ import typer
 
 from cli.asking import read_stdin
 from cli.command import Needs, command
+from cli.commands.reading import SHOWN, show_one
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import Purpose
@@ -158,8 +159,8 @@ async def feedback(
     ] = None,
     is_correction: Annotated[bool, typer.Option("--correction", help="Something recorded of you is wrong.")] = False,
 ) -> Answer:
-    """Send feedback, or ask for a correction; the administration resolves it. The text goes to no other department
-    than those that may read feedback, and not on the chain."""
+    """Send feedback, or ask for a correction; the administration resolves it (`kehu own answer`). The text goes to no
+    other department than those that may read feedback, and not on the chain."""
     from chain.transaction import Call
     from cli.records import seal_fields
     from cli.working import require_texts
@@ -179,4 +180,26 @@ async def feedback(
         "transaction": committed.transaction_id,
         "height": committed.height,
     }
-    return Answer(data, lambda screen: screen.facts(data.items()))
+
+    def show(screen: Screen) -> None:
+        screen.facts(data.items())
+        screen.line(f"What becomes of it: kehu own answer {id_} --as {customer}")
+
+    return Answer(data, show)
+
+
+@command(
+    app,
+    "answer",
+    needs=Needs.KEY,
+    example="kehu own answer f-2b… --as c-1f…",
+    json_keys=SHOWN,
+    exits=(*SIGNED, Exit.PARTIAL),
+)
+async def answer(
+    run: Run,
+    feedback_id: Annotated[str, typer.Argument(metavar="FEEDBACK", help="Its id, as `kehu own feedback` showed it.")],
+    purpose: Purpose = "own",
+) -> Answer:
+    """Show what became of feedback of yours: its state, and what the administration answered, as far as it is granted."""
+    return await show_one(run, "feedback", feedback_id, None, purpose, None)

@@ -34,17 +34,19 @@ def add_show(app: typer.Typer, table: str, example: str, *, is_versioned: bool =
         run: Run, record: Record, field: Field = None, as_of: AsOf = None, purpose: Purpose = PURPOSE_DEFAULT
     ) -> Answer:
         """Read a record, now or as of a height; the read goes on the ledger and each value is checked."""
-        return await _show(run, table, record, field, purpose, as_of)
+        return await show_one(run, table, record, field, purpose, as_of)
 
     async def show_now(run: Run, record: Record, field: Field = None, purpose: Purpose = PURPOSE_DEFAULT) -> Answer:
         """Read a record; the read goes on the ledger and each value is checked."""
-        return await _show(run, table, record, field, purpose, None)
+        return await show_one(run, table, record, field, purpose, None)
 
     body = show_then if is_versioned else show_now
     command(app, "show", needs=Needs.KEY, example=example, json_keys=SHOWN, exits=(*SIGNED, Exit.PARTIAL))(body)
 
 
-async def _show(run: Run, table: str, record: str, field: list[str] | None, purpose: str, as_of: int | None) -> Answer:
+async def show_one(
+    run: Run, table: str, record: str, field: list[str] | None, purpose: str, as_of: int | None
+) -> Answer:
     from cli.records import read_record
     from cli.shown import exit_of_record, record_json, show_record
 

@@ -77,6 +77,20 @@ def test_who_is_no_customer_is_told_why_there_is_nothing_of_their_own(kehu: Kehu
     assert (ran.exit, "Refused: " in ran.out) == (1, True)
 
 
+def test_customers_see_what_became_of_their_own_feedback_once_it_is_granted(kehu: Kehu, customer: str) -> None:
+    sent = kehu.json("own", "feedback", "电话有误", "--correction", as_=customer)["feedback"]
+    other = kehu.json("customer", "add", "name=冯九", "phone=13812340007", "--temporary", as_="li")["customer"]
+    foreign = kehu.json("feedback", "send", other, "text=别人的", as_="admin")["record"]
+    assert "kehu own answer f-" in kehu("own", "feedback", "再说一次", as_=customer).out
+    kehu.json("own", "answer", sent, as_=customer, exit=1)
+    kehu.json("feedback", "resolve", sent, "resolved", "resolution=已更正", as_="admin")
+    kehu.json("grant", f"person:{customer}", "--action", "read", "--table", "feedback", as_="admin")
+    seen = kehu.json("own", "answer", sent, as_=customer)
+    assert (seen["facts"]["state"], seen["fields"]["resolution"]["value"]) == ("resolved", "已更正")
+    refused = kehu("own", "answer", foreign, "--json", as_=customer)
+    assert (refused.exit, "别人的" in refused.out) == (1, False)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
