@@ -21,8 +21,8 @@ def add_members(
     app: typer.Typer, name: str, of: str, table: str, facts: tuple[str, ...], owner_name: str, example: str,
     *, is_versioned: bool = True, fields: tuple[str, ...] = ("*",),
 ) -> None:  # fmt: skip
-    """`NAME OWNER`: the members of one record of table `of`; where versions are kept, with --as-of. `fields`: those that
-    are read unless others are asked for."""
+    """`NAME OWNER`: the members of one record of table `of`; where versions are kept, with --as-of. `fields`: those
+    that are read unless others are asked for."""
     owner_argument = Annotated[str, typer.Argument(metavar=owner_name, help="To which they belong.")]
 
     async def then(

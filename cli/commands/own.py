@@ -201,5 +201,6 @@ async def answer(
     feedback_id: Annotated[str, typer.Argument(metavar="FEEDBACK", help="Its id, as `kehu own feedback` showed it.")],
     purpose: Purpose = "own",
 ) -> Answer:
-    """Show what became of feedback of yours: its state, and what the administration answered, as far as it is granted."""
+    """Show what became of feedback of yours: its state, and what the administration answered, as far as it is
+    granted."""
     return await show_one(run, "feedback", feedback_id, None, purpose, None)
