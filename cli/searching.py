@@ -148,10 +148,12 @@ def phone_start(text: str, region: str | None = None) -> str:
 
 
 def read_text(text: str, region: str | None = None, table: str = "customers", first: str = "name") -> Filter:
-    """What somebody types to search: of people and customers a number if it looks like one, else how the table's
-    first field begins."""
+    """What somebody types to search: of people and customers a number or an email if it looks like one, else how the
+    table's first field begins."""
     if table in ("customers", "people") and _looks_like_number(text):
         return Filter("field", "phone", phone_start(text, region))
+    if table in ("customers", "people") and re.fullmatch(r"\S+@\S*", text.strip()):
+        return Filter("field", "email", text)
     return Filter("field", first, text)
 
 

@@ -11,6 +11,7 @@ from cli.commands.customer import app
 from cli.commands.members import add_members
 from cli.commands.taking import add_export
 from cli.exits import SIGNED, Exit
+from cli.layout import shown_as
 from cli.options import (
     PURPOSE_DEFAULT,
     After,
@@ -107,7 +108,8 @@ async def list_customers(
 async def search_customers(
     run: Run,
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="The beginning of a name, or of a number.", show_default=False)
+        str | None,
+        typer.Argument(metavar="TEXT", help="The beginning of a name, a number or an email.", show_default=False),
     ] = None,
     filter_: Filters = None,
     filters: FiltersFile = None,
@@ -204,13 +206,16 @@ async def history(
 
 
 def _show_history(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     rows = data["rows"]
     if not data["allowed"]:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
         return
     found = {key for row in rows for key, value in row.items() if value is not None} - {"transaction", "attestation"}
     columns = [*(key for key in _FIRST if key in found), *sorted(found - set(_FIRST))]
-    screen.table(columns, [[row.get(key) for key in columns] for row in rows], title=data["kind"])
+    titles = [key.removesuffix("_ms").replace("_", " ") for key in columns]
+    screen.table(titles, [[shown_as(key, row.get(key)) for key in columns] for row in rows], title=data["kind"])
     if data["next"] is not None:
         screen.line(f"More: --after {data['next']}")
 
@@ -250,7 +255,17 @@ async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") ->
     }
     unreleased = Exit.PARTIAL if asked.outcome == RELEASED else Exit.REFUSED
     exit_ = unreleased if asked.phone is None else Exit.OK
-    return Answer(data, lambda screen: screen.facts(data.items()), exit_)
+    return Answer(data, lambda screen: _show_contact(screen, data), exit_)
+
+
+def _show_contact(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
+    screen.facts(data.items())
+    if data["outcome"] != "released":
+        show_refusal(screen, data["code"])
+    elif data["phone"] is None:
+        screen.line("The number is released, and your node's vault lacks it: kehu vault status")
 
 
 add_members(

@@ -145,8 +145,10 @@ def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = 
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     if not data["allowed"]:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
     if data["allowed"]:
         _show_entries(screen, data["log"], data["rows"])
     if data["next"] is not None:

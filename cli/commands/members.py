@@ -59,8 +59,10 @@ async def list_members(
     data["height"] = found.height
 
     def show(screen: Screen) -> None:
+        from cli.shown import show_refusal
+
         show_rows(screen, found.records, facts, has_origin=as_of is None)
         if found.code != "ok":
-            screen.line(f"Refused: {found.code}")
+            show_refusal(screen, found.code)
 
     return Answer(data, show, exit_of(found.records, found.code))

@@ -84,8 +84,10 @@ async def accesses(
 
 
 def _show_accesses(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     if not data["allowed"]:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
         return
     rows = [
         (

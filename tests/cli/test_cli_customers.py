@@ -185,6 +185,8 @@ def test_a_number_is_released_for_contact_until_somebody_else_has_it(kehu: Kehu,
     kehu.json("carrier", "set", "reassign", phone)
     checked = kehu.json("phone", "check", customer, as_="li")
     assert (checked["status"], checked["reason"]) == ("invalid", "reassigned")
+    refused = kehu("customer", "contact", customer, as_="li")
+    assert (refused.exit, "Refused: phone.invalid" in refused.out, "cure   " in refused.out) == (1, True, True)
     refused = kehu.json("customer", "contact", customer, as_="li", exit=1)
     assert (refused["phone"], refused["code"]) == (None, "phone.invalid")
 

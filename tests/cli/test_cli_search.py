@@ -137,6 +137,12 @@ def test_a_region_that_is_none_is_said_and_not_taken_for_another() -> None:
         phone_start("138", "ZZ")
 
 
+@pytest.mark.parametrize("typed", ["Wang.Fang@X.cn", "wang.fang@", " wang@x "])
+def test_what_looks_like_an_email_is_looked_for_as_one(typed: str) -> None:
+    assert read_text(typed) == Filter("field", "email", typed)
+    assert read_text(typed, None, "demands", "text") == Filter("field", "text", typed)
+
+
 def test_filters_know_what_they_name() -> None:
     given = ("assigned=li", "assigned=department:sales", "stage=finance", "status=valid", "phone=138", "name=a=b")
     assert read_filters(given) == (
