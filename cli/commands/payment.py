@@ -18,7 +18,7 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import given_fields, new_id, present, require_texts, write
+from cli.working import given_fields, new_id, present, require_change, require_texts, write
 
 PAID_LATER = define(
     "usage.paid_later",
@@ -76,6 +76,7 @@ async def update(
 
     due_ms = None if due is None else read_expiry(due)
     given = given_fields(fields, fields_file)
+    require_change(given, due_ms)
 
     def facts(row: dict[str, Any]) -> dict[str, Any]:
         return {"due_ms": row["due_ms"] if due_ms is None else due_ms}

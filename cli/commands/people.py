@@ -135,13 +135,11 @@ async def update(
     A conflict is exit code 3 and changes nothing.
     """
     from chain.transaction import Call
-    from cli.commands.customer import NOTHING_TO_CHANGE
     from cli.records import seal_fields
-    from cli.working import present
+    from cli.working import present, require_change
 
     texts = _texts(fields, fields_file, region)
-    if not texts:
-        raise KehuError(NOTHING_TO_CHANGE)
+    require_change(texts)
     async with run.client() as client:
         version = expect or (await present(client, "people", person))["version"]
         digests, values = seal_fields(client.genesis.chain_id, "people", person, texts)

@@ -281,11 +281,13 @@ async def assignments(
         for one, terms in subjects.items()
         if of == table and subject in (None, one)
     ]
-    columns = ("record", "subject", "department", "by", "time_ms")
-    return Answer(
-        {"assignments": rows},
-        lambda screen: screen.table(columns, [[row[column] for column in columns] for row in rows]),
-    )
+    columns = ("record", "subject", "department", "by")
+
+    def show(screen: Screen) -> None:
+        cells = [[*(row[column] for column in columns), time_text(row["time_ms"])] for row in rows]
+        screen.table((*columns, "since"), cells)
+
+    return Answer({"assignments": rows}, show)
 
 
 def require_subject(subject: str | None) -> None:

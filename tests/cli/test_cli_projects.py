@@ -110,6 +110,23 @@ def test_what_belongs_to_an_organisation_a_customer_and_a_project_is_listed_from
     assert stage.run("customer", "projects", stage.wang, as_="zhao", exit=1)["code"] == "permission.denied"
 
 
+def test_a_department_says_in_which_organisation_a_customer_is_placed(stage: Stage) -> None:
+    placed = stage.run("customer", "place", stage.wang, "--department", stage.buying)
+    assert (placed["organisation"], placed["client_department"]) == (stage.o, stage.buying)
+    placed = stage.run("customer", "place", stage.wang)
+    assert (placed["organisation"], placed["client_department"]) == (None, None)
+
+
+def test_a_change_of_nothing_is_refused_and_makes_no_version(stage: Stage) -> None:
+    changes = (("org", stage.o), ("dept", stage.head), ("relation", stage.line), ("project", stage.p))
+    for table, record in (*changes, ("participation", stage.part)):
+        problem = stage.kehu.problem(table, "update", record, as_="li", exit=2)
+        assert problem["code"] == "usage.nothing_to_change"
+    assert stage.run("relation", "show", stage.line)["version"] == 1
+    assert stage.kehu.problem("payment", "update", "y-1", as_="qian", exit=2)["code"] == "usage.nothing_to_change"
+    assert stage.kehu.problem("demand", "update", "n-1", as_="li", exit=2)["code"] == "usage.nothing_to_change"
+
+
 def test_the_map_of_a_height_stays_and_two_heights_are_compared(stage: Stage) -> None:
     before = stage.height()
     sales = stage.add("dept", "add", stage.o, "name=销售部")
