@@ -61,7 +61,8 @@ async def list_members(
     def show(screen: Screen) -> None:
         from cli.shown import show_refusal
 
-        show_rows(screen, found.records, facts, has_origin=as_of is None)
+        if found.records or found.code == "ok":
+            show_rows(screen, found.records, facts, has_origin=as_of is None)
         if found.code != "ok":
             show_refusal(screen, found.code)
 

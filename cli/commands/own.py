@@ -56,7 +56,7 @@ async def show(
     "accesses",
     needs=Needs.KEY,
     example="kehu own accesses --as c-1f…",
-    json_keys=("customer", "allowed", "code", "accesses", "next", "transaction", "height"),
+    json_keys=("customer", "accesses", "next", "transaction", "height"),
     exits=SIGNED,
 )
 async def accesses(
@@ -74,7 +74,6 @@ async def accesses(
     result = committed.result()
     data = {
         "customer": customer,
-        **{key: result[key] for key in ("allowed", "code")},
         "accesses": result["rows"],
         "next": result["next"],
         "transaction": committed.transaction_id,
@@ -84,11 +83,6 @@ async def accesses(
 
 
 def _show_accesses(screen: Screen, data: dict[str, Any]) -> None:
-    from cli.shown import show_refusal
-
-    if not data["allowed"]:
-        show_refusal(screen, data["code"])
-        return
     rows = [
         (
             time_text(row["time_ms"]),

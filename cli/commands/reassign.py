@@ -75,7 +75,7 @@ async def _move(
     signed it or gets the records, refuses all. Errors: refusals that are about no record, unknown outcome."""
     failed = []
     first, left = items[:RECORDS_PER_TRANSACTION], items[RECORDS_PER_TRANSACTION:]
-    for some in (first, *_parts(left, RECORDS_PER_TRANSACTION * TRANSACTIONS_AT_ONCE)):
+    for some in filter(None, (first, *_parts(left, RECORDS_PER_TRANSACTION * TRANSACTIONS_AT_ONCE))):
         parts = list(_parts(some, RECORDS_PER_TRANSACTION))
         outcomes = await client.submit([await client.draft(_calls(part, way)) for part in parts])
         for part, outcome in zip(parts, outcomes, strict=True):

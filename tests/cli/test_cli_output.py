@@ -101,6 +101,16 @@ def test_an_error_shows_code_cause_details_and_cure(capsys: pytest.CaptureFixtur
     assert problem["exit"] == Exit.MACHINE
 
 
+def test_a_time_in_an_error_is_a_time_for_people_and_milliseconds_for_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = KehuError(PROFILE_DEPARTMENT, now_ms=1_796_009_276_417)
+    print_error(error, is_json=False)
+    assert "now_ms = 2026-" in capsys.readouterr().err
+    print_error(error, is_json=True)
+    assert json.loads(capsys.readouterr().err)["details"]["now_ms"] == 1_796_009_276_417
+
+
 def test_progress_says_nothing_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("导入", 3) as advance:
         advance(3)

@@ -72,11 +72,6 @@ def test_customers_see_which_department_read_what_for_which_purpose(kehu: Kehu, 
     assert "sales" in screen
 
 
-def test_who_is_no_customer_is_told_why_there_is_nothing_of_their_own(kehu: Kehu) -> None:
-    ran = kehu("own", "accesses", as_="zhao")
-    assert (ran.exit, "Refused: " in ran.out, "cure   " in ran.out) == (1, True, True)
-
-
 def test_customers_see_what_became_of_their_own_feedback_once_it_is_granted(kehu: Kehu, customer: str) -> None:
     sent = kehu.json("own", "feedback", "电话有误", "--correction", as_=customer)["feedback"]
     other = kehu.json("customer", "add", "name=冯九", "phone=13812340007", "--temporary", as_="li")["customer"]
