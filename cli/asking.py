@@ -32,6 +32,8 @@ def read_stdin() -> str:
     """All of it. Errors: usage.stdin."""
     try:
         with interruptible():
-            return sys.stdin.read()
-    except UnicodeDecodeError:
+            text = sys.stdin.read()
+        text.encode()  # in some locales Python makes lone surrogates of bytes that it can't read
+        return text
+    except UnicodeError:
         raise KehuError(STDIN_UNREADABLE) from None

@@ -122,7 +122,7 @@ async def enrol(
     }
 
     def show(screen: Screen) -> None:
-        screen.facts((name, ", ".join(value) if isinstance(value, list) else value) for name, value in data.items())
+        screen.facts(data.items())
         screen.line(f"You are enrolled: kehu own show --as {redeemed.customer}")
 
     return Answer(data, show)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +72,13 @@ def test_customers_see_which_department_read_what_for_which_purpose(kehu: Kehu, 
     screen = kehu("own", "accesses", as_=granted).out
     assert "yourself" in screen
     assert "sales" in screen
+
+
+def test_bytes_on_stdin_that_are_no_text_are_said_to_be_none(
+    kehu: Kehu, customer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.asking.sys", SimpleNamespace(stdin=io.StringIO("\udcff\udcfe")))
+    assert kehu.problem("own", "feedback", "-", as_=customer, exit=2)["code"] == "usage.stdin"
 
 
 def test_customers_see_what_became_of_their_own_feedback_once_it_is_granted(kehu: Kehu, customer: str) -> None:

@@ -111,9 +111,10 @@ def test_what_belongs_to_an_organisation_a_customer_and_a_project_is_listed_from
 
 
 def test_a_department_says_in_which_organisation_a_customer_is_placed(stage: Stage) -> None:
-    placed = stage.run("customer", "place", stage.wang, "--department", stage.buying)
+    newcomer = stage.customer("郑新")
+    placed = stage.run("customer", "place", newcomer, "--department", stage.buying)
     assert (placed["organisation"], placed["client_department"]) == (stage.o, stage.buying)
-    placed = stage.run("customer", "place", stage.wang)
+    placed = stage.run("customer", "place", newcomer)
     assert (placed["organisation"], placed["client_department"]) == (None, None)
 
 
