@@ -16,7 +16,7 @@ from chain.errors import CATALOGUE, KehuError
 from cli.amounts import minor_units
 from cli.commands.permissions import read_expiry
 from cli.exits import Exit, exit_of
-from cli.layout import plain
+from cli.layout import column_widths, plain, time_text
 from cli.output import Answer, Screen, json_ready, print_answer, print_error, progress
 from cli.profile import PROFILE_DEPARTMENT, Profile
 from cli.records import read_fields
@@ -87,6 +87,12 @@ def test_json_shows_bytes_as_hex_and_chinese_as_it_is(capsys: pytest.CaptureFixt
     assert json.loads(out) == {"id": "01ff", "names": ["王芳"]}
     assert "王芳" in out
     assert json_ready({"a": [b"\0"]}) == {"a": ["00"]}
+
+
+def test_a_time_is_one_word_that_no_table_breaks() -> None:
+    row = ("wang-fang", "person:wang-lei", time_text(1_796_009_276_417))
+    assert column_widths([row], 80) == [9, 15, 29]
+    assert column_widths([row], 58) is None
 
 
 def test_an_error_shows_code_cause_details_and_cure(capsys: pytest.CaptureFixture[str]) -> None:
