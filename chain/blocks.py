@@ -43,7 +43,7 @@ STORAGE_OTHER_CHAIN = define(
 
 BLOCK_NOT_HELD = define(
     "block.not_held",
-    "this node began with a snapshot and does not have blocks, or state, from before",
+    "this node began with a snapshot and does not have blocks from before",
     "ask another department's node, or wait until this one has fetched them (`first_block` in its status)",
 )
 
@@ -164,15 +164,6 @@ class BlockStore:
     def prepend(self, puts: dict[bytes, bytes], first: int) -> None:
         """Older blocks (`block_puts`, with their certificates), down to height `first`, in one durable step."""
         self._store.write({**puts, b"meta/first": codec.encode_flat([first, self.first()[1]])})
-
-    def value_at(self, table: str, key: str, height: int) -> bytes | None:
-        """The canonical bytes of a state value as of the end of block `height`. Errors: block.not_held."""
-        if height < self.first()[1]:
-            raise KehuError(BLOCK_NOT_HELD, what="state", height=height, first=self.first()[1])
-        for stored, raw in self._store.scan_back(HISTORY + state_key(table, key) + b"\x00"):
-            if int.from_bytes(stored[-8:], "big") <= height:
-                return raw or None
-        return None
 
     def _require(self, key: bytes, height: int) -> bytes:
         raw = self._store.get(key)

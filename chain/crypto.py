@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import CryptoError
 
-from chain.errors import KEY_INVALID, SIGNATURE_INVALID, KehuError
+from chain.errors import KEY_INVALID, KehuError
 
 DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
@@ -87,11 +87,6 @@ def verify_raw(key: bytes, message: bytes, signature: bytes) -> bool:
 def verify(key: bytes, purpose: str, chain_id: bytes, payload: bytes, signature: bytes) -> bool:
     """Whether `signature` is `key`'s for this purpose on this chain."""
     return verify_raw(key, signed_message(purpose, chain_id, payload), signature)
-
-
-def require_signature(key: bytes, purpose: str, chain_id: bytes, payload: bytes, signature: bytes) -> None:
-    if not verify(key, purpose, chain_id, payload, signature):
-        raise KehuError(SIGNATURE_INVALID, purpose=purpose, key=key)
 
 
 class Signer(Protocol):

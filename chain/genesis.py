@@ -38,7 +38,7 @@ GENESIS_INVALID = define(
 class Genesis:
     """`protocol`: the version of the rules from genesis on (chain.protocol), 1 where the file names none.
     `expiry_heights_max`: how far ahead a transaction may expire, and for how long ids are remembered.
-    `clock_skew_ms_max`: how far a block's time may be from a replica's own clock when it votes."""
+    `clock_skew_ms_max`: how far a block's time may be ahead of a replica's own clock when it votes."""
 
     raw: bytes
     value: dict[str, Any]

@@ -17,7 +17,7 @@ from chain.errors import KehuError, define
 
 OLDEST: Final = 1
 """The oldest version whose rules this software still has."""
-NEWEST: Final = 3
+NEWEST: Final = 4
 """The newest version that this software speaks. The one place that says so."""
 FIRST: Final = 1
 """The version of a genesis that names none."""

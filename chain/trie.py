@@ -87,9 +87,6 @@ def nibble(key_digest: bytes, depth: int) -> int:
     return byte & 15 if depth & 1 else byte >> 4
 
 
-EMPTY: Final[Leaf] = b""
-
-
 def build(entries: Entries, depth: int = 0) -> Node:
     """The trie of `entries`, which all share their first `depth` nibbles."""
     rows = sorted([key + value for key, value in entries.items()])

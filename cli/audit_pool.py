@@ -8,13 +8,20 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, Self
 
 from chain.audit import SignatureCheck, check_signatures
+from chain.errors import KehuError, define
 from chain.findings import AuditFinding
+
+WORKER_LOST = define(
+    "machine.worker_lost",
+    "a process that checks signatures for the audit was ended from outside",
+    "the machine may be short of memory: try again with --jobs 1; --resume keeps what was checked",
+)
 
 CHUNK_SIGNATURES: Final = 500
 """20 ms of work: small beside an audit, large beside handing it over."""
@@ -42,15 +49,19 @@ class SignaturePool:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, checks: list[SignatureCheck]) -> AuditFinding | None:
-        """Takes more work; returns a finding as soon as the oldest chunks are known to have one."""
+        """Takes more work; returns a finding as soon as the oldest chunks are known to have one. Errors:
+        machine.worker_lost, also of `drain`."""
         self._gathered += checks
         if len(self._gathered) < CHUNK_SIGNATURES:
             return None
         chunk, self._gathered = self._gathered, []
         if self.jobs == 1:
             return check_signatures(chunk)
-        for begin in range(0, len(chunk), CHUNK_SIGNATURES):
-            self._pending.append(self._pool().submit(check_signatures, chunk[begin : begin + CHUNK_SIGNATURES]))
+        try:
+            for begin in range(0, len(chunk), CHUNK_SIGNATURES):
+                self._pending.append(self._pool().submit(check_signatures, chunk[begin : begin + CHUNK_SIGNATURES]))
+        except BrokenExecutor:
+            raise KehuError(WORKER_LOST, jobs=self.jobs) from None
         return self._collect(self.jobs * CHUNKS_PER_JOB)
 
     def drain(self) -> AuditFinding | None:
@@ -60,7 +71,10 @@ class SignaturePool:
 
     def _collect(self, left: int) -> AuditFinding | None:
         while len(self._pending) > left or (self._pending and self._pending[0].done()):
-            finding = self._pending.popleft().result()
+            try:
+                finding = self._pending.popleft().result()
+            except BrokenExecutor:
+                raise KehuError(WORKER_LOST, jobs=self.jobs) from None
             if finding is not None:
                 return finding
         return None

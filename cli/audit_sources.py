@@ -6,13 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from chain.errors import KehuError, define
 from cli.http import HttpError, Response, Session
+from cli.transport import is_height
 
+T = TypeVar("T")
 CHUNK_BYTES: Final = 1 << 20
-STATUS_BYTES_MAX: Final = 1 << 20
+ANSWER_BYTES_MAX: Final = 1 << 20
 
 AUDIT_SOURCE_UNREADABLE = define(
     "audit_source.unreadable",
@@ -27,7 +29,8 @@ AUDIT_SOURCE_UNREACHABLE = define(
 AUDIT_SOURCE_REFUSED = define(
     "audit_source.refused",
     "the node answered the request for an export with an error",
-    "look at the status; ask another department's node",
+    "look at status and code: a node that came by a snapshot lacks the blocks from before (block.not_held), a busy one "
+    "has no export to spare (export.too_many); ask another department's node",
 )
 
 
@@ -85,26 +88,28 @@ class HttpSource:
     async def _stream(self, from_height: int) -> AsyncGenerator[bytes, None]:
         async with Session() as session:
             async with session.ask("GET", f"{self.name}/v1/status") as response:
-                self.target_height = await _height(response) if response.status == 200 else None
+                height = await _member(response, "height", int) if response.status == 200 else None
+                self.target_height = height if is_height(height) else None
             async with session.ask("GET", f"{self.name}/v1/export?from={from_height}") as response:
                 if response.status != 200:
-                    raise KehuError(AUDIT_SOURCE_REFUSED, source=self.name, status=response.status)
+                    code = await _member(response, "code", str)
+                    raise KehuError(AUDIT_SOURCE_REFUSED, source=self.name, status=response.status, code=code)
                 async for chunk in response.pieces():
                     yield chunk
 
 
-async def _height(status: Response) -> int | None:
-    """What the node says of itself; it only moves a progress bar."""
+async def _member(response: Response, name: str, kind: type[T]) -> T | None:
+    """One member of a JSON object that the node answers with; nothing is decided by it."""
     body = b""
-    async for piece in status.pieces():
+    async for piece in response.pieces():
         body += piece
-        if len(body) > STATUS_BYTES_MAX:
+        if len(body) > ANSWER_BYTES_MAX:
             return None
     try:
-        height = json.loads(body).get("height")
-    except (ValueError, AttributeError):
+        value = json.loads(body).get(name)
+    except (ValueError, AttributeError, RecursionError):
         return None
-    return height if type(height) is int else None
+    return value if type(value) is kind else None
 
 
 async def _next(stream: AsyncGenerator[bytes, None]) -> bytes | None:

@@ -6,6 +6,7 @@ in chunks through a pool of processes, a checkpoint now and then so that a later
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -23,9 +24,11 @@ from chain.findings import AuditCounts, AuditFinding, first
 from chain.genesis import Genesis
 from cli.audit_pool import SignaturePool, interrupt_flag
 from cli.audit_sources import AuditSource
-from node.storage.durable import write_file
+from node.storage.unfinished import unfinished
 
 CHECKPOINT_EVERY_S: Final = 60.0
+_NO_FINDINGS: Final = ("audit_source.", "checkpoint.", "storage.", "protocol.", "machine.")
+"""Errors that say nothing about the chain."""
 
 AUDIT_GENESIS = define(
     "audit.genesis",
@@ -36,6 +39,16 @@ AUDIT_FORK = define(
     "audit.fork",
     "at the height of the checkpoint this chain has another block than the one audited before",
     "two chains with one genesis: keep both exports, and ask every department for its own",
+)
+AUDIT_BEHIND = define(
+    "audit.behind",
+    "the export ends before the height that the checkpoint has come to; nothing of it was checked",
+    "audit an export that goes further, or this one from its beginning, without --resume",
+)
+CHECKPOINT_PLACE = define(
+    "checkpoint.no_place",
+    "the audit's checkpoint can't be written there",
+    "name a file in a folder that is there and that you may write to",
 )
 AUDIT_PART = define(
     "audit.part",
@@ -121,6 +134,8 @@ def run_audit(
         from contracts.registry import contract_table
 
         contracts = contract_table()
+    if checkpoint is not None and not os.access(checkpoint.parent, os.W_OK):  # not only after hours of work
+        raise KehuError(CHECKPOINT_PLACE, file=str(checkpoint))
     known = read_checkpoint(checkpoint.read_bytes()) if checkpoint and checkpoint.exists() else None
     with interrupt_flag() as is_interrupted, SignaturePool(jobs) as pool:
         run = _Run(source, contracts, genesis, known, checkpoint, pool)
@@ -193,9 +208,11 @@ class _Run:
                             return
                 reader.close()
             except KehuError as error:
-                if error.code.startswith(("audit_source.", "checkpoint.", "storage.", "protocol.")):
+                if error.code.startswith(_NO_FINDINGS):
                     raise
-                if error.spec is not EXPORT_TRUNCATED or self._apart() is None:
+                if error.spec is EXPORT_TRUNCATED:
+                    self.finding = self._apart() or (self._behind(self.heights[1]) if self.heights else None)
+                if self.finding is None:
                     place = max(reader.place, self.auditor.height + 1) if self.auditor else reader.place
                     self.finding = AuditFinding.of(self._with_heights(error), place, "export")
 
@@ -214,11 +231,27 @@ class _Run:
         error = KehuError(AUDIT_PART, field="height", expected=height, actual=begin, first=begin, last=end)
         return AuditFinding.of(error, height, "export")
 
+    def _behind(self, last: int) -> AuditFinding | None:
+        """That the source, which has come to its last height, ends where the audit has been before."""
+        if self.known is None or last >= self.known.height:
+            return None
+        error = KehuError(AUDIT_BEHIND, field="height", expected=self.known.height, actual=last)
+        return AuditFinding.of(error, last + 1, "export")
+
+    def _end(self, last: int) -> None:
+        """What follows from the source's own word for its last height."""
+        self.is_complete = True
+        self.finding = self._apart() or self._behind(last)
+        if self.finding is None and self.auditor is not None and last > self.auditor.height:  # it has no height at all
+            height = self.auditor.height + 1
+            error = KehuError(AUDIT_PART, field="height", expected=height, actual=last + 1)
+            self.finding = AuditFinding.of(error, height, "export")
+
     def _take(self, item: ExportGenesis | ExportBlock | ExportEnd) -> None:
         if isinstance(item, ExportGenesis):
             self._begin(item.raw)
         elif isinstance(item, ExportEnd):
-            self.is_complete = True
+            self._end(item.height)
         elif self.auditor is not None:
             self.heights = (item.height if self.heights is None else self.heights[0], item.height)
             if self._apart() is None:
@@ -267,5 +300,9 @@ class _Run:
 
     def _write_checkpoint(self) -> None:
         if self.checkpoint is not None and self.auditor is not None:
-            write_file(self.checkpoint, b"".join(checkpoint_chunks(self.auditor)), replace=True)
+            with unfinished(self.checkpoint) as output:
+                for chunk in checkpoint_chunks(self.auditor):
+                    output.write(chunk)
+                output.sync()
+                output.finish()
             self._written = time.perf_counter()

@@ -27,7 +27,7 @@ from chain.light import ReceiptProof, StateProof
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
 from cli.exits import RemoteRefusal, is_uncertain
 from cli.profile import KEY_NAME_MISSING
-from cli.transport import NODE_ANSWER_MALFORMED, NODE_UNREACHABLE, NeverSent, Transport, problem_error
+from cli.transport import NODE_ANSWER_MALFORMED, NODE_UNREACHABLE, NeverSent, Transport, is_height, problem_error
 from cli.verify import Committed, check_receipt, check_state
 from node.vault.values import VaultValue
 
@@ -41,6 +41,7 @@ BUSY: Final = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit"}
 """Refusals that only say: later. The node has kept nothing, and sending again is safe."""
 BUSY_PAUSE_S: Final = 1.0
 """Where the node names no time. Up to half as much again is waited, so that clients don't come back all at once."""
+_PAUSE_MS_MAX: Final = 3_600_000
 NOT_COMMITTED: Final = "transaction.not_committed"
 """Whose proof is asked for is in no block that the node has."""
 
@@ -101,7 +102,7 @@ class NodeClient:
 
     async def status(self) -> dict[str, Any]:
         status = await self._transport.json("GET", "/v1/status")
-        if not isinstance(status, dict) or not isinstance(status.get("height"), int):
+        if not isinstance(status, dict) or not is_height(status.get("height")):
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/status")
         self._height = status["height"]
         return status
@@ -336,7 +337,7 @@ def _value_of(item: dict[str, str]) -> VaultValue:
 def _pause_s(refusal: RemoteRefusal | None) -> float:
     """How long the node asks to be left alone, and a little more at random."""
     asked_ms = None if refusal is None else refusal.details.get("retry_after_ms")
-    pause_s = asked_ms / 1000 if type(asked_ms) is int and asked_ms > 0 else BUSY_PAUSE_S
+    pause_s = min(asked_ms, _PAUSE_MS_MAX) / 1000 if type(asked_ms) is int and asked_ms > 0 else BUSY_PAUSE_S
     return pause_s * (1 + secrets.randbelow(500) / 1000)
 
 

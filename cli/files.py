@@ -8,6 +8,9 @@ from pathlib import Path
 from chain.errors import KehuError, define
 
 FILE_EXISTS = define("usage.file_exists", "the file exists; nothing is written over", "choose another name")
+FILE_TWICE = define(
+    "usage.file_twice", "two files that the command is to write have the same name", "name two different files"
+)
 FILE_PLACE = define(
     "usage.file_place",
     "the folder of the file is not there, or you may not write into it",
@@ -16,7 +19,9 @@ FILE_PLACE = define(
 
 
 def require_new_file(*files: Path) -> None:
-    """Errors: usage.file_exists, usage.file_place."""
+    """Errors: usage.file_exists, usage.file_place, usage.file_twice."""
+    if len({file.resolve() for file in files}) < len(files):
+        raise KehuError(FILE_TWICE, file=str(files[0]))
     for file in files:
         if file.exists():
             raise KehuError(FILE_EXISTS, file=str(file))

@@ -54,6 +54,11 @@ PROOF_VALUE_UNREAD = define(
     "the file shows a value that the departments did not let its reader see in this read",
     "don't rely on the file",
 )
+PROOF_NOTHING = define(
+    "proof.nothing_shown",
+    "the file shows no record and no entry of the state, so there is nothing that it could prove",
+    "don't take it for a proof; ask whoever gave it to you for one of what you want to know",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,8 @@ def verify_proof_file(genesis: Genesis, raw: bytes) -> Proven:
         raise KehuError(PROOF_FILE_OTHER_CHAIN, expected=genesis.chain_id, actual=file.chain_id)
     known = KnownSets(genesis, file.changes)
     records = tuple(record for read in file.reads for record in _prove_read(genesis, read, known))
+    if not records and not file.entries:
+        raise KehuError(PROOF_NOTHING, reads=len(file.reads))
     return Proven(records, tuple(_prove_entry(genesis, entry, known) for entry in file.entries))
 
 

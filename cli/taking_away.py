@@ -22,6 +22,7 @@ from cli.client import NodeClient
 from cli.layout import time_text
 from cli.output import Advance
 from cli.records import RecordShown, disclose
+from node.storage.beside import give_name
 from node.storage.durable import storage_failures, sync_folder, write_file, write_fully
 
 FORMAT: Final = 1
@@ -202,7 +203,7 @@ class Exporter:
 
     def _finish(self) -> None:
         with storage_failures(self._file, "finish export"):
-            os.link(self._rows, self._file)  # never over a file that came up meanwhile
+            give_name(self._rows, self._file)  # never over a file that came up meanwhile
             self._forget(self._rows)
 
     def _forget(self, rows: Path) -> None:

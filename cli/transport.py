@@ -136,6 +136,11 @@ class Transport:
             return KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), status=status)
 
 
+def is_height(value: Any) -> bool:
+    """Whether it can be one: a node may say any number, and not all can be reckoned with."""
+    return type(value) is int and 0 <= value < 1 << 63
+
+
 def _bare(path: str) -> str:
     return path.partition("?")[0]
 

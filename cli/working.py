@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chain.errors import KehuError, define
+from cli.calling import answered
 from cli.exits import Exit
 from cli.output import Answer
 from cli.run import Run
@@ -62,26 +63,34 @@ async def write(
     args: Mapping[str, Any],
     fields: Mapping[str, str] | None = None,
     extra: Sequence[str] = (),
-    client: NodeClient | None = None,
+) -> Answer:
+    """As `write_with`, after a look at the texts. Errors: usage.field_needed."""
+    require_texts(table, fields or {})
+    async with run.client() as client:
+        return await write_with(client, call, table, record, args, fields, extra)
+
+
+async def write_with(
+    client: NodeClient,
+    call: str,
+    table: str,
+    record: str,
+    args: Mapping[str, Any],
+    fields: Mapping[str, str] | None = None,
+    extra: Sequence[str] = (),
 ) -> Answer:
     """Makes one call that writes `record`: `args` as they are, `fields` sealed. `extra`: further keys of the result."""
     from chain.transaction import Call
     from cli.records import seal_fields
     from contracts.records import RECORD_ARGUMENTS
 
-    require_texts(table, fields or {})
-    if client is None:
-        async with run.client() as opened:
-            return await write(run, call, table, record, args, fields, extra, opened)
     sent: dict[str, Any] = {RECORD_ARGUMENTS[table]: record, **args}
     values: list[Any] = []
     if fields is not None:
         sent["fields"], values = seal_fields(client.genesis.chain_id, table, record, fields)
     committed = await client.execute([Call(call, sent)], values)
     result = committed.result()
-    data = {key: result[key] for key in ("table", "record", "version", *extra)}
-    data |= {"transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return answered(committed, {key: result[key] for key in ("table", "record", "version", *extra)})
 
 
 async def change(
@@ -103,7 +112,7 @@ async def change(
         row = await present(client, table, record)
         version = row["version"] if expect is None else expect
         facts = {name: row[name] if value is None else value for name, value in (keep or {}).items()}
-        return await write(run, call, table, record, {"version": version, **facts}, fields, extra, client)
+        return await write_with(client, call, table, record, {"version": version, **facts}, fields, extra)
 
 
 def given_fields(given: list[str] | None, file: Path | None, needed: str | None = None) -> dict[str, str]:

@@ -32,8 +32,6 @@ class Situation:
     asked_for: tuple[tuple[str, int], ...]
     claimed: tuple[tuple[str, int], ...]
     complaints: tuple[str, ...]
-    observes_until_height: int | None
-    """None: it votes. 0: it does not know yet from where on it may."""
 
 
 def situation_of(state: ReplicaState) -> Situation:
@@ -54,7 +52,6 @@ def situation_of(state: ReplicaState) -> Situation:
         asked_for=tuple((name, at.log.view_changes[name].view) for name in sorted(at.log.view_changes)),
         claimed=tuple(sorted(state.future.claimed_heights.items())),
         complaints=tuple(sorted(name for name, (_, view) in watch.complaints.items() if view == at.view)),
-        observes_until_height=None if state.observer is None else state.observer.votes_from_height,
     )
 
 

@@ -9,7 +9,7 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import DIGESTS, DIGESTS_OR_NONE, RECORD, VERSION, Args, Argument, methods, nullable, one_of
-from contracts.membership import add_entry, count_use
+from contracts.membership import add_entry, count_use, require_room
 from contracts.participations import require_client
 from contracts.records import load_record
 from contracts.subjects import require_person
@@ -33,6 +33,7 @@ def register(context: CallContext, view: View, args: Args) -> codec.Value:
     load_record(view, "customers", customer)
     if project is not None:
         require_client(view, customer, load_open(view, "projects", project), project)
+    require_room(context, view, customer, TABLE)
     facts = {"customer": customer, "project": project, "state": OPEN}
     record = register_record(context, view, sender, TABLE, args, facts, needed=("text",))
     require_writer(context, view, sender, TABLE, args)

@@ -42,15 +42,15 @@ def order(context: CallContext, view: View, args: Args) -> codec.Value:
     """The administration has a record erased, at once and for good."""
     sender = require_administrator(context, view)
     record = load_record(view, args["table"], args["record"])
-    require_free(view, args["table"], args["record"])
+    require_free(context, view, args["table"], args["record"])
     require_gone_person(args["table"], args["record"], record)
     return bury(context, view, sender, args["table"], args["record"], record, args["reason"], BY_ORDER)
 
 
-def require_free(view: View, table: str, record_id: str) -> None:
+def require_free(context: CallContext, view: View, table: str, record_id: str) -> None:
     """That no hold lies on the record or on what is erased with it. Errors: erasure.held."""
     for held_table, held in erased_together(view, table, record_id):
-        require_not_held(view, held_table, held)
+        require_not_held(context, view, held_table, held)
 
 
 def require_gone_person(table: str, record_id: str, record: Record) -> None:

@@ -41,5 +41,26 @@ NO_SECOND_PLACE: Final = 3
 PRESENT_SUBJECTS: Final = 3
 """Nothing is granted or assigned to people of a department that was removed: it would come to nothing."""
 
+HELD_TOGETHER: Final = 4
+"""A hold on a customer lies on what is the customer's alone too: participations, demands, feedback."""
+
+BOUNDED_WALKS: Final = 4
+"""What one call has to walk up, or to erase, has an end: trees are so deep, customers have so much, and no more."""
+
+OUT_OF_SERVICE: Final = 4
+"""A number that is out of service does not come back to its customer by an identifier that nobody knew before."""
+
+PRESENT_GATEWAYS: Final = 4
+"""What a gateway said counts for no other's answer any more once its department was removed."""
+
+OWN_FEEDBACK: Final = 4
+"""Customers send feedback about projects that they take part in, and by its refusal hear nothing of others."""
+
+GRANTED_HISTORY: Final = 4
+"""Customers see the history of a project of theirs once they have been let see the project."""
+
+OWN_ROTATIONS: Final = 4
+"""A node changes its own key so many times; after that the departments agree on it."""
+
 CALLS: Final[Mapping[str, int]] = {"permissions.limit_grants": GRANT_LIMITS}
 """Calls that version 1 does not have -> the version that brought them."""

@@ -9,8 +9,10 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import ADMINISTRATION, DIGESTS, FLAG, RECORD, VERSION, Args, Argument, methods, nullable, one_of
-from contracts.errors import FIELD_MISSING
-from contracts.membership import add_entry
+from contracts.errors import FIELD_MISSING, RECORD_UNKNOWN
+from contracts.features import OWN_FEEDBACK
+from contracts.membership import add_entry, require_room
+from contracts.own import is_own
 from contracts.participations import require_client
 from contracts.records import load_record
 from contracts.subjects import Subject, require_kind
@@ -27,19 +29,24 @@ CUSTOMER_ROLE: Final = "customer"
 def send(context: CallContext, view: View, args: Args) -> codec.Value:
     """By the customer, or by the administration for a customer who wrote or called."""
     sender, customer, project = require_kind(context, view, "person"), args["customer"], args["project"]
+    if context.protocol < OWN_FEEDBACK:
+        load_record(view, "customers", customer)
+    is_theirs = _require_author(sender, customer)
     load_record(view, "customers", customer)
-    is_own = _require_author(sender, customer)
+    if context.protocol >= OWN_FEEDBACK and is_theirs and project is not None:
+        _require_own(view, customer, project)
+    require_room(context, view, customer, TABLE)
     if project is not None:
         require_client(view, customer, load_open(view, "projects", project), project)
     facts = {
         "customer": customer,
         "project": project,
         "correction": args["correction"],
-        "own": is_own,
+        "own": is_theirs,
         "state": OPEN,
     }
     record = register_record(context, view, sender, TABLE, args, facts, needed=("text",))
-    if not is_own:
+    if not is_theirs:
         require_writer(context, view, sender, TABLE, args)
     add_entry(view, "customers", customer, TABLE, args["feedback"])
     if project is not None:
@@ -55,6 +62,12 @@ def _require_author(sender: Subject, customer: str) -> bool:
     elif sender.department == ADMINISTRATION:
         return False
     raise KehuError(FEEDBACK_AUTHOR, subject=sender.text, customer=customer)
+
+
+def _require_own(view: View, customer: str, project: str) -> None:
+    """Of one that is not theirs a customer hears as much as of one that is not there. Errors: record.unknown."""
+    if not is_own(view, customer, "projects", project):
+        raise KehuError(RECORD_UNKNOWN, table="projects", record=project)
 
 
 def resolve(context: CallContext, view: View, args: Args) -> codec.Value:

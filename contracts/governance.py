@@ -16,9 +16,9 @@ from chain.errors import InvariantError, KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.activation import CURRENT, PROPOSALS, governance
-from contracts.base import KEY, POSSESSION, RECORD, Args, Argument, methods, stamp
+from contracts.base import KEY, POSSESSION, RECORD, Args, Argument, methods, next_number, stamp
 from contracts.changes import PROTOCOL, ROTATE, changed_set, effect_of, present_set, require_change, schedule_version
-from contracts.features import ONE_EFFECT
+from contracts.features import ONE_EFFECT, OWN_ROTATIONS
 from contracts.policy import load_policy
 from contracts.subjects import (
     WORKING_ROLES,
@@ -37,6 +37,7 @@ from contracts.work_errors import (
     GOVERNANCE_EXISTS,
     GOVERNANCE_NOTHING_DUE,
     GOVERNANCE_OVER,
+    GOVERNANCE_TOO_MANY,
     GOVERNANCE_TOO_SOON,
     GOVERNANCE_UNKNOWN,
 )
@@ -46,6 +47,8 @@ ACCEPTED: Final = "accepted"
 WITHDRAWN: Final = "withdrawn"
 PENDING: Final = "pending"
 """Status of a key that is given out and not active yet."""
+OWN_ROTATIONS_MAX: Final = 12
+"""So many times a node changes its key without the others' agreement."""
 OWN_ROTATION_PACE: Final = 4
 """So many times the activation distance lies between a node's own key changes, so that no node is always at it."""
 
@@ -138,12 +141,21 @@ def rotate(context: CallContext, view: View, args: Args) -> codec.Value:
         raise KehuError(GOVERNANCE_TOO_SOON, department=sender.department, earliest=earliest, actual=context.height)
     if view.has(PROPOSALS, args["proposal"]):
         raise KehuError(GOVERNANCE_EXISTS, proposal=args["proposal"])
+    if context.protocol >= OWN_ROTATIONS:
+        _count_rotation(view, sender.department)
     change = {"kind": ROTATE, "department": sender.department, "key": args["key"], "possession": args["possession"]}
     require_change(context, view, change)
     _reserve_key(view, change)
     row = {"status": OPEN, "change": change, "effect": effect_of(view, change), "by": sender.text, **stamp(context)}
     accepted = _accept(context, view, args["proposal"], {**row, "approvals": {}})
     return {"proposal": args["proposal"], "effect": row["effect"], **accepted}
+
+
+def _count_rotation(view: View, department: str) -> None:
+    """Every set of departments stays in the schedule, which whoever joins or was away goes along: one node alone does
+    not make it as long as it likes. Errors: governance.too_many."""
+    if next_number(view, f"own_rotations.{department}") > OWN_ROTATIONS_MAX:
+        raise KehuError(GOVERNANCE_TOO_MANY, department=department, limit=OWN_ROTATIONS_MAX)
 
 
 def advance(context: CallContext, view: View, _args: Args) -> codec.Value:

@@ -1,6 +1,6 @@
 """The history of a record: its changes, who accessed it, what carriers answered. Rows hold no values.
 
-For those who may read any field of the record, for auditors, and for customers of what is their own; customers are
+For those who may read any field of the record, for auditors, and for customers of their own record; customers are
 told the departments and not who works there. Looking at the history is an access too.
 """
 
@@ -27,7 +27,7 @@ from contracts.base import (
     require_early,
 )
 from contracts.errors import PERMISSION_DENIED
-from contracts.features import OWN_FACTS
+from contracts.features import GRANTED_HISTORY, OWN_FACTS
 from contracts.own import is_customer, is_own
 from contracts.permissions import ALLOWED, Decision, Resource, may
 from contracts.policy import load_policy, require_table
@@ -44,7 +44,7 @@ def history(context: CallContext, view: View, args: Args) -> codec.Value:
     sender, table, record_id = require_person_or_customer(context, view), args["table"], args["record"]
     record, kind = load_with_tombstone(view, table, record_id), args.get("kind") or CHANGES
     require_table(load_policy(view), table)
-    decision = may_see_history(view, sender, table, record_id, args["purpose"], context.time_ms)
+    decision = _decide(context, view, sender, args)
     last = _last_row(view, kind, table, record_id, record) if decision.allowed else 0
     rows = _rows(view, kind, table, record_id, args["after"], min(last, args["after"] + args["limit"]))
     if is_customer(sender):
@@ -62,6 +62,16 @@ def history(context: CallContext, view: View, args: Args) -> codec.Value:
         "rows": rows,
         "next": more if more < last else None,
     }
+
+
+def _decide(context: CallContext, view: View, sender: Subject, args: Args) -> Decision:
+    """Customers see the history of their own record, and of others that are theirs once they may read something of
+    them: the changes tell the facts, how far a project is for one."""
+    table, record_id, purpose = args["table"], args["record"], args["purpose"]
+    is_self = (table, record_id) == ("customers", sender.id)
+    if is_customer(sender) and not is_self and context.protocol >= GRANTED_HISTORY:
+        return may(view, sender, "read", Resource(table, record_id, None, purpose), context.time_ms)
+    return may_see_history(view, sender, table, record_id, purpose, context.time_ms)
 
 
 def may_see_history(view: View, subject: Subject, table: str, record_id: str, purpose: str, time_ms: int) -> Decision:

@@ -7,46 +7,15 @@ it is pure: a node's vault asks over its own state.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chain.state import View
 from contracts.base import ACTIONS, EVERY
 from contracts.entitlements import assignments, covers, granted_subjects, grants_of, is_live
-from contracts.policy import load_policy, rule_name, rules_about
+from contracts.policy import load_policy, rules_about
 from contracts.reach import reach, stage_of
-from contracts.say import grant_name
 from contracts.scopes import ALL, ASSIGNED, PROJECT, project_scope, record_scope
 from contracts.subjects import ACTIVE, WORKING_ROLES, is_department
-
-
-@dataclass(frozen=True, slots=True)
-class Entitled:
-    """subject: "department:ID" or "person:ID"; department: whose vault serves it; because: as in Decision."""
-
-    subject: str
-    department: str
-    because: str
-
-
-def entitled(
-    view: View,
-    table: str,
-    record: str,
-    field: str | None,
-    actions: Sequence[str] = ACTIONS,
-    time_ms: int | None = None,
-) -> Iterator[Entitled]:
-    """Every subject that a rule or grant gives one of `actions` on this value, with duplicates.
-
-    Purposes are left out of account. Without `time_ms` grants count until they are revoked; with it, until they
-    expire. Revoked people count no longer.
-    """
-    known = load_policy(view)["tables"].get(table)
-    if known is not None and (field is None or field in known):
-        for covered, one in _entitlements(view, table, record, [field], actions, time_ms):
-            if covers(covered, field):
-                yield one
 
 
 class _About:
@@ -80,30 +49,24 @@ class _About:
 
 
 def _entitlements(
-    view: View,
-    table: str,
-    record: str,
-    fields: Sequence[str | None],
-    actions: Sequence[str],
-    time_ms: int | None,
-    only: str | None = None,
-) -> Iterator[tuple[list[str], Entitled]]:
-    """Who is entitled to any of `fields`, with the fields that the rule or grant is for; `only`: one department."""
+    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None
+) -> Iterator[tuple[list[str], str]]:
+    """Which departments are entitled to any of `fields`, each with the fields that the rule or grant is for, more than
+    once if more than one says so."""
     about = _About(view, table, record)
     for rule in rules_about(view, table):
-        if only not in (None, rule["department"]) or not any(action in rule["actions"] for action in actions):
+        if not any(action in rule["actions"] for action in ACTIONS):
             continue
-        if any(covers(rule["fields"], field) for field in fields):
-            for subject in _subjects_of(rule, about):
-                yield rule["fields"], Entitled(subject, rule["department"], rule_name(rule))
+        if any(covers(rule["fields"], field) for field in fields) and _gives(rule, about):
+            yield rule["fields"], rule["department"]
     for subject, of_table, scope in _granted(about):
         grants = grants_of(view, subject, of_table, scope)
         department = _department_of(view, subject) if grants else None
-        if department is None or only not in (None, department):
+        if department is None:
             continue
-        for grant_id, terms in grants.items():
-            if any(action in terms["actions"] for action in actions) and is_live(terms, time_ms):
-                yield terms["fields"], Entitled(subject, department, grant_name(grant_id))
+        for terms in grants.values():
+            if any(action in terms["actions"] for action in ACTIONS) and is_live(terms, time_ms):
+                yield terms["fields"], department
 
 
 def _granted(about: _About) -> Iterator[tuple[str, str, str]]:
@@ -117,15 +80,13 @@ def _granted(about: _About) -> Iterator[tuple[str, str, str]]:
     yield from ((subject, about.table, one) for subject in granted_subjects(about.view, about.table, one))
 
 
-def _subjects_of(rule: dict[str, Any], about: _About) -> Iterator[str]:
-    """The subjects to whom a rule gives a say over the record."""
+def _gives(rule: dict[str, Any], about: _About) -> bool:
+    """Whether a rule gives anybody of its department a say over the record."""
     department, scope = rule["department"], rule["scope"]
     if scope == ALL:
-        yield f"department:{department}"
-        return
-    for subject, at in about.far() if scope == PROJECT else about.near():
-        if at == department and (scope != ASSIGNED or subject.startswith("person:")):
-            yield subject
+        return True
+    ties = about.far() if scope == PROJECT else about.near()
+    return any(at == department and (scope != ASSIGNED or who.startswith("person:")) for who, at in ties)
 
 
 def _works(view: View, subject: str) -> bool:
@@ -152,25 +113,22 @@ def _department_of(view: View, subject: str) -> str | None:
 def holders(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:
     """The departments entitled to hold this value, in order of id: those with any action on it.
 
-    Changing counts too: who writes a value keeps it before the transaction is proposed. For `time_ms` see `entitled`.
+    Changing counts too: who writes a value keeps it before the transaction is proposed. Purposes are left out of
+    account. Without `time_ms` grants count until they are revoked; with it, until they expire. Revoked people count no
+    longer.
     """
     return holders_of(view, table, record, [field], time_ms)[field]
 
 
 def holders_of(
-    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None = None, only: str | None = None
+    view: View, table: str, record: str, fields: Sequence[str], time_ms: int | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """`holders` of several fields of a record, for little more than one costs; `only`: whether this department is."""
+    """`holders` of several fields of a record, for little more than one costs."""
     known = load_policy(view)["tables"].get(table, ())
     asked = [field for field in fields if field in known]
     found: dict[str, set[str]] = {field: set() for field in fields}
-    for covered, one in _entitlements(view, table, record, asked, ACTIONS, time_ms, only):
+    for covered, department in _entitlements(view, table, record, asked, time_ms):
         for field in asked:
             if covers(covered, field):
-                found[field].add(one.department)
+                found[field].add(department)
     return {field: tuple(sorted(departments)) for field, departments in found.items()}
-
-
-def readers(view: View, table: str, record: str, field: str, time_ms: int | None = None) -> tuple[str, ...]:
-    """The subjects that may read this value for some purpose, as "department:ID" and "person:ID", in order."""
-    return tuple(sorted({item.subject for item in entitled(view, table, record, field, ("read",), time_ms)}))

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from chain.errors import KehuError
+from chain.execution import CallContext
 from chain.state import View
 from contracts.base import count_of, next_number
-from contracts.work_errors import RECORD_IN_USE, RECORD_LIMIT
+from contracts.features import BOUNDED_WALKS
+from contracts.work_errors import RECORD_IN_USE, RECORD_LIMIT, TREE_TOO_DEEP
 
 _OF_PROJECTS: Final = (
     "participations",
@@ -32,7 +34,7 @@ MEMBERS: Final = {
 }
 """Table -> the tables of which its records have members."""
 DEPARTMENTS_MAX: Final = 1_000
-"""Client departments of one organisation: it bounds every walk up the tree."""
+"""Client departments of one organisation."""
 PROJECTS_MAX: Final = 256
 """Projects of one organisation."""
 PARTICIPATIONS_MAX: Final = 64
@@ -41,6 +43,10 @@ PARTICIPANTS_MAX: Final = 500
 """Participations of one project, closed ones too."""
 RELATIONS_MAX: Final = 256
 """Active relations of one customer."""
+MEMBERS_MAX: Final = 1_000
+"""What a customer has of a table, ended or not: all of it is erased with the customer, in one call."""
+LEVELS_MAX: Final = 64
+"""How deep a client department, or a line of superiors, may lie: it bounds every walk up."""
 
 
 def add_entry(view: View, of: str, owner: str, table: str, record: str) -> None:
@@ -98,6 +104,19 @@ def require_below(count: int, limit: int, table: str, record: str, of: str) -> N
     """Errors: record.limit."""
     if count > limit:
         raise KehuError(RECORD_LIMIT, table=table, record=record, of=of, limit=limit)
+
+
+def require_room(context: CallContext, view: View, customer: str, table: str) -> None:
+    """Errors: record.limit."""
+    if context.protocol >= BOUNDED_WALKS:
+        count = count_entries(view, "customers", customer, table)
+        require_below(count + 1, MEMBERS_MAX, "customers", customer, table)
+
+
+def require_level(context: CallContext, level: int, of: str) -> None:
+    """`of`: what would lie below so many others. Errors: tree.too_deep."""
+    if context.protocol >= BOUNDED_WALKS and level > LEVELS_MAX:
+        raise KehuError(TREE_TOO_DEEP, record=of, limit=LEVELS_MAX)
 
 
 def count_use(view: View, table: str, record: str, by: str, change: int) -> None:

@@ -9,6 +9,7 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import DIGESTS, RECORD, VERSION, Args, methods, nullable
+from contracts.features import BOUNDED_WALKS
 from contracts.membership import (
     DEPARTMENTS_MAX,
     add_entry,
@@ -17,12 +18,13 @@ from contracts.membership import (
     count_use,
     leave_place,
     require_below,
+    require_level,
     require_unused,
     ties_of,
 )
 from contracts.permissions import require_may
 from contracts.policy import WITHIN, load_policy
-from contracts.records import Record, load_record, require_version, write_fields
+from contracts.records import Record, load_record, load_with_tombstone, require_version, write_fields
 from contracts.subjects import require_person
 from contracts.work_errors import RECORD_IN_USE, TREE_CYCLE, TREE_OTHER_ORGANISATION
 from contracts.writing import (
@@ -78,6 +80,8 @@ def register_department(context: CallContext, view: View, args: Args) -> codec.V
     record = register_record(context, view, sender, DEPARTMENTS, args, facts, needed=("name",))
     add_entry(view, ORGANISATIONS, organisation, DEPARTMENTS, args["client_department"])
     count_department(view, record, 1)
+    if context.protocol >= BOUNDED_WALKS:
+        _require_place(context, view, args["client_department"], args["parent"])
     require_writer(context, view, sender, DEPARTMENTS, args)
     return written(DEPARTMENTS, args["client_department"], record)
 
@@ -91,7 +95,7 @@ def move_department(context: CallContext, view: View, args: Args) -> codec.Value
     """Hangs a department, with all below it, under another parent or to the top."""
     sender, record = begin_change(context, view, DEPARTMENTS, args)
     _require_in(view, args["parent"], record["organisation"])
-    _require_no_cycle(view, args["client_department"], args["parent"])
+    _require_place(context, view, args["client_department"], args["parent"])
     count_department(view, record, -1)
     result = finish_change(context, view, sender, DEPARTMENTS, args, record, {"parent": args["parent"]})
     count_department(view, record, 1)
@@ -122,13 +126,19 @@ def _require_in(view: View, department: str | None, organisation: str | None) ->
         raise KehuError(TREE_OTHER_ORGANISATION, client_department=department, expected=organisation, actual=actual)
 
 
-def _require_no_cycle(view: View, department: str, parent: str | None) -> None:
-    """Walks up from the new parent; an organisation's departments are so few that it ends soon."""
-    above = parent
+def _require_place(context: CallContext, view: View, department: str, parent: str | None) -> None:
+    """Walks up from the new parent, which ends soon; what is erased on the way has its place still.
+
+    Errors: tree.cycle, tree.too_deep.
+    """
+    load = load_with_tombstone if context.protocol >= BOUNDED_WALKS else load_record
+    above, level = parent, 0
     while above is not None:
         if above == department:
             raise KehuError(TREE_CYCLE, client_department=department, parent=parent)
-        above = load_record(view, DEPARTMENTS, above)["parent"]
+        level += 1
+        require_level(context, level, department)
+        above = load(view, DEPARTMENTS, above)["parent"]
 
 
 # Where customers have their place

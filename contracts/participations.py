@@ -17,6 +17,7 @@ from contracts.membership import (
     add_entry,
     count_entries,
     require_below,
+    require_room,
     tie,
     ties_of,
     untie,
@@ -53,6 +54,7 @@ def register(context: CallContext, view: View, args: Args) -> codec.Value:
     present = ties_of(view, "customers", customer)["projects"].get(project)
     if present is not None:
         raise KehuError(PARTICIPATION_EXISTS, project=project, customer=customer, participation=present)
+    require_room(context, view, customer, TABLE)
     require_below(count_entries(view, "projects", project, TABLE) + 1, PARTICIPANTS_MAX, "projects", project, TABLE)
     require_may(view, sender, "read", "customers", customer, _opened(context, view, customer), context.time_ms)
     facts = new_facts(project=project, customer=customer, **{name: args[name] for name in _PART})

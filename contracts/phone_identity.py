@@ -29,12 +29,12 @@ from contracts.errors import (
     PHONE_IDENTIFIER,
     PHONE_NO_IDENTIFIER,
 )
-from contracts.features import ANSWERS_IN_ORDER
+from contracts.features import ANSWERS_IN_ORDER, OUT_OF_SERVICE, PRESENT_GATEWAYS
 from contracts.permissions import require_may
-from contracts.phone_status import TEMPORARY, UNASKED, VALID, Standing, judge
+from contracts.phone_status import INVALID, TEMPORARY, UNASKED, VALID, Standing, judge
 from contracts.policy import load_policy
 from contracts.records import Record, load_record, write_fields
-from contracts.subjects import ACTIVE, Subject, resolve_sender, subject_of_person
+from contracts.subjects import ACTIVE, Subject, is_department, resolve_sender, subject_of_person
 
 _EAST_MS: Final = 14 * 3_600_000
 _WEST_MS: Final = 12 * 3_600_000
@@ -83,6 +83,7 @@ class Hearing:
             attestation.outcome != NO_ANSWER
             and _is_agreed(context, view, attestation, heard, policy)
             and not _is_late_identifier(now, record, attestation, policy)
+            and not _is_strangers(context, now, attestation)
             and not _is_overtaken(context, record, attestation)
             and not _is_another_first(context, view, record, attestation, policy)
         )
@@ -135,6 +136,13 @@ def _is_late_identifier(now: Standing, record: Record, attestation: Attestation,
     return bool(attestation.time_ms - record["trusted_ms"] > policy["contact_age_ms_max"])
 
 
+def _is_strangers(context: CallContext, now: Standing, attestation: Attestation) -> bool:
+    """Whether an identifier is the first one of a number that was out of service since somebody vouched for it: nothing
+    says that the subscriber who has it now is the one who had it then."""
+    is_first = attestation.outcome == FOUND and now.identifier is None and now.status == INVALID
+    return context.protocol >= OUT_OF_SERVICE and is_first
+
+
 def _is_overtaken(context: CallContext, record: Record, attestation: Attestation) -> bool:
     """Whether a later answer has counted already: what one department's node brings late does not undo what another's
     platform said since."""
@@ -173,9 +181,16 @@ def _is_agreed(
             break
         if gateway == attestation.gateway or time_ms < earliest or said != answer:
             continue
-        row = view.get("gateways", gateway)
-        agreeing += row is not None and row["status"] == ACTIVE
+        agreeing += _is_believed(context, view, gateway)
     return agreeing >= required
+
+
+def _is_believed(context: CallContext, view: View, gateway: str) -> bool:
+    """Whether what a gateway said before still counts: one of a department that was removed would be refused now."""
+    row = view.get("gateways", gateway)
+    if row is None or row["status"] != ACTIVE:
+        return False
+    return context.protocol < PRESENT_GATEWAYS or is_department(view, row["department"])
 
 
 def take_number(

@@ -89,9 +89,6 @@ METHODS: Final[Mapping[str, Method]] = {
 class ContractTable:
     """What chain.execution takes as `Contracts`."""
 
-    def __init__(self, table: Mapping[str, Method] = METHODS) -> None:
-        self._table = table
-
     def write_genesis(self, view: View, genesis: Genesis) -> None:
         write_genesis(view, genesis)
         write_journals(view)
@@ -106,7 +103,7 @@ class ContractTable:
         activate_due(view, facts.height)
 
     def call(self, context: CallContext, view: View, call: Call) -> codec.Value:
-        method = self._table.get(call.name)
+        method = METHODS.get(call.name)
         if method is None or context.protocol < CALLS.get(call.name, FIRST):
             raise KehuError(CALL_UNKNOWN, call=shown_name(call.name))
         return method(context, view, call.args)

@@ -13,7 +13,15 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import DIGESTS_OR_NONE, RECORD, VERSION, Args, methods
-from contracts.membership import RELATIONS_MAX, add_entry, add_entry_once, tie, untie
+from contracts.membership import (
+    RELATIONS_MAX,
+    add_entry,
+    add_entry_once,
+    require_level,
+    require_room,
+    tie,
+    untie,
+)
 from contracts.policy import REPORTS_TO, WITHIN, load_policy
 from contracts.records import Record, load_record
 from contracts.subjects import require_person
@@ -48,9 +56,11 @@ def register(context: CallContext, view: View, args: Args) -> codec.Value:
         raise KehuError(RELATION_SELF, customer=one)
     places = [load_record(view, "customers", customer).get("organisation") for customer in (one, other)]
     _require_kind(view, kind, places)
-    _require_new(view, one, kind, other)
+    _require_new(context, view, one, kind, other)
     facts = new_facts(**{"from": one, "to": other, "kind": kind, "weight": args["weight"]})
     record = register_record(context, view, sender, TABLE, args, facts)
+    for customer in (one, other):
+        require_room(context, view, customer, TABLE)
     _enter(view, args["relation"], record, places)
     require_writer(context, view, sender, TABLE, args)
     return written(TABLE, args["relation"], record)
@@ -64,8 +74,8 @@ def _require_kind(view: View, kind: str, places: list[str | None]) -> None:
         raise KehuError(RELATION_OTHER_ORGANISATION, kind=kind, expected=places[0], actual=places[1])
 
 
-def _require_new(view: View, one: str, kind: str, other: str) -> None:
-    """That the relation is not there, and does not close a circle of superiors."""
+def _require_new(context: CallContext, view: View, one: str, kind: str, other: str) -> None:
+    """That the relation is not there, does not close a circle of superiors and makes no endless line of them."""
     row = view.get(_PAIRS, f"{one}.{kind}.{other}")
     if row is not None:
         raise KehuError(RELATION_EXISTS, relation=row["relation"])
@@ -75,9 +85,12 @@ def _require_new(view: View, one: str, kind: str, other: str) -> None:
     if row is not None:
         raise KehuError(RELATION_SECOND_SUPERIOR, customer=one, relation=row["relation"], superior=row["to"])
     above: str | None = other
+    level = 0
     while above is not None:
         if above == one:
             raise KehuError(RELATION_CYCLE, customer=one, superior=other)
+        level += 1
+        require_level(context, level, one)
         row = view.get(_SUPERIORS, above)
         above = None if row is None else row["to"]
 

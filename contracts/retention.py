@@ -13,6 +13,7 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import RECORD, TABLE, Args, methods
+from contracts.changes import present_protocol
 from contracts.endings import ERASED, erased_together
 from contracts.erasure import BY_RETENTION, CONTACTS, ERASURES, bury, require_free, require_gone_person
 from contracts.errors import ERASURE_NOT_DUE, RECORD_ERASED
@@ -33,7 +34,7 @@ def expire(context: CallContext, view: View, args: Args) -> codec.Value:
         if error.spec is not RECORD_ERASED:
             raise
         return {"table": table, "record": record_id, "erased": False}
-    require_free(view, table, record_id)
+    require_free(context, view, table, record_id)
     require_gone_person(table, record_id, record)
     due_ms = expires_ms(view, table, record_id)
     if due_ms is None or due_ms > context.time_ms:
@@ -62,7 +63,7 @@ def _changed_ms(view: View, table: str, record_id: str) -> int:
 
 
 def is_due(view: View, table: str, record_id: str, time_ms: int) -> bool:
-    """Whether `expire` would erase it at this time."""
+    """Whether `expire` would erase it at this time, by the newest rules that were agreed on."""
     record = view.get(table, record_id) if table in RECORD_TABLES else None
     if record is None or ERASED in record:
         return False
@@ -71,7 +72,8 @@ def is_due(view: View, table: str, record_id: str, time_ms: int) -> bool:
     due_ms = expires_ms(view, table, record_id)
     if due_ms is None or due_ms > time_ms:
         return False
-    return not any(is_held(view, *one) for one in erased_together(view, table, record_id))
+    version = present_protocol(view)
+    return not any(is_held(view, *one, version) for one in erased_together(view, table, record_id))
 
 
 def is_erased(view: View, table: str, record_id: str) -> bool:

@@ -41,6 +41,11 @@ ACCESS_NO_MEMBERS = define(
 TREE_CYCLE = define(
     "tree.cycle", "a client department would come to lie below itself", "choose a parent outside of its own branch"
 )
+TREE_TOO_DEEP = define(
+    "tree.too_deep",
+    "a client department, or a customer in a line of superiors, would lie below more others than the limit",
+    "choose a parent or a superior further up",
+)
 TREE_OTHER_ORGANISATION = define(
     "tree.other_organisation",
     "the client department belongs to another organisation",
@@ -167,6 +172,11 @@ GOVERNANCE_TOO_SOON = define(
     "governance.too_soon",
     "the node's key was changed a short while ago",
     "wait until the height named, or have the departments agree on the change",
+)
+GOVERNANCE_TOO_MANY = define(
+    "governance.too_many",
+    "the node has changed its own key as often as a node may without the others",
+    "have the departments agree on the change: `kehu member rotate-key`",
 )
 GOVERNANCE_NOTHING_DUE = define(
     "governance.nothing_due", "no accepted change waits for its height", "nothing is left to do"

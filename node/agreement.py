@@ -132,7 +132,8 @@ class Agreement:
         block = Block.from_bytes(effect.body, self._mempool.read_batch)
         if block.id != effect.block_id:  # the primary's signature covers the id alone
             raise KehuError(PROPOSAL_OTHER_BODY, height=effect.height, expected=effect.block_id, actual=block.id)
-        work = sum(work_of(batch.transactions) for batch in block.batches)
+        protocol = self._ledger.protocol(self._ledger.height + 1)
+        work = sum(work_of(batch.transactions, protocol) for batch in block.batches)
         if work > WORK_MAX and not effect.is_prepared:
             raise KehuError(PROPOSAL_TOO_MUCH, height=effect.height, work=work, limit=WORK_MAX)
         now_ms = None if effect.is_prepared else self._clock_ms()

@@ -57,6 +57,7 @@ CONFIG_INVALID = define(
     "correct the named fields; docs/node.md lists them all",
 )
 
+CONFIG_NAME: Final = "node.toml"
 CONFIG_BYTES_MAX: Final = 1 << 16
 """Of node.toml; nested keys take time by the square of their depth to parse."""
 
@@ -135,7 +136,7 @@ class Home:
 
     @property
     def config_file(self) -> Path:
-        return self.path / "node.toml"
+        return self.path / CONFIG_NAME
 
     @property
     def genesis_file(self) -> Path:
@@ -183,16 +184,7 @@ class Home:
         return self.path / "evidence"
 
     def read_config(self) -> Config:
-        text = read_file(self.config_file)
-        if len(text) > CONFIG_BYTES_MAX:
-            problem = f"more than {CONFIG_BYTES_MAX} characters"
-            raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=problem)
-        try:
-            return Config.model_validate(tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=str(error)) from None
-        except ValidationError as error:
-            raise KehuError(CONFIG_INVALID, file=self.config_file.name, problem=_problems(error)) from None
+        return parse_config(read_file(self.config_file))
 
     def read_genesis(self) -> Genesis:
         return read_genesis(self.genesis_file)
@@ -200,12 +192,15 @@ class Home:
 
 def parse_config(text: str) -> Config:
     """What node.toml says. Errors: config.invalid, with everything that is wrong."""
+    if len(text) > CONFIG_BYTES_MAX:
+        problem = f"more than {CONFIG_BYTES_MAX} characters"
+        raise KehuError(CONFIG_INVALID, file=CONFIG_NAME, problem=problem)
     try:
         return Config.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise KehuError(CONFIG_INVALID, file="node.toml", problem=str(error)) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise KehuError(CONFIG_INVALID, file=CONFIG_NAME, problem=str(error)) from None
     except ValidationError as error:
-        raise KehuError(CONFIG_INVALID, file="node.toml", problem=_problems(error)) from None
+        raise KehuError(CONFIG_INVALID, file=CONFIG_NAME, problem=_problems(error)) from None
 
 
 def read_genesis(path: Path) -> Genesis:

@@ -20,8 +20,6 @@ from node.waiting import Committed
 
 TABLE: Final = "customers"
 FIELD: Final = "phone"
-NUMBERS_MAX: Final = 100
-"""Numbers of one question."""
 NAMED_MAX: Final = 5
 """Records named for one number."""
 

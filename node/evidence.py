@@ -36,12 +36,11 @@ Commit = Callable[[Sequence[Call]], Awaitable[object]]
 class EvidenceBook:
     """`commit` sends calls as the node and returns once they are committed; it raises `KehuError` if they are not."""
 
-    def __init__(self, folder: Path, department: str, ledger: Ledger, commit: Commit, rank_s: float = RANK_S) -> None:
+    def __init__(self, folder: Path, department: str, ledger: Ledger, commit: Commit) -> None:
         self._folder = folder
         self._department = department
         self._ledger = ledger
         self._commit = commit
-        self._rank_s = rank_s
         self._queue: asyncio.Queue[Evidence] = asyncio.Queue(QUEUE_MAX)
         self._files = 0
         self.waiting: dict[str, Evidence] = {}
@@ -92,7 +91,7 @@ class EvidenceBook:
     async def _report(self) -> None:
         members = self._ledger.validators(self._ledger.height + 1).departments
         rank = members.index(self._department) if self._department in members else len(members)
-        await asyncio.sleep(rank * self._rank_s)
+        await asyncio.sleep(rank * RANK_S)
         for name, evidence in sorted(self.waiting.items()):
             if not self._is_recorded(name):
                 await self._send(evidence)

@@ -48,6 +48,11 @@ KEY_FILE_DAMAGED = define(
     "the key file is incomplete or altered",
     "restore it from its backup; else move it away and make a new key, which has to be enrolled or agreed on",
 )
+KEY_FILE_UNREADABLE = define(
+    "key.file_unreadable",
+    "there is a key file, but the user that this runs as may not read it",
+    "give it to that user with `chown`, mode 600; what writes into a node's folder is run as the node's user",
+)
 KEY_FILE_OPEN = define(
     "key.file_open",
     "others than the owner may read the key file",
@@ -56,7 +61,8 @@ KEY_FILE_OPEN = define(
 KEY_PASSPHRASE_WRONG = define(
     "key.passphrase_wrong",
     "the passphrase does not open this key file",
-    "check the passphrase; if it is certainly right, the file was altered on purpose: restore it from its backup",
+    "check the passphrase; where a change of a node's passphrase was interrupted, do it again; if it is certainly "
+    "right, the file was altered on purpose: restore it from its backup",
 )
 KEY_FILE_INVALID = define(
     "key.file_invalid",
@@ -170,8 +176,17 @@ def change_passphrase(path: Path, old: str, new: str, cost: ScryptCost | None = 
     _write(path, sealed.head, new, key.seed, cost or sealed.cost, replace=True)
 
 
+def require_opens(path: Path, content: bytes, passphrase: str) -> None:
+    """`content` was read from `path`, and its key opens. Errors: key.file_damaged, key.passphrase_wrong."""
+    _unsealed(path, _parsed(path, content), passphrase)
+
+
 def _open(path: Path, passphrase: str) -> tuple[SigningKey, _Sealed]:
     sealed = _read(path, is_private=True)
+    return _unsealed(path, sealed, passphrase), sealed
+
+
+def _unsealed(path: Path, sealed: _Sealed, passphrase: str) -> SigningKey:
     try:
         associated = codec.encode_flat(sealed.clear_fields())
         seed = sealed.cipher(passphrase).decrypt(sealed.nonce, sealed.ciphertext, associated)
@@ -180,7 +195,7 @@ def _open(path: Path, passphrase: str) -> tuple[SigningKey, _Sealed]:
     key = SigningKey(seed)
     if key.public != sealed.head.public:
         raise KehuError(KEY_FILE_DAMAGED, path=str(path), expected=sealed.head.public, actual=key.public)
-    return key, sealed
+    return key
 
 
 def _write(path: Path, head: PublicKey, passphrase: str, seed: bytes, cost: ScryptCost, *, replace: bool) -> None:
@@ -191,7 +206,7 @@ def _write(path: Path, head: PublicKey, passphrase: str, seed: bytes, cost: Scry
     sealed = _Sealed(head, cost, empty.salt, empty.nonce, ciphertext)
     try:
         with storage_failures(path, "write key file"):
-            write_file(path, sealed.to_json(), replace=replace)
+            write_file(path, sealed.to_json(), replace=replace, like=path if replace else None)
     except KehuError as error:
         if isinstance(error.__cause__, FileExistsError):
             raise error.__cause__ from None
@@ -205,10 +220,16 @@ def _read(path: Path, *, is_private: bool) -> _Sealed:
             content = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise KehuError(KEY_FILE_MISSING, path=str(path)) from None
+    except PermissionError:
+        raise KehuError(KEY_FILE_UNREADABLE, path=str(path), user=os.geteuid()) from None
     except OSError as error:
         raise KehuError(KEY_FILE_DAMAGED, path=str(path), problem=type(error).__name__) from None
     if is_private and mode & 0o077:
         raise KehuError(KEY_FILE_OPEN, path=str(path), mode=oct(mode), expected=oct(0o600))
+    return _parsed(path, content)
+
+
+def _parsed(path: Path, content: bytes) -> _Sealed:
     try:
         return _parse(json.loads(content), len(content))
     except (ValueError, TypeError, KeyError, RecursionError) as error:

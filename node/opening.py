@@ -26,8 +26,9 @@ from node.passphrase import read_passphrase
 from node.protocol import require_spoken
 from node.reading import HomeFiles, read_home
 from node.snapshot.incoming import install
-from node.soundness.copying import remove_leftovers
+from node.soundness.copying import remove_checks
 from node.soundness.setting_aside import destroy_keys, heal
+from node.storage.beside import remove_leftovers
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
 from node.storage.scratch import ScratchRows
@@ -148,7 +149,10 @@ def open_disk(home: Home, files: HomeFiles, disk: Disk) -> Opened:
     with ExitStack() as closing:
         store = disk.open_chain()
         closing.callback(store.close)
-        remove_leftovers(home.path)  # a check that still runs would have refused the line above
+        remove_checks(home.path)  # one that still runs would have refused the line above
+        for folder in (home.path, (home.path / config.passphrase_file).resolve().parent):
+            if folder.is_relative_to(home.path):
+                remove_leftovers(folder)
         scratch = disk.open_scratch()
         if scratch is not None:
             closing.callback(scratch.close)

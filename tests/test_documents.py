@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import typer
 from pydantic import BaseModel
 
+from chain.stored_state import _ROWS_BYTES_MAX
+from cli.founding import DEPARTMENTS
+from cli.intake.columns import COLUMNS
 from cli.main import tree
 from node.api.limits import ApiLimits
+from node.carrier.config import Carrier
 from node.config import Config
 from node.soundness.check_bytes import KNOWN_FILES, KNOWN_FOLDERS
+from node.storage.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -31,16 +36,17 @@ def named(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, *SOURCES], ids=named)
-def test_every_command_that_is_named_exists(path: Path) -> None:
-    root = COMMANDS
-    for words in re.findall(r"`kehu ([a-z][a-z -]*[a-z])", path.read_text(encoding="utf-8")):
-        command = root
-        for word in words.split():
+def test_every_command_that_is_named_exists_with_its_options(path: Path) -> None:
+    for line in re.findall(r"`kehu ([a-z][^`\n]*)`?", path.read_text(encoding="utf-8")):
+        command, words = COMMANDS, re.sub(r"\|\S*", "", line).split()
+        while words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
             children = getattr(command, "commands", None)
             if children is None:
                 break
-            assert word in children, f"kehu {words}"
-            command = children[word]
+            assert words[0] in children, f"kehu {line}"
+            command = children[words.pop(0)]
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} - options == set(), f"kehu {line}"
 
 
 def command_lines(text: str) -> list[list[str]]:
@@ -89,10 +95,14 @@ def test_make_help_lists_every_target() -> None:
     assert {name for names in listed for name in names} == targets()
 
 
-def test_the_architecture_names_every_room_of_a_node_and_every_file_on_the_way() -> None:
+def test_the_architecture_names_every_room_and_module_of_a_node_every_contract_and_every_file_on_the_way() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rooms = {f"`{path.parent.name}/`" for path in ROOT.glob("node/*/__init__.py")}
     assert {room for room in rooms if room not in text} == set()
+    for folder in ("node", "contracts"):
+        table = text.partition(f"in `{folder}/` |")[2].partition("\n\n")[0]
+        named_here = sorted(re.findall(r"`([a-z_]+)`", table))
+        assert named_here == sorted(path.stem for path in ROOT.glob(f"{folder}/[a-z]*.py"))
     files = re.findall(r"`((?:chain|consensus|contracts|node|cli)/[a-z_/]*\.py)`", text)
     assert len(files) > 10
     assert [name for name in files if not (ROOT / name).exists()] == []
@@ -135,10 +145,62 @@ def test_every_key_of_the_configuration_is_described_and_no_other() -> None:
     assert described == expected
 
 
+def defaults_of(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
+    """Key of node.toml -> its default, of those that have one which is a number, a word or a switch."""
+    found: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        if field.annotation is ApiLimits:
+            found |= {f"{prefix}{name}.{key}": value for key, value in asdict(ApiLimits()).items()}
+        elif field.annotation == Carrier | None:
+            found |= defaults_of(Carrier, f"{prefix}{name}.")
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= defaults_of(field.annotation, f"{prefix}{name}.")
+        elif isinstance(field.default, (int, float, str)):
+            found[f"{prefix}{name}"] = field.default
+    return found
+
+
+def test_every_default_of_the_configuration_is_the_codes() -> None:
+    text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").partition("## node.toml")[2]
+    said: dict[str, str] = {}
+    for keys, values in re.findall(r"^\| (`[^|]+) \| ([^|]*) \|", text, re.MULTILINE):
+        names, numbers = re.findall(r"`([^`]+)`", keys), [value.strip(" `") for value in values.split(",")]
+        said |= dict(zip(names, numbers * len(names) if len(numbers) == 1 else numbers, strict=True))
+    defaults = defaults_of(Config)
+    assert len(defaults) > 35
+    assert {key: said[key] for key in defaults} == {key: word_of(value) for key, value in defaults.items()}
+
+
+def word_of(value: object) -> str:
+    """A default as the table has it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def test_the_memory_of_the_stores_and_of_the_state_is_said_as_it_is_bounded() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    said = [int(number) << 20 for number in re.findall(r"(\d+) MiB", text)]
+    assert said == [_ROWS_BYTES_MAX, WRITE_BUFFER_BYTES, CACHE_BYTES]
+
+
 def test_everything_that_a_nodes_folder_may_hold_is_described() -> None:
     text = (ROOT / "docs" / "node.md").read_text(encoding="utf-8").partition("| in HOME |")[2].partition("\n\n")[0]
     described = {name.partition("/")[0] for name in re.findall(r"`([^`]+)`", text)}
     assert (KNOWN_FILES | KNOWN_FOLDERS) - described == set()
+
+
+def test_every_setting_of_the_compose_file_is_described() -> None:
+    compose = (ROOT / "docker" / "compose.yaml").read_text(encoding="utf-8")
+    settings = set(re.findall(r"\$\{([A-Z_]+)", compose))
+    departments = {f"KEHU_PORT_{department.upper()}" for department in DEPARTMENTS}
+    assert departments < settings
+    described = {word for word in words_in_code("containers.md") if re.fullmatch(r"[A-Z_]+", word)}
+    assert settings - departments - described == set()
+
+
+def test_every_column_that_an_import_knows_is_described() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").partition("| field | columns that mean it |")[2]
+    rows = re.findall(r"^\| ([a-z]+) \| (.+) \|$", text.partition("\n\n")[0], re.MULTILINE)
+    assert {field: tuple(names.split(", ")) for field, names in rows} == COLUMNS
 
 
 def words_in_code(name: str) -> set[str]:

@@ -62,8 +62,8 @@ def audit(
 ) -> Answer:
     """Replay a chain from genesis and check every header, certificate, signature, receipt and root.
 
-    It needs no key and no personal data. Without --genesis or --network compare the chain id that it shows with the
-    departments' yourself: a forged chain with a genesis of its own is consistent too.
+    It needs no key and no personal data. Without --genesis, --network or a department after --node compare the chain id
+    that it shows with the departments' yourself: a forged chain with a genesis of its own is consistent too.
 
     Exit code 5 names the first thing that is wrong, or says that the export is a part and which heights it has; 130 if
     interrupted.
@@ -81,7 +81,7 @@ def audit(
             seen = at.height
 
         report = run_audit(
-            source, genesis=_genesis(run, genesis), checkpoint=resume, jobs=jobs, on_progress=on_progress
+            source, genesis=_genesis(run, genesis, node), checkpoint=resume, jobs=jobs, on_progress=on_progress
         )
     return Answer(report.to_value(), lambda screen: _show(screen, report.to_value()), _exit_of(report))
 
@@ -99,16 +99,21 @@ def _source(run: Run, file: Path | None, node: str | None) -> Any:
         raise KehuError(SOURCE_NEEDED)
     if file is not None:
         return FileSource(file)
-    url = str(node)
-    return HttpSource(url if url.startswith(("http://", "https://")) else run.profile.node_url(url))
+    return HttpSource(str(node) if _is_url(node) else run.profile.node_url(str(node)))
 
 
-def _genesis(run: Run, given: Path | None) -> bytes | None:
+def _is_url(node: str | None) -> bool:
+    return node is not None and node.startswith(("http://", "https://"))
+
+
+def _genesis(run: Run, given: Path | None, node: str | None) -> bytes | None:
+    """Of the network folder too where it only said where the department's node is."""
     from node.config import read_genesis
 
     if given is not None:
         return read_genesis(given).raw
-    return run.profile.genesis.raw if run.network is not None else None
+    is_from_folder = run.network is not None or (node is not None and not _is_url(node))
+    return run.profile.genesis.raw if is_from_folder else None
 
 
 def _show(screen: Screen, report: dict[str, Any]) -> None:
@@ -130,8 +135,12 @@ def _show(screen: Screen, report: dict[str, Any]) -> None:
 def _headline(finding: dict[str, Any]) -> str:
     """What is wrong, or that the export is a part: not all of the chain, which need not be damage."""
     heights = "heights {first} to {last}".format(**finding["details"]) if "last" in finding["details"] else None
-    if heights is not None and finding["code"] == "audit.part":
-        return f"A PART: the export has {heights}; the audit would go on from {finding['height']}. Nothing was checked."
+    if finding["code"] == "audit.part":
+        there = heights or "no heights"
+        return f"A PART: the export has {there}; the audit would go on from {finding['height']}. Nothing was checked."
+    if finding["code"] == "audit.behind":
+        end, checkpoint = finding["actual"], finding["expected"]
+        return f"A PART: the export ends at {end}, and the checkpoint is of {checkpoint}. Nothing was checked."
     if heights is not None:
         return f"A PART: the export has {heights} and not its end. What it has checks."
     return f"WRONG at height {finding['height']}: {finding['code']}"

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from cli.calling import look_back
 from cli.command import Needs, command
 from cli.commands.customer import app
 from cli.commands.members import add_members
+from cli.commands.reading import read_one
 from cli.commands.taking import add_export
 from cli.exits import SIGNED, Exit
 from cli.layout import shown_as
@@ -57,14 +59,7 @@ async def show(
 
     Fields that you may not read are shown as refused, with the reason; exit code 1 if that is all of them.
     """
-    from cli.records import read_record
-    from cli.shown import exit_of_record, record_json, show_record
-
-    async with run.client() as client:
-        committed, record = await read_record(client, "customers", customer, list(field or ["*"]), purpose)
-    data = {"customer": customer, **record_json(record), "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+    return await read_one(run, {"customer": customer}, "customers", customer, field, purpose)
 
 
 @command(
@@ -190,11 +185,7 @@ async def history(
     purpose: Purpose = PURPOSE_DEFAULT,
 ) -> Answer:
     """Show who changed or read which fields of a customer and when, or what carriers answered about the number."""
-    from chain.transaction import Call
-
-    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": purpose, "kind": kind}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.history", args)])
+    committed = await look_back(run, customer, kind, after, limit, purpose)
     result = committed.result()
     data = {
         "customer": customer,

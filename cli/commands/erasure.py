@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError
+from cli.calling import answered
 from cli.command import Needs, command
 from cli.commands import customer as customers
 from cli.exits import SIGNED
@@ -82,7 +83,7 @@ async def _order(run: Run, table: str, record: str, reason: str, confirm: str | 
 
     def show(screen: Screen) -> None:
         facts = ((name, value) for name, value in data.items() if value is not None and name != "together")
-        screen.facts((name, _text(name, value)) for name, value in facts)
+        screen.facts((name, _named_or_nobody(value)) for name, value in facts)
         rows = [_together_row(one) for one in data["together"]]
         screen.table(("table", "record", "fields", "vaults of", "held"), rows, title=f"{len(rows)} records go together")
         if data["is_ordered"]:
@@ -126,7 +127,7 @@ async def list_erasures(
     columns = ("number", "table", "record", "state", "reason", "ordered_ms", "due_ms", "waiting")
 
     def show(screen: Screen) -> None:
-        screen.table(columns, [[_text(column, row[column]) for column in columns] for row in rows])
+        screen.table(columns, [[_named_or_nobody(row[column]) for column in columns] for row in rows])
 
     return Answer({"erasures": rows}, show)
 
@@ -161,7 +162,7 @@ async def show_erasure(run: Run, record: Record, table: Table = "customers") -> 
 
 
 def _show_status(screen: Screen, data: dict[str, Any]) -> None:
-    screen.facts((name, _text(name, value)) for name, value in data.items() if name != "confirmed")
+    screen.facts((name, _named_or_nobody(value)) for name, value in data.items() if name != "confirmed")
     if data["confirmed"]:
         rows = [
             (department, receipt["values"], time_text(receipt["time_ms"]), receipt["late"], receipt["transaction"])
@@ -179,7 +180,10 @@ def _show_status(screen: Screen, data: dict[str, Any]) -> None:
     exits=SIGNED,
 )
 async def hold_record(run: Run, record: Record, reason: Reason, table: Table = "customers") -> Answer:
-    """Put a legal hold on a record: neither an order nor a retention period erases it."""
+    """Put a legal hold on a record: neither an order nor a retention period erases it.
+
+    From protocol 4 on one on a customer is on the customer's demands, feedback and participations too.
+    """
     return await _call(run, "erasure.hold", table, record, reason)
 
 
@@ -202,12 +206,8 @@ async def _call(run: Run, name: str, table: str, record: str, reason: str) -> An
     args = {"table": table, "record": record, "reason": reason}
     async with run.client() as client:
         committed = await client.execute([Call(name, args)])
-    data = {**args, "held": committed.result()["held"], "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return answered(committed, {**args, "held": committed.result()["held"]})
 
 
-def _text(name: str, value: object) -> object:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "nobody"
-    return time_text(value) if name.endswith("_ms") and isinstance(value, int) else value
+def _named_or_nobody(value: object) -> object:
+    return "nobody" if value == [] else value

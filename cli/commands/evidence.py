@@ -11,7 +11,6 @@ from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import SIGNED
 from cli.files import require_new_file
-from cli.layout import time_text
 from cli.output import Answer, Screen
 from cli.root import group
 from cli.run import Run
@@ -48,7 +47,7 @@ async def list_evidence(
     columns = ("name", "department", "kind", "at_height", "view", "by", "time_ms")
 
     def show(screen: Screen) -> None:
-        screen.table(columns, [[_text(column, row[column]) for column in columns] for row in rows])
+        screen.table(columns, [[row[column] for column in columns] for row in rows])
 
     return Answer({"evidence": rows}, show)
 
@@ -65,7 +64,7 @@ async def show_evidence(run: Run, name: Name) -> Answer:
     """Show one piece: both statements, from the state that a quorum of the departments certified."""
     row, evidence = await _fetch(run, name)
     data = {**_row(name, row), "one": evidence["one"], "other": evidence["other"]}
-    return Answer(data, lambda screen: screen.facts((key, _text(key, value)) for key, value in data.items()))
+    return Answer(data, lambda screen: screen.facts(data.items()))
 
 
 @command(
@@ -103,7 +102,3 @@ async def _fetch(run: Run, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _row(name: str, row: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, **{key: row[key] for key in _ROW_KEYS[1:]}}
-
-
-def _text(key: str, value: object) -> object:
-    return time_text(value) if key.endswith("_ms") and isinstance(value, int) else value

@@ -22,6 +22,11 @@ EXPORT_OTHER = define(
     "the node's export begins with another genesis than the one here",
     "check the URL in network.json or --node",
 )
+EXPORT_HEIGHTS = define(
+    "export.other_heights",
+    "the node's export has other heights than were asked for",
+    "take it from another department's node",
+)
 
 
 @command(
@@ -42,15 +47,17 @@ async def export(
 ) -> Answer:
     """Write blocks, certificates and receipts to a file. It holds no personal values, and `kehu audit` checks it.
 
-    The file gets its name when it is complete; its frames and digest are checked on the way.
+    The file gets its name when it is complete; its frames and digest are checked on the way, and that it has the
+    heights that were asked for.
     """
     require_new_file(file)
     async with run.reader() as client:
-        total = (last or (await client.status())["height"]) - first + 1
+        until = last or (await client.status())["height"]
         async with client.export(first, last) as pieces:
-            told = progress("export", total, is_wanted=not run.is_json)
+            told = progress("export", until - first + 1, is_wanted=not run.is_json)
             with unfinished(file, mode=0o666) as output, told as advance:
                 found = await _copy(pieces, output, advance, client.genesis.raw)
+                _require_heights(found, first, until, last)
                 output.sync()
                 output.finish()
     data = {"file": str(file), "bytes": file.stat().st_size, "first": first, **found}
@@ -58,20 +65,30 @@ async def export(
     return Answer(data, lambda screen: screen.facts(data.items()))
 
 
+def _require_heights(found: dict[str, Any], first: int, until: int, last: int | None) -> None:
+    """From `first` to `last`, or at least to the height that the node said it had. Errors: export.other_heights."""
+    begin, end = found.pop("first"), found["last"]
+    if begin != first:
+        raise KehuError(EXPORT_HEIGHTS, field="first", expected=first, actual=begin)
+    if end < until or (last is not None and end > last):
+        raise KehuError(EXPORT_HEIGHTS, field="last", expected=until, actual=end)
+
+
 async def _copy(pieces: AsyncIterator[bytes], output: Unfinished, advance: Advance, genesis: bytes) -> dict[str, Any]:
     """Writes the stream while its form is checked. Errors: export.*."""
     from chain.export import ExportBlock, ExportEnd, ExportGenesis, ExportReader
 
-    reader = ExportReader()
+    reader, blocks = ExportReader(), 0
     found: dict[str, Any] = {}
     async for piece in pieces:
         for item in reader.feed(piece):
             if isinstance(item, ExportGenesis) and item.raw != genesis:
                 raise KehuError(EXPORT_OTHER)
             if isinstance(item, ExportBlock):
+                blocks += 1
                 advance(1)
             if isinstance(item, ExportEnd):
-                found = {"last": item.height, "digest": item.digest}
+                found = {"first": item.height - blocks + 1, "last": item.height, "digest": item.digest}
         output.write(piece)
     reader.close()
     return found

@@ -16,7 +16,7 @@ from cli.options import Customer, FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import given_fields, new_id, present, write
+from cli.working import given_fields, new_id, present, write, write_with
 
 app = group("feedback", "Feedback of customers 客户反馈.")
 
@@ -60,7 +60,7 @@ async def resolve(
     async with run.client() as client:
         row = await present(client, _TABLE, feedback)
         args = {"version": expect or row["version"], "outcome": outcome}
-        return await write(run, "feedback.resolve", _TABLE, feedback, args, given, ("state",), client)
+        return await write_with(client, "feedback.resolve", _TABLE, feedback, args, given, ("state",))
 
 
 _FACTS = ("customer", "project", "correction", "own", "state")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError, define
+from cli.calling import call
 from cli.command import Needs, command
 from cli.exits import SIGNED
 from cli.output import Answer
@@ -53,7 +54,7 @@ def _read_request(file: Path, gateway: str) -> dict[str, Any]:
 async def enrol(run: Run, gateway: Gateway, request: Request) -> Answer:
     """Let a gateway's answers count; its department's node begins at its next start. For administrators."""
     args = _read_request(request, gateway)
-    return await _execute(run, "gateways.enrol", args, {name: args[name] for name in _PARTS[:3]})
+    return await call(run, "gateways.enrol", args, {name: args[name] for name in _PARTS[:3]})
 
 
 @command(
@@ -66,14 +67,4 @@ async def enrol(run: Run, gateway: Gateway, request: Request) -> Answer:
 )
 async def revoke(run: Run, gateway: Gateway) -> Answer:
     """Let a gateway's answers count no more; what it said before stays. For administrators."""
-    return await _execute(run, "gateways.revoke", {"gateway": gateway}, {"gateway": gateway})
-
-
-async def _execute(run: Run, name: str, args: dict[str, Any], told: dict[str, Any]) -> Answer:
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call(name, args)])
-    committed.require_ok()
-    data = {**told, "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return await call(run, "gateways.revoke", {"gateway": gateway}, {"gateway": gateway})

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.asking import read_stdin
+from cli.calling import call
 from cli.command import Needs, command
 from cli.commands.key import PassphraseFd, PassphraseFile
-from cli.commands.permissions import read_expiry
 from cli.exits import SIGNED, RemoteRefusal
 from cli.options import Customer
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
+from cli.times import read_expiry
 
 if TYPE_CHECKING:
     from chain.crypto import SigningKey
@@ -76,12 +77,7 @@ async def invite(
 )
 async def uninvite(run: Run, customer: Customer) -> Answer:
     """Withdraw a customer's open invitation. Who has redeemed it is revoked with `kehu people revoke`."""
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call("customers.withdraw_invitation", {"customer": customer})])
-    data = {"customer": customer, "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return await call(run, "customers.withdraw_invitation", {"customer": customer}, {"customer": customer})
 
 
 @command(

@@ -6,22 +6,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from chain.errors import KehuError, define
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
-from cli.layout import day_ms, time_ms, time_text
+from cli.layout import time_text
 from cli.options import PURPOSE_DEFAULT, PersonOption, Purpose
 from cli.output import Answer, Screen
 from cli.root import group
 from cli.run import Run
+from cli.times import read_moment
 
 app = group("log", "Who logged in, read or changed what. Looking is itself permitted and recorded.")
 
-TIME_MALFORMED = define(
-    "usage.time",
-    "a time is a date or a date and time of ISO 8601, or a number with m, h or d ago",
-    "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
-)
 KEYS: Final = ("log", "allowed", "because", "code", "rows", "next", "transaction", "height")
 
 RecordOption = Annotated[
@@ -124,24 +119,6 @@ def split_resource(text: str | None) -> tuple[str | None, str | None]:
         return None, None
     table, slash, record = text.partition("/")
     return (table, record) if slash else ("customers", text)
-
-
-def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = None) -> int | None:
-    """Unix milliseconds; a number with m, h or d is that long ago, a date the day's beginning or (`is_end`) its last
-    millisecond. Errors: usage.time."""
-    import time
-    from datetime import timedelta
-
-    if text is None:
-        return None
-    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
-    if unit_ms and text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8:
-        return max(0, (time.time_ns() // 1_000_000 if now_ms is None else now_ms) - int(text[:-1]) * unit_ms)
-    try:
-        day = day_ms(text, timedelta(days=int(is_end)))
-        return time_ms(text) if day is None else day - int(is_end)
-    except (ValueError, OverflowError):
-        raise KehuError(TIME_MALFORMED) from None
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.calling import call
 from cli.command import Needs, command
 from cli.exits import SIGNED
 from cli.output import Answer
@@ -28,9 +29,4 @@ async def login(
     ] = None,
 ) -> Answer:
     """Log in at your department's node: shows that your key works, and puts it on the ledger."""
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call("access.login", {} if purpose is None else {"purpose": purpose})])
-    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return await call(run, "access.login", {} if purpose is None else {"purpose": purpose})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import KehuError
+from cli.calling import call
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
@@ -265,9 +266,4 @@ async def approve(
 )
 async def withdraw(run: Run, proposal: ProposalId) -> Answer:
     """Withdraw a proposal that is still open. For administrators."""
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call("governance.withdraw", {"proposal": proposal})])
-    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return await call(run, "governance.withdraw", {"proposal": proposal})

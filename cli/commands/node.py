@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chain.errors import KehuError, define
+from cli.calling import answered
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.output import Answer, Screen
@@ -202,11 +203,11 @@ async def rotate_own_key(
         committed = await client.execute(
             [Call("governance.rotate", {"proposal": f"m-{secrets.token_hex(5)}", **parts})]
         )
-    result = committed.require_ok().result()
-    data = {"home": str(home), "department": department, "key": parts["key"], "old": present.public.hex()}
-    data |= {"proposal": result["proposal"], "activation_height": result["activation_height"]}
-    data |= {"transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    told = {"home": str(home), "department": department, "key": parts["key"], "old": present.public.hex()}
+    result = committed.result()
+    return answered(
+        committed, {**told, "proposal": result["proposal"], "activation_height": result["activation_height"]}
+    )
 
 
 @command(
@@ -231,27 +232,20 @@ def change_passphrase(
     """Seal a node's keys under another passphrase; the keys stay the same, and the node may run meanwhile.
 
     The passphrase file that node.toml names is written anew if it lies in the folder; a mounted secret is yours to
-    replace, and needs --new-passphrase-file. If it is interrupted, give the same command again. Backups that were made
-    before open with the old passphrase.
+    replace, and needs --new-passphrase-file. If it is interrupted, give the same command again: the new passphrase is
+    in the file of that name with .next until then. Backups that were made before open with the old passphrase.
     """
-    from secrets import token_urlsafe
-
-    from chain.errors import KehuError
     from node.config import Home
-    from node.passphrase import PASSPHRASE_MISSING, read_passphrase
-    from node.resealing import keep_passphrase, reseal_home
+    from node.passphrase import read_passphrase
+    from node.resealing import reseal_home
 
     folder = Home(home)
     named = folder.path / folder.read_config().passphrase_file
-    if new_file is None and not named.resolve().is_relative_to(folder.path):
-        raise KehuError(PASSPHRASE_MISSING, needed="--new-passphrase-file", file=str(named))
     old = read_passphrase(file=passphrase_file or named)
-    new = token_urlsafe(24) if new_file is None else read_passphrase(file=new_file)
-    keys = reseal_home(folder, old, new)
-    is_written = keep_passphrase(folder, named, new)
-    data = {"home": str(home), "keys": keys, "passphrase_file": str(named), "written": is_written}
-    note = "and it is in" if is_written else "put it, before the next start, into"
-    return Answer(data, lambda screen: screen.line(f"{', '.join(keys)}: a new passphrase; {note} {named}"))
+    made = reseal_home(folder, named, old, None if new_file is None else read_passphrase(file=new_file))
+    data = {"home": str(home), "keys": made.keys, "passphrase_file": str(named), "written": made.is_written}
+    note = "and it is in" if made.is_written else "put it, before the next start, into"
+    return Answer(data, lambda screen: screen.line(f"{', '.join(made.keys)}: a new passphrase; {note} {named}"))
 
 
 @command(
@@ -294,4 +288,4 @@ async def doctor(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", 
             if finding.level != "note":
                 screen.line(f"     {finding.cure}")
 
-    return Answer(data, show, Exit.MACHINE if "still" in levels else Exit.PARTIAL if "act" in levels else Exit.OK)
+    return Answer(data, show, Exit.MACHINE if not found.can_take_part else Exit.PARTIAL if "act" in levels else Exit.OK)

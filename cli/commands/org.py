@@ -16,7 +16,7 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import WRITTEN, change, given_fields, new_id, write
+from cli.working import WRITTEN, change, given_fields, new_id, present, write, write_with
 
 app = group("org", "Client organisations 客户机构.")
 dept = group("dept", "Departments of a client organisation 客户部门: a tree.")
@@ -103,12 +103,10 @@ async def update_department(
 )  # fmt: skip
 async def move(run: Run, department: Department, parent: Parent = None, expect: Expect = None) -> Answer:
     """Hang a department, with all below it, under another one. Earlier charts stay as they were."""
-    from cli.working import present
-
     async with run.client() as client:
         row = await present(client, "client_departments", department)
         args = {"version": expect or row["version"], "parent": parent}
-        return await write(run, "client_departments.move", "client_departments", department, args, client=client)
+        return await write_with(client, "client_departments.move", "client_departments", department, args)
 
 
 @command(dept, "close", needs=Needs.KEY, example="kehu dept close d-2c… --as li-wei", json_keys=WRITTEN, exits=_CHANGES)

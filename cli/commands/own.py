@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.asking import read_stdin
+from cli.calling import look_back
 from cli.command import Needs, command
-from cli.commands.reading import SHOWN, show_one
+from cli.commands.reading import SHOWN, read_one
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import Purpose
@@ -40,15 +41,8 @@ async def show(
     purpose: Purpose = "own",
 ) -> Answer:
     """Show what is recorded of you, as far as the administration has granted it; exit code 1 if nothing is."""
-    from cli.records import read_record
-    from cli.shown import exit_of_record, record_json, show_record
-
     customer = run.key_file.name
-    async with run.client() as client:
-        committed, record = await read_record(client, "customers", customer, list(field or ["*"]), purpose)
-    data = {"customer": customer, **record_json(record), "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+    return await read_one(run, {"customer": customer}, "customers", customer, field, purpose)
 
 
 @command(
@@ -65,12 +59,8 @@ async def accesses(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100, help="How many at most.")] = 50,
 ) -> Answer:
     """Show who has read your data: which department, when, for what purpose, and which fields they got."""
-    from chain.transaction import Call
-
     customer = run.key_file.name
-    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": "own"}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.history", {**args, "kind": "accesses"})])
+    committed = await look_back(run, customer, "accesses", after, limit, "own")
     result = committed.result()
     data = {
         "customer": customer,
@@ -199,4 +189,5 @@ async def answer(
 ) -> Answer:
     """Show what became of feedback of yours: its state, and what the administration answered, as far as it is
     granted."""
-    return await show_one(run, "feedback", feedback_id, None, purpose, None)
+    named = {"table": "feedback", "record": feedback_id}
+    return await read_one(run, named, "feedback", feedback_id, None, purpose)

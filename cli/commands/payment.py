@@ -18,7 +18,8 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import given_fields, new_id, present, require_change, require_texts, write
+from cli.times import read_expiry, read_moment
+from cli.working import given_fields, new_id, present, require_change, require_texts, write, write_with
 
 PAID_LATER = define(
     "usage.paid_later",
@@ -52,7 +53,6 @@ async def add(
 ) -> Answer:
     """Record what is to be paid, and when. The amount is confidential and kept in vaults. Field: note."""
     from cli.amounts import in_minor_units
-    from cli.commands.permissions import read_expiry
 
     given = in_minor_units({**given_fields(fields, fields_file), "amount": amount}, currency)
     args = {"project": project, "currency": currency, "due_ms": read_expiry(due)}
@@ -72,8 +72,6 @@ async def update(
     expect: Expect = None,
 ) -> Answer:
     """Change due date, amount or note of an open payment; what is not given stays. Fields: amount, note."""
-    from cli.commands.permissions import read_expiry
-
     due_ms = None if due is None else read_expiry(due)
     given = given_fields(fields, fields_file)
     require_change(given, due_ms)
@@ -126,13 +124,11 @@ async def _change(
         row = await present(client, _TABLE, payment)
         args = {"version": expect or row["version"], **facts(row)}
         kept = in_minor_units(given, row["currency"])
-        return await write(run, call, _TABLE, payment, args, kept, ("state",), client)
+        return await write_with(client, call, _TABLE, payment, args, kept, ("state",))
 
 
 def read_paid(text: str | None, now_ms: int) -> int:
     """Unix milliseconds; of a date its end, but of today now. Errors: usage.time, usage.paid_later."""
-    from cli.commands.log import read_moment
-
     begin_ms = read_moment(text, now_ms=now_ms) or now_ms
     if begin_ms > now_ms:
         raise KehuError(PAID_LATER, paid_ms=begin_ms, now_ms=now_ms)

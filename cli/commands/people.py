@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from chain.errors import KehuError, define
+from cli.calling import answered, call
 from cli.command import Needs, command
-from cli.commands.reading import add_search
+from cli.commands.reading import add_search, read_one
 from cli.commands.work_options import Expect
 from cli.exits import SIGNED, Exit
 from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose, Region
@@ -87,16 +88,8 @@ async def enrol(
     async with run.client() as client:
         digests, values = seal_fields(client.genesis.chain_id, "people", person, texts)
         committed = await client.execute([Call("people.enrol", {**args, "role": role, "fields": digests})], values)
-    data = {
-        "person": person,
-        "department": args["department"],
-        "role": role,
-        "key": args["key"],
-        "version": committed.result()["version"],
-        "transaction": committed.transaction_id,
-        "height": committed.height,
-    }
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    told = {"person": person, "department": args["department"], "role": role, "key": args["key"]}
+    return answered(committed, {**told, "version": committed.result()["version"]})
 
 
 def _texts(given: list[str] | None, file: Path | None, region: str | None) -> dict[str, str]:
@@ -186,14 +179,7 @@ async def list_people(run: Run) -> Answer:
 )
 async def show(run: Run, person: Person, purpose: Purpose = PURPOSE_DEFAULT) -> Answer:
     """Read somebody's record; like every read it goes on the ledger."""
-    from cli.records import read_record
-    from cli.shown import exit_of_record, record_json, show_record
-
-    async with run.client() as client:
-        committed, record = await read_record(client, "people", person, ["*"], purpose)
-    data = {"person": person, **record_json(record), "transaction": committed.transaction_id}
-    data["height"] = committed.height
-    return Answer(data, lambda screen: show_record(screen, record), exit_of_record(record))
+    return await read_one(run, {"person": person}, "people", person, None, purpose)
 
 
 @command(
@@ -224,14 +210,7 @@ async def rotate_key(
         committed = await client.execute([Call("people.rotate_key", args)])
     if change is not None:
         take_over(change)
-    data = {
-        "person": person,
-        "key": args["key"],
-        "revoked": committed.result()["revoked"],
-        "transaction": committed.transaction_id,
-        "height": committed.height,
-    }
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return answered(committed, {"person": person, "key": args["key"], "revoked": committed.result()["revoked"]})
 
 
 @command(
@@ -246,7 +225,7 @@ async def revoke_key(
     run: Run, key: Annotated[str, typer.Argument(metavar="KEY", help="The public key, hex.")]
 ) -> Answer:
     """End a key: your own, or as an administrator anybody's."""
-    return await _revoke(run, "people.revoke_key", {"key": key})
+    return await call(run, "people.revoke_key", {"key": key})
 
 
 @command(
@@ -259,16 +238,7 @@ async def revoke_key(
 )
 async def revoke(run: Run, person: Person) -> Answer:
     """End somebody's part in the network, with all keys. For administrators."""
-    return await _revoke(run, "people.revoke", {"person": person})
-
-
-async def _revoke(run: Run, name: str, args: dict[str, Any]) -> Answer:
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call(name, args)])
-    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
-    return Answer(data, lambda screen: screen.facts(data.items()))
+    return await call(run, "people.revoke", {"person": person})
 
 
 add_search(app, "people", "name", ("department", "role", "status"), ("name",), "kehu people search 李 --as admin")

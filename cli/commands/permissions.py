@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chain.errors import KehuError, define
+from cli.calling import call
 from cli.command import Needs, command
 from cli.exits import SIGNED
-from cli.layout import day_ms, time_ms, time_text
+from cli.layout import time_text
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
+from cli.times import EXPIRY_MALFORMED, read_expiry, read_span
 
 if TYPE_CHECKING:
     from cli.client import NodeClient
@@ -24,12 +27,6 @@ Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change for whom.")]
 _TERMS = ("department", "by", "height", "time_ms")
 _DIFFERENCE = ("person", "department", "table", "action", "field", "gained", "lost")
-
-EXPIRY_MALFORMED = define(
-    "usage.expires",
-    "an expiry is a date or a date and time of ISO 8601, or a number with m, h or d from now",
-    "write 2026-12-31, 2026-12-31T18:00+08:00, or 7d",
-)
 
 SUBJECT_MALFORMED = define(
     "usage.subject", "a subject is a person or a department, and says which", "write person:li-wei or department:sales"
@@ -116,8 +113,9 @@ def _scope(record: str | None, project: str | None, is_assigned: bool) -> str:
 
 
 async def change(run: Run, name: str, args: dict[str, Any]) -> Answer:
-    """As `_call`, for commands that can be tried out."""
-    return await _call(run, name, args, differences=None, left_out=None)
+    """Makes the call that `try_out` tries, with the same keys."""
+    answer = await call(run, name, args, args)
+    return replace(answer, data={**answer.data, "differences": None, "left_out": None})
 
 
 async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
@@ -136,46 +134,6 @@ async def try_out(run: Run, name: str, args: dict[str, Any]) -> Answer:
         screen.line(f"People looked at: {said['people']}, left out: {said['left_out']}. Nothing was changed.")
 
     return Answer(data, show)
-
-
-async def _call(run: Run, name: str, args: dict[str, Any], **more: None) -> Answer:
-    """Makes one call; the answer is its arguments and where it stands."""
-    from chain.transaction import Call
-
-    async with run.client() as client:
-        committed = await client.execute([Call(name, args)])
-    data = {**args, **more, "transaction": committed.transaction_id, "height": committed.height}
-    shown = {key: value for key, value in data.items() if key not in more}
-    return Answer(data, lambda screen: screen.facts((key, _text(key, value)) for key, value in shown.items()))
-
-
-def _text(key: str, value: object) -> object:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return time_text(value) if key.endswith("_ms") and isinstance(value, int) else value
-
-
-def read_expiry(text: str, now_ms: int | None = None) -> int:
-    """Unix milliseconds. A date means the end of that day, a time without offset is this machine's."""
-    import time
-    from datetime import timedelta
-
-    now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    duration_ms = _read_duration(text)
-    if duration_ms is not None:
-        return now + duration_ms
-    try:
-        end_of_day = day_ms(text, timedelta(days=1))
-        return time_ms(text) if end_of_day is None else end_of_day
-    except (ValueError, OverflowError):
-        raise KehuError(EXPIRY_MALFORMED) from None
-
-
-def _read_duration(text: str) -> int | None:
-    """Milliseconds of 90d, 12h or 30m; None of anything else."""
-    unit_ms = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}.get(text[-1:])
-    is_number = text[:-1].isascii() and text[:-1].isdecimal() and len(text) < 8
-    return int(text[:-1]) * unit_ms if unit_ms and is_number else None
 
 
 @command(
@@ -216,10 +174,11 @@ async def limit_grants(
 
     From then on a grant without an expiry, or with a later one, is refused; `none` takes the limit away again.
     """
-    limit = None if duration == "none" else _read_duration(duration)
+    limit = None if duration == "none" else read_span(duration)
     if limit is None and duration != "none":
         raise KehuError(EXPIRY_MALFORMED)
-    return await _call(run, "permissions.limit_grants", {"duration_ms_max": limit})
+    args = {"duration_ms_max": limit}
+    return await call(run, "permissions.limit_grants", args, args)
 
 
 @command(
@@ -232,7 +191,8 @@ async def limit_grants(
 )
 async def assign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
     """Tie a record to a person or a department; the policy says what follows from it."""
-    return await _call(run, "permissions.assign", {"table": table, "record": record, "subject": subject})
+    args = {"table": table, "record": record, "subject": subject}
+    return await call(run, "permissions.assign", args, args)
 
 
 @command(
@@ -245,7 +205,8 @@ async def assign(run: Run, record: Record, subject: Subject, table: Table = "cus
 )
 async def unassign(run: Run, record: Record, subject: Subject, table: Table = "customers") -> Answer:
     """Undo an assignment."""
-    return await _call(run, "permissions.unassign", {"table": table, "record": record, "subject": subject})
+    args = {"table": table, "record": record, "subject": subject}
+    return await call(run, "permissions.unassign", args, args)
 
 
 @command(
@@ -328,7 +289,7 @@ async def grants(
     columns = ("grant", "subject", "actions", "table", "scope", "fields", "purpose", "expires_ms", "status")
 
     def show(screen: Screen) -> None:
-        screen.table(columns, [[_text(column, row.get(column)) for column in columns] for row in rows])
+        screen.table(columns, [[row.get(column) for column in columns] for row in rows])
 
     return Answer({"grants": rows}, show)
 

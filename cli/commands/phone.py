@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chain.errors import KehuError
+from cli.calling import look_back
 from cli.command import Needs, command
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
@@ -57,9 +58,8 @@ async def check(
         if isinstance(transaction, str):
             said |= await _proven(client, bytes.fromhex(transaction))
     data = {**{key: said.get(key) for key in KEYS}, "transaction": transaction}
-    shown = {**data, "checked_ms": time_text(data["checked_ms"])}
     is_silent = data["outcome"] == "no_answer"
-    return Answer(data, lambda screen: screen.facts(shown.items()), Exit.CARRIER if is_silent else Exit.OK)
+    return Answer(data, lambda screen: screen.facts(data.items()), Exit.CARRIER if is_silent else Exit.OK)
 
 
 async def _proven(client: NodeClient, transaction: bytes) -> dict[str, Any]:
@@ -164,11 +164,7 @@ async def history(
 
     The reading goes on the ledger. An answer without somebody who asked was by schedule.
     """
-    from chain.transaction import Call
-
-    args = {"table": "customers", "record": customer, "after": after, "limit": limit, "purpose": purpose}
-    async with run.client() as client:
-        committed = await client.execute([Call("access.history", {**args, "kind": "answers"})])
+    committed = await look_back(run, customer, "answers", after, limit, purpose)
     result = committed.result()
     data = {
         "customer": customer,

@@ -49,8 +49,8 @@ def _show(screen: Screen, data: dict[str, Any]) -> None:
     policy = data["policy"] or {}
     rules, tables = policy.get("rules", []), policy.get("tables", {})
     screen.facts([("version", data["version"]), *_facts({k: v for k, v in policy.items() if k not in _TABLED})])
-    screen.table(_RULE, [[_text(rule[column]) for column in _RULE] for rule in rules], title="Rules")
-    screen.table(("table", "fields"), [(table, _text(fields)) for table, fields in tables.items()], title="Tables")
+    screen.table(_RULE, [[rule[column] for column in _RULE] for rule in rules], title="Rules")
+    screen.table(("table", "fields"), tables.items(), title="Tables")
 
 
 def _facts(part: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -58,11 +58,7 @@ def _facts(part: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object
         if isinstance(value, dict) and value:
             yield from _facts(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _text(value) or None
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, dict)) else str(value)
+            yield f"{prefix}{name}", value
 
 
 @command(

@@ -16,7 +16,7 @@ from cli.options import FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import WRITTEN, change, given_fields, new_id, present, write
+from cli.working import WRITTEN, change, given_fields, new_id, present, write, write_with
 
 app = group("project", "Projects 项目: begin them, hand them on, see who decides what at the client.")
 
@@ -81,7 +81,7 @@ async def _move(run: Run, call: str, project: str, to: str, fields: dict[str, st
     async with run.client() as client:
         row = await present(client, _TABLE, project)
         args = {"project": project, "version": expect or row["version"], "to": to}
-        return await write(run, call, "handovers", new_id("h"), args, fields, _MOVED, client)
+        return await write_with(client, call, "handovers", new_id("h"), args, fields, _MOVED)
 
 
 _FACTS = ("organisation", "stage", "status")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,25 +35,33 @@ def add_show(app: typer.Typer, table: str, example: str, *, is_versioned: bool =
         run: Run, record: Record, field: Field = None, as_of: AsOf = None, purpose: Purpose = PURPOSE_DEFAULT
     ) -> Answer:
         """Read a record, now or as of a height; the read goes on the ledger and each value is checked."""
-        return await show_one(run, table, record, field, purpose, as_of)
+        named = {"table": table, "record": record}
+        return await read_one(run, named, table, record, field, purpose, as_of)
 
     async def show_now(run: Run, record: Record, field: Field = None, purpose: Purpose = PURPOSE_DEFAULT) -> Answer:
         """Read a record; the read goes on the ledger and each value is checked."""
-        return await show_one(run, table, record, field, purpose, None)
+        return await read_one(run, {"table": table, "record": record}, table, record, field, purpose)
 
     body = show_then if is_versioned else show_now
     command(app, "show", needs=Needs.KEY, example=example, json_keys=SHOWN, exits=(*SIGNED, Exit.PARTIAL))(body)
 
 
-async def show_one(
-    run: Run, table: str, record: str, field: list[str] | None, purpose: str, as_of: int | None
+async def read_one(
+    run: Run,
+    named: Mapping[str, str],
+    table: str,
+    record: str,
+    fields: Sequence[str] | None,
+    purpose: str,
+    as_of: int | None = None,
 ) -> Answer:
+    """Reads a record, on the record. `named`: what the answer calls it."""
     from cli.records import read_record
     from cli.shown import exit_of_record, record_json, show_record
 
     async with run.client() as client:
-        committed, shown = await read_record(client, table, record, list(field or ["*"]), purpose, as_of)
-    data = {"table": table, "record": record, **record_json(shown)}
+        committed, shown = await read_record(client, table, record, list(fields or ["*"]), purpose, as_of)
+    data = {**named, **record_json(shown)}
     data |= {"transaction": committed.transaction_id, "height": committed.height}
     return Answer(data, lambda screen: show_record(screen, shown), exit_of_record(shown))
 

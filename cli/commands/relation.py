@@ -16,7 +16,7 @@ from cli.options import Customer, FieldsFile
 from cli.output import Answer
 from cli.root import group
 from cli.run import Run
-from cli.working import WRITTEN, change, given_fields, new_id, present, write
+from cli.working import WRITTEN, change, given_fields, new_id, present, write, write_with
 
 app = group(
     "relation", "Relations between customers 客户关系: who reports to, assists, influences, is at odds with whom."
@@ -102,4 +102,4 @@ async def place(
         row = await present(client, "customers", customer_id)
         place = {"organisation": organisation, "client_department": department}
         args = {"version": expect or row["version"], **place}
-        return await write(run, "customers.place", "customers", customer_id, args, extra=tuple(place), client=client)
+        return await write_with(client, "customers.place", "customers", customer_id, args, extra=tuple(place))

@@ -58,8 +58,4 @@ def _show(screen: Screen, data: dict[str, Any]) -> None:
     screen.table(("table", *columns), tables)
     if data["missing"]:
         names = ("table", "record", "field", "version", "entitled", "held_by", "silent")
-        screen.table(names, [[_text(row[name]) for name in names] for row in data["missing"]])
-
-
-def _text(value: object) -> object:
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
+        screen.table(names, [[row[name] for name in names] for row in data["missing"]])

@@ -105,10 +105,10 @@ class _Verifier(HTTPMessageVerifier):
 class Authenticator:
     """One per process: it holds the nonces and knows when the process started."""
 
-    def __init__(self, node: NodeFacade, clock: Clock, nonces: NonceCache | None = None) -> None:
+    def __init__(self, node: NodeFacade, clock: Clock) -> None:
         self._node = node
         self._clock = clock
-        self._nonces = nonces if nonces is not None else NonceCache()
+        self._nonces = NonceCache()
         self._started_ms = clock()
         self._verifier = _Verifier(signature_algorithm=StrictEd25519, key_resolver=KeyInKeyId())
 

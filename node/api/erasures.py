@@ -7,8 +7,9 @@ from typing import Final
 from aiohttp import web
 
 from chain.state import View
+from contracts.changes import present_protocol
 from contracts.endings import erased_together
-from contracts.holders import holders
+from contracts.holders import holders_of
 from contracts.holds import held_for
 from contracts.records import load_record
 from node.api.context import answer, context_of
@@ -46,10 +47,9 @@ async def show_scope(request: web.Request) -> web.Response:
 
 def _shown(view: View, table: str, record: str) -> ErasedRecord:
     row = load_record(view, table, record)
-    fields = {field: list(holders(view, table, record, field)) for field in sorted(row["fields"])}
-    return ErasedRecord(
-        table=table, record=record, version=row["version"], fields=fields, held=held_for(view, table, record)
-    )
+    fields = {field: list(held) for field, held in holders_of(view, table, record, sorted(row["fields"])).items()}
+    reason = held_for(view, table, record, present_protocol(view))
+    return ErasedRecord(table=table, record=record, version=row["version"], fields=fields, held=reason)
 
 
 ROUTES: Final = (

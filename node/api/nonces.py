@@ -24,8 +24,7 @@ AUTH_TOO_MANY = define(
 class NonceCache:
     """Only requests whose signature and key were found good come here, so strangers can't fill it."""
 
-    def __init__(self, per_key_max: int = NONCES_PER_KEY_MAX) -> None:
-        self._per_key_max = per_key_max
+    def __init__(self) -> None:
         self._expiries: dict[bytes, dict[str, int]] = {}
 
     def __len__(self) -> int:
@@ -36,11 +35,11 @@ class NonceCache:
         nonces = self._expiries.setdefault(key, {})
         if nonces.get(nonce, -1) >= now_ms:
             raise KehuError(AUTH_REPLAYED, key=key)
-        if len(nonces) >= self._per_key_max:
+        if len(nonces) >= NONCES_PER_KEY_MAX:
             self._forget_expired(now_ms)
             nonces = self._expiries.setdefault(key, {})
-        if len(nonces) >= self._per_key_max:
-            raise KehuError(AUTH_TOO_MANY, key=key, limit=self._per_key_max)
+        if len(nonces) >= NONCES_PER_KEY_MAX:
+            raise KehuError(AUTH_TOO_MANY, key=key, limit=NONCES_PER_KEY_MAX)
         nonces[nonce] = expires_ms
 
     def _forget_expired(self, now_ms: int) -> None:

@@ -1,6 +1,6 @@
 """Who may use a route. Every route has a policy in its own line; one without can't be made.
 
-`enforce` stands before every handler: it looks the route up, refuses a body where none belongs, and authenticates
+`authorise` stands before every handler: it refuses a body where none belongs, and authenticates
 before a byte of the body is read or anything is done. What the person may then see or change, the contracts say.
 """
 

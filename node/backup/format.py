@@ -2,7 +2,8 @@
 
 data   MAGIC, frames [kind, pairs]         u32 big-endian length | canonical bytes
 keys   MAGIC, one clear frame, then sealed frames
-Both end with a frame that says so; the data's carries the SHA-256 of everything before it.
+Both end with a frame that says so; the data's carries the SHA-256 of everything before it, and the keys' the same:
+what is in the data is as the node gave it, wherever it was kept.
 
 A sealed frame is ChaCha20-Poly1305 under a key that scrypt makes from the node's passphrase, with the frame's number
 as nonce (the salt is fresh, so the key is used once) and [backup id, number, kind is "end"] bound to it: frames can't
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import BinaryIO, Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -32,6 +33,7 @@ FRAME_BYTES_MAX: Final = 1 << 27
 """A frame holds whole pairs; a block's receipts alone may have 2**26 bytes."""
 PAIRS_BYTES: Final = 1 << 20
 _SALT_BYTES: Final = 16
+_DIGEST: Final = b"sha256"
 
 Pair: TypeAlias = tuple[bytes, bytes]
 Frame: TypeAlias = tuple[str, list[Pair]]
@@ -43,8 +45,8 @@ BACKUP_DAMAGED = define(
 )
 BACKUP_OTHER = define(
     "backup.other",
-    "the data file and the keys file are not of the same backup",
-    "name the two files that one `kehu backup` wrote",
+    "the data file and the keys file are not of the same backup, or the data were altered afterwards",
+    "name the two files that one `kehu backup` wrote; if they are, take another backup",
 )
 BACKUP_PASSPHRASE = define(
     "backup.passphrase_wrong",
@@ -89,7 +91,13 @@ def data_chunks(backup_id: bytes, frames: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in frames:
         sha.update(chunk)
         yield chunk
-    yield encode_frame("end", [(b"sha256", sha.digest())])
+    yield encode_frame("end", [(_DIGEST, sha.digest())])
+
+
+def digest_in(end: bytes) -> bytes:
+    """Of the data, by the last chunk of its file."""
+    _, ((_, digest),) = decode_frame(end[4:])
+    return digest
 
 
 class KeysSealer:
@@ -108,26 +116,42 @@ class KeysSealer:
         sealed = self._cipher.encrypt(nonce, frame[4:], associated)
         return len(sealed).to_bytes(4, "big") + sealed
 
-    def end(self) -> bytes:
-        return self.seal(encode_frame("end", []), is_end=True)
+    def end(self, data_digest: bytes | None = None) -> bytes:
+        """`data_digest`: what the data file's last frame says. Earlier releases left it out."""
+        return self.seal(encode_frame("end", [] if data_digest is None else [(_DIGEST, data_digest)]), is_end=True)
 
 
-def read_data(file: BinaryIO) -> Iterator[Frame]:
-    """The frames of a data file, `end` excluded; the first says the backup's id. What was read is whole only when this
-    ends without an error. Errors: backup.damaged."""
+class KeyFrames:
+    """The frames of a keys file, `end` excluded; `data_digest` is known when they have ended."""
+
+    def __init__(self, frames: Generator[Frame, None, list[Pair]]) -> None:
+        self._frames = frames
+        self.data_digest: bytes | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        end = yield from self._frames
+        self.data_digest = dict(end).get(_DIGEST)
+
+
+def read_data(file: BinaryIO, keys: KeyFrames | None = None) -> Iterator[Frame]:
+    """The frames of a data file, `end` excluded; the first says the backup's id. What was read is whole, and what
+    `keys`, if they have been read by then, are of, only when this ends without an error. Errors: backup.damaged,
+    backup.other."""
     sha = hashlib.sha256(_magic(file, DATA_MAGIC))
     while True:
         raw = _next(file)
         kind, pairs = _decoded(raw)
         if kind == "end":
-            if pairs != [(b"sha256", sha.digest())] or file.read(1):
+            if pairs != [(_DIGEST, sha.digest())] or file.read(1):
                 raise KehuError(BACKUP_DAMAGED, problem="digest")
+            if keys is not None and keys.data_digest not in (None, sha.digest()):
+                raise KehuError(BACKUP_OTHER, expected=keys.data_digest, actual=sha.digest())
             return
         sha.update(len(raw).to_bytes(4, "big") + raw)
         yield kind, pairs
 
 
-def read_keys(file: BinaryIO, passphrase: str) -> tuple[bytes, Iterator[Frame]]:
+def read_keys(file: BinaryIO, passphrase: str) -> tuple[bytes, KeyFrames]:
     """(the backup's id, the frames of the keys file). Errors: backup.damaged, backup.passphrase_wrong."""
     _magic(file, KEYS_MAGIC)
     kind, pairs = _decoded(_next(file))
@@ -140,10 +164,11 @@ def read_keys(file: BinaryIO, passphrase: str) -> tuple[bytes, Iterator[Frame]]:
         raise KehuError(BACKUP_DAMAGED, problem="seal") from None
     if kind != "seal" or not cost.is_acceptable() or len(salt) != _SALT_BYTES or len(backup_id) != ID_BYTES:
         raise KehuError(BACKUP_DAMAGED, problem="seal")
-    return backup_id, _unsealed(file, backup_id, _cipher(passphrase, salt, cost))
+    return backup_id, KeyFrames(_unsealed(file, backup_id, _cipher(passphrase, salt, cost)))
 
 
-def _unsealed(file: BinaryIO, backup_id: bytes, cipher: ChaCha20Poly1305) -> Iterator[Frame]:
+def _unsealed(file: BinaryIO, backup_id: bytes, cipher: ChaCha20Poly1305) -> Generator[Frame, None, list[Pair]]:
+    """Gives the pairs of the last frame when the others have been taken."""
     number = 0
     while True:
         raw = _next(file)
@@ -159,7 +184,7 @@ def _unsealed(file: BinaryIO, backup_id: bytes, cipher: ChaCha20Poly1305) -> Ite
         if is_end:
             if file.read(1):
                 raise KehuError(BACKUP_DAMAGED, problem="more after the end")
-            return
+            return _decoded(frame)[1]
         yield _decoded(frame)
         number += 1
 

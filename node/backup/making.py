@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from chain.blocks import BlockStore
-from node.backup.format import ID_BYTES, KeysSealer, Pair, data_chunks, encode_frame, framed
+from chain.errors import KehuError
+from node.backup.format import ID_BYTES, KeysSealer, Pair, data_chunks, digest_in, encode_frame, framed
 from node.config import Home
-from node.keys import ScryptCost
+from node.keys import KEY_FILE_MISSING, ScryptCost, require_opens
 from node.opening import Opened
 from node.passphrase import read_passphrase
 from node.storage.scans import begun
@@ -35,20 +36,25 @@ def backup_chunks(
     home: Home, passphrase_file: str, blocks: BlockStore, vault: Vault | None, cost: ScryptCost | None = None
 ) -> Iterator[tuple[int, bytes]]:
     """(`DATA` or `KEYS`, bytes for that file), in order. Reads disks and spends a second of scrypt: not for the event
-    loop. `vault` None: without personal values. Errors: storage, passphrase and key codes."""
+    loop. `vault` None: without personal values. Errors: storage, passphrase and key codes; also where node.key does not
+    open under the passphrase, as nobody could restore that."""
     backup_id = secrets.token_bytes(ID_BYTES)
-    passphrase = read_passphrase(file=home.path / passphrase_file)
+    passphrase, key_files = read_passphrase(file=home.path / passphrase_file), _key_files(home)
+    for name, content in key_files:
+        require_opens(home.path / name.decode(), content, passphrase)
     chain = begun(blocks.pairs())
     values, keys = vault.pairs() if vault is not None else (iter(()), iter(()))
     sealer = KeysSealer(backup_id, passphrase, cost or ScryptCost())
     yield KEYS, sealer.head
-    for frame in joined(framed("key-files", _key_files(home)), framed("vault-keys", keys)):
+    for frame in joined(framed("key-files", key_files), framed("vault-keys", keys)):
         yield KEYS, sealer.seal(frame)
-    yield KEYS, sealer.end()
     files = [(b"genesis.json", _read(home.genesis_file)), (b"node.toml", _read(home.config_file))]
     frames = joined([encode_frame("files", files)], framed("chain", chain), framed("vault", values))
+    end = b""
     for chunk in data_chunks(backup_id, frames):
         yield DATA, chunk
+        end = chunk
+    yield KEYS, sealer.end(digest_in(end))
 
 
 def backup_of(opened: Opened, *, with_vault: bool) -> Iterator[tuple[int, bytes]]:
@@ -58,6 +64,9 @@ def backup_of(opened: Opened, *, with_vault: bool) -> Iterator[tuple[int, bytes]
 
 
 def _key_files(home: Home) -> list[Pair]:
+    """Those that there are; errors: key.file_missing without node.key, which no restored folder can do without."""
+    if not home.node_key.exists():
+        raise KehuError(KEY_FILE_MISSING, path=str(home.node_key))
     return [(name.encode(), _read(home.path / name)) for name in KEY_FILES if (home.path / name).exists()]
 
 

@@ -8,7 +8,7 @@ erased since the backup is destroyed before the node serves anything (it is not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,12 @@ RESTORE_NOT_EMPTY = define(
     "name a new folder, or move the old one away yourself",
 )
 
+RESTORE_MOUNTED = define(
+    "restore.mounted",
+    "the folder is where something is mounted, and a restored folder gets its name when it is whole",
+    "restore into a new folder on the same disk, outside of the container say, then mount that or move what is in it",
+)
+
 CHAIN_PREFIXES: Final = (b"b/", b"c/", b"h/", b"i/", b"meta/", b"r/", b"s/", b"t/", b"v/")
 FILES: Final = (b"genesis.json", b"node.toml")
 
@@ -54,7 +60,7 @@ def restore(
     data: Path, keys: Path, home: Path, passphrase: str, *, verify: bool, advance: Callable[[int], None]
 ) -> Restored:
     """`advance` hears of blocks verified. Errors: restore.*, backup.*, storage, key and audit codes."""
-    _require_empty(home)
+    _require_place(home)
     with storage_failures(home, "restore"):
         home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with unfinished(home, is_folder=True) as folder:
@@ -64,9 +70,11 @@ def restore(
         return found
 
 
-def _require_empty(home: Path) -> None:
+def _require_place(home: Path) -> None:
     if home.is_symlink() or (home.exists() and (not home.is_dir() or any(home.iterdir()))):
         raise KehuError(RESTORE_NOT_EMPTY, folder=str(home))
+    if home.is_mount():
+        raise KehuError(RESTORE_MOUNTED, folder=str(home))
 
 
 def _fill(home: Home, data: Path, keys: Path, passphrase: str) -> None:
@@ -75,7 +83,7 @@ def _fill(home: Home, data: Path, keys: Path, passphrase: str) -> None:
         storage_failures(data, "read"), data.open("rb") as data_file,
     ):  # fmt: skip
         backup_id, key_frames = read_keys(keys_file, passphrase)
-        frames = read_data(data_file)
+        frames = read_data(data_file, key_frames)
         kind, pairs = next(frames, ("", []))
         if kind != "backup":
             raise KehuError(BACKUP_DAMAGED, problem="first frame")
@@ -92,7 +100,7 @@ class _Filler:
         self._home = home
         self._stores: dict[str, LevelStore] = {}
 
-    def take(self, frames: Iterator[Frame], kinds: dict[str, Sequence[str | bytes]]) -> None:
+    def take(self, frames: Iterable[Frame], kinds: dict[str, Sequence[str | bytes]]) -> None:
         try:
             for kind, pairs in frames:
                 if kind not in kinds:

@@ -58,7 +58,11 @@ CODES: Final = {
     "disk.full": (STILL, "less than 64 MiB are free", "make room"),
     "disk.low": (ACT, "less than 1 GiB and less than a tenth are free", "make room before it is full"),
     "disk.read_only": (STILL, "the folder can't be written by this user", "correct owner, mount or permissions"),
-    "system.files": (ACT, "the process may open few files", "raise nofile to 4096 (packaging/kehu@.service does)"),
+    "system.files": (
+        ACT,
+        "the process may open few files",
+        "raise nofile to 4096 or more, as packaging/kehu@.service does",
+    ),
     "system.memory": (ACT, "little memory is free", "give the machine 1 GiB for a node"),
     "system.library": (STILL, "a library is missing or can't be loaded", "install as docs/install.md says"),
 }

@@ -42,6 +42,7 @@ PROTOCOL_VERSION_MIN: Final = 1
 HELLO_PURPOSE: Final = "peer-hello"
 WRITE_BUFFER_BYTES: Final = 1 << 18
 """What may wait in the socket's own buffer; everything else waits in the peer's bounded queues."""
+TAKE_LEAVE_S: Final = 1.0
 
 PEER_UNKNOWN = define(
     "peer.unknown_department",
@@ -327,10 +328,10 @@ def as_peer_error(error: BaseException, department: str | None = None) -> BaseEx
     return error
 
 
-async def close_stream(writer: asyncio.StreamWriter, patience_s: float = 1.0) -> None:
+async def close_stream(writer: asyncio.StreamWriter) -> None:
     """Flushes and closes; a peer that doesn't take its leave is cut off."""
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(TAKE_LEAVE_S):
             writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError):

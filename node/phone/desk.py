@@ -1,7 +1,7 @@
 """The node's side of the phone rule: asks the gateways for people who record customers, and checks again.
 
 The contract decides what an answer means (`contracts.phone_status`); this desk finds who asks and may, has the gateways
-asked (`phone_panel`), and puts the answers on the chain under the own gateway's key, "no answer" included.
+asked (`node.phone.panel`), and puts the answers on the chain under the own gateway's key, "no answer" included.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from chain import codec
 from chain.attestation import NO_ANSWER, Attestation, identifier_digest_of, leading_answer
@@ -66,12 +66,6 @@ class Heard:
         """As calls take it: one attestation, or a list of several."""
         values = [one.to_value() for one in self.attestations]
         return values[0] if len(values) == 1 else values
-
-
-class Voice(Protocol):
-    """What the panel needs of `node.carrier.gateway.Gateway`."""
-
-    async def answer(self, question: Question) -> Attested: ...
 
 
 class Panel:

@@ -6,17 +6,17 @@ vault from the chain, the vote log is not behind it, the keys are the department
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from chain.blocks import BlockStore
 from chain.crypto import SigningKey
-from chain.errors import InvariantError, KehuError
+from chain.errors import ErrorSpec, InvariantError, KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from node.config import CONFIG_MISSING, Config, Home
-from node.joining import require_known
+from node.joining import NODE_WRONG_KEY, require_known
 from node.keys import load_key
 from node.opening import read_votes, require_fitting
 from node.passphrase import read_passphrase
@@ -32,6 +32,7 @@ from node.soundness.check_vault import check_vault
 from node.soundness.copying import copied, stopped
 from node.soundness.findings import CHECK_ROWS, CheckReport, Weight
 from node.storage.leveldb import LevelStore
+from node.vault.keys import VAULT_LOCKED
 
 Tell = Callable[[str, int, int], None]
 """(what is being looked at, steps done now, steps in all)."""
@@ -49,24 +50,25 @@ def check_home(folder: Path, tell: Tell = lambda _what, _done, _total: None) -> 
         intact = {
             name
             for name in DATABASES
-            if (copy / name).is_dir() and check_database(copy / name, report, _part(tell, name))
+            if (copy / name).is_dir() and check_database(copy / name, home, report, _part(tell, name))
         }
         if config is None or genesis is None:
             return report
         contents = check_vote_log(home, genesis, config.department, report)
         report.phase = "meaning"
-        key = _open_key(home, config, report)
+        keys = _open_keys(home, config, report)
         if "chain" not in intact:
             return report
         records = None if contents is None else list(contents.records)
         with closing(LevelStore(copy / "chain")) as store:  # as long as the ledger's state is asked
             ledger = _check_chain(store, genesis, config.department, records, report, _part(tell, "blocks"))
-            if ledger is not None and key is not None:
-                with _found("node.key", report):
-                    require_known(home, config.department, key, ledger)
-            if ledger is not None and key is not None and {"vault", "vault-keys"} <= intact:
-                with _found("vault", report):
-                    check_vault(copy, ledger, config.department, key, report, _part(tell, "values"))
+            if ledger is not None and keys:
+                is_lost = home.key_at_hand != home.node_key
+                with _found(home.key_at_hand.name, report, NODE_WRONG_KEY if is_lost else None):
+                    _require_one_known(home, config.department, keys, ledger)
+                if {"vault", "vault-keys"} <= intact:
+                    with _found("vault", report, VAULT_LOCKED if is_lost else None):
+                        check_vault(copy, ledger, config.department, keys, report, _part(tell, "values"))
     report.meaning_checked = ledger is not None
     return report
 
@@ -76,26 +78,36 @@ def _part(tell: Tell, what: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def _found(what: str, report: CheckReport) -> Iterator[None]:
-    """Whatever stops a part of the check is a finding."""
+def _found(what: str, report: CheckReport, expected: ErrorSpec | None = None) -> Iterator[None]:
+    """Whatever stops a part of the check is a finding; `expected` is no damage."""
     try:
         yield
     except KehuError as error:
-        report.find(what, error)
+        report.find(what, error, Weight.LACKING if error.spec is expected else Weight.DAMAGE)
     except (InvariantError, ValueError, LookupError, TypeError) as error:  # what libraries say of others' bytes
         report.note(what, CHECK_ROWS, Weight.DAMAGE, kind=type(error).__name__)
 
 
-def _open_key(home: Home, config: Config, report: CheckReport) -> SigningKey | None:
-    """The node's key, which must open under the passphrase; the gateway's too, where there is one."""
-    key = None
-    with _found("node.key", report):
+def _open_keys(home: Home, config: Config, report: CheckReport) -> list[SigningKey]:
+    """The key at hand and the one that is to follow it, if the former opens; all that there are must, the gateway's
+    too."""
+    keys: dict[Path, SigningKey] = {}
+    with _found("secrets", report):
         passphrase = read_passphrase(file=home.path / config.passphrase_file)
-        key = load_key(home.node_key, passphrase)
-        if home.gateway_key.exists():
-            with _found("gateway.key", report):
-                load_key(home.gateway_key, passphrase)
-    return key
+        paths = [home.key_at_hand, *(path for path in (home.next_key, home.gateway_key) if path.exists())]
+        for path in dict.fromkeys(paths):
+            with _found(path.name, report):
+                keys[path] = load_key(path, passphrase)
+    keys.pop(home.gateway_key, None)
+    return list(keys.values()) if home.key_at_hand in keys else []
+
+
+def _require_one_known(home: Home, department: str, keys: Sequence[SigningKey], ledger: Ledger) -> None:
+    """The next start takes up the key that is to follow, if the department is known by that one."""
+    for key in keys[1:]:
+        with suppress(KehuError):
+            return require_known(home, department, key, ledger)
+    return require_known(home, department, keys[0], ledger)
 
 
 def _check_chain(

@@ -15,12 +15,14 @@ from node.soundness.copying import PREFIX
 from node.soundness.findings import (
     CHECK_EVIDENCE,
     CHECK_FILE_MISSING,
+    CHECK_KEY_LOST,
     CHECK_TORN,
     CHECK_UNKNOWN_FILE,
     CheckReport,
     Weight,
 )
 from node.soundness.setting_aside import FOLDER, list_aside
+from node.storage.beside import is_leftover
 from node.storage.leveldb import LevelStore
 from node.storage.wal import VOTELOG_MISSING, LogContents, read_log
 
@@ -44,12 +46,14 @@ def check_names(home: Home, report: CheckReport) -> None:
     """Everything in the folder is known, nothing that a node has is missing."""
     for path in sorted(home.path.iterdir()):
         is_known = path.name in (KNOWN_FOLDERS if path.is_dir() else KNOWN_FILES) or path.name.startswith(PREFIX)
-        is_known = is_known or _OLD_KEY.fullmatch(path.name) is not None
+        is_known = is_known or _OLD_KEY.fullmatch(path.name) is not None or is_leftover(path.name)
         if not is_known:
             report.note(path.name, CHECK_UNKNOWN_FILE, path=path.name)
-    for name in ("node.toml", "genesis.json", "node.key"):
+    for name in ("node.toml", "genesis.json", home.key_at_hand.name):
         if not (home.path / name).is_file():
             report.note(name, CHECK_FILE_MISSING, Weight.DAMAGE, path=name)
+    if home.key_at_hand != home.node_key:
+        report.note(home.node_key.name, CHECK_KEY_LOST, Weight.LACKING)
     for name in DATABASES:
         folder = home.path / name
         if not folder.is_dir():
@@ -76,7 +80,7 @@ def check_settings(home: Home, report: CheckReport) -> tuple[Config | None, Gene
         report.chain_id = genesis.chain_id.hex()
     except KehuError as error:
         report.find("genesis.json", error)
-    for path in (home.node_key, home.gateway_key):
+    for path in (home.node_key, home.next_key, home.gateway_key):
         if path.exists():
             try:
                 read_public(path)
@@ -87,7 +91,7 @@ def check_settings(home: Home, report: CheckReport) -> tuple[Config | None, Gene
     return config, genesis
 
 
-def check_database(copy: Path, report: CheckReport, on_progress: Progress) -> bool:
+def check_database(copy: Path, home: Home, report: CheckReport, on_progress: Progress) -> bool:
     """Reads a copied database from end to end; False if it is damaged."""
     total = sum(path.stat().st_size for path in copy.iterdir())
     try:
@@ -103,14 +107,14 @@ def check_database(copy: Path, report: CheckReport, on_progress: Progress) -> bo
         finally:
             store.close()
     except KehuError as error:
-        report.find(copy.name, _told_of_the_original(error, copy))
+        report.find(copy.name, _told_of_the_original(error, copy, home))
         return False
     return True
 
 
-def _told_of_the_original(error: KehuError, copy: Path) -> KehuError:
+def _told_of_the_original(error: KehuError, copy: Path, home: Home) -> KehuError:
     """The copy is gone when the report is read; the same file of the node's own folder is what it is about."""
-    read, meant = str(copy.parent), str(copy.parent.parent)
+    read, meant = str(copy.parent), str(home.path)
     details = {k: v.replace(read, meant) if isinstance(v, str) else v for k, v in error.details.items()}
     return KehuError(error.spec, **details)
 

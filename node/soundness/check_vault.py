@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from chain.crypto import SigningKey
+from chain.errors import KehuError
 from chain.ledger import Ledger
 from contracts.endings import ERASED
 from contracts.records import RECORD_TABLES
 from node.soundness.check_bytes import Progress
 from node.soundness.findings import CHECK_ERASED, CHECK_HELD, CHECK_MISSING, CHECK_VALUES, CheckReport, Weight
 from node.vault.duty import Duties
+from node.vault.keys import VAULT_LOCKED
 from node.vault.rows import LIVE, parse_live_key
 from node.vault.seal import RecordId, Wanted
 from node.vault.store import Vault
@@ -21,15 +24,26 @@ _PAGE = 256
 
 
 def check_vault(
-    copy: Path, ledger: Ledger, department: str, key: SigningKey, report: CheckReport, tell: Progress
+    copy: Path, ledger: Ledger, department: str, keys: Sequence[SigningKey], report: CheckReport, tell: Progress
 ) -> None:
-    """`copy` holds copies of vault/ and vault-keys/. Errors: vault.*, storage.*"""
-    vault = Vault.open(copy, ledger.genesis.chain_id, key)
+    """`copy` holds copies of vault/ and vault-keys/, sealed under one of `keys`: a node that takes up its next key
+    first seals the vault under it. Errors: vault.*, storage.*"""
+    vault = _open(copy, ledger.genesis.chain_id, keys)
     try:
         unsound = _open_all(vault, report, tell)
         _compare_with_chain(vault, ledger, department, report, unsound)
     finally:
         vault.close()
+
+
+def _open(copy: Path, chain_id: bytes, keys: Sequence[SigningKey]) -> Vault:
+    for key in keys[:-1]:
+        try:
+            return Vault.open(copy, chain_id, key)
+        except KehuError as error:
+            if error.spec is not VAULT_LOCKED:
+                raise
+    return Vault.open(copy, chain_id, keys[-1])
 
 
 def _open_all(vault: Vault, report: CheckReport, tell: Progress) -> int:

@@ -3,11 +3,13 @@
 Opening a LevelDB folder rewrites it: the log becomes a table, a torn end is cut off. So a check opens a copy: tables,
 which LevelDB never writes twice, as hard links, everything else copied. The copy stands in the node's folder, since
 links don't cross file systems, and goes when the check ends; what a killed check left goes at the next start, for it
-holds record keys that an erasure has to destroy.
+holds record keys that an erasure has to destroy. Only of a folder that can't be written, a snapshot say, the copy is
+whole and among the system's temporary files.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -15,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from chain.errors import KehuError
 from node.config import Home
@@ -34,9 +36,22 @@ def stopped(home: Home) -> Iterator[None]:
             _take(home.votes, lambda: fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB))
         for folder in (home.chain, home.vault, home.vault_keys):
             if (folder / "LOCK").exists():
-                lock = closing.enter_context((folder / "LOCK").open("rb+"))
-                _take(folder, lambda lock=lock: fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
+                lock, kind = closing.enter_context(_open_lock(folder / "LOCK"))
+                _take(folder, lambda lock=lock, kind=kind: fcntl.lockf(lock, kind | fcntl.LOCK_NB))
         yield
+
+
+@contextmanager
+def _open_lock(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A file that can't be written can be locked against writers only, which is what a node is."""
+    try:
+        file: BinaryIO = path.open("rb+")
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        file = path.open("rb")
+    with file:
+        yield file, fcntl.LOCK_EX if file.writable() else fcntl.LOCK_SH
 
 
 def _take(path: Path, lock: object) -> None:
@@ -50,7 +65,7 @@ def _take(path: Path, lock: object) -> None:
 def copied(home: Home) -> Iterator[Path]:
     """A folder with copies of the home's databases, for as long as the block lasts."""
     with storage_failures(home.path, "copy for a check"):
-        copy = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home.path))
+        copy = _make_folder(home.path)
     try:
         for folder in (home.chain, home.vault, home.vault_keys):
             if folder.is_dir():
@@ -61,9 +76,20 @@ def copied(home: Home) -> Iterator[Path]:
         shutil.rmtree(copy, ignore_errors=True)
 
 
-def remove_leftovers(home: Path) -> None:
+def _make_folder(home: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return Path(tempfile.mkdtemp(prefix="kehu-check-"))
+
+
+def remove_checks(home: Path) -> None:
+    """What killed checks left. Errors: storage.io, where it is another user's: it may hold record keys."""
     for folder in home.glob(f"{PREFIX}*"):
-        shutil.rmtree(folder)
+        with storage_failures(folder, "remove what a check left"):
+            shutil.rmtree(folder)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -21,6 +21,12 @@ CHECK_FILE_MISSING = define(
     "the folder lacks something that a node has",
     "start the node: it makes its databases and fetches their content; files that only you have, put back",
 )
+CHECK_KEY_LOST = define(
+    "check.key_lost",
+    "node.key is lost, and the key that is to follow it stands beside it; what the lost one had sealed does not open",
+    'start the node once the departments know that key (docs/operating.md, "A lost node key"); it fetches the values '
+    "anew. If the old key turns up before that, put it back",
+)
 CHECK_ROWS = define(
     "check.rows",
     "a database of the chain holds other rows than its blocks give",

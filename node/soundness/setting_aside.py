@@ -85,14 +85,24 @@ def set_aside(home: Path, parts: Sequence[str], error: KehuError) -> Aside:
     with storage_failures(target, "set aside"):
         target.mkdir(mode=0o700, parents=True)
         why = {**evidence.to_value(), "cause": error.spec.cause, "details": shown_details(error)}
-        write_file(target / "why.json", json.dumps(why, ensure_ascii=False, indent=2).encode(), replace=False)
+        content = json.dumps(why, ensure_ascii=False, indent=2).encode(errors="backslashreplace")
+        write_file(target / "why.json", content, replace=False)
         for part in parts:
             if (home / part).exists():
-                (home / part).rename(target / part)
+                _move(home / part, target / part)
         for folder in (target, target.parent, home):
             sync_folder(folder)
     log.error("%s: %s set aside in damaged/%s; fetched again or rebuilt from here on", error, ", ".join(parts), name)
     return evidence
+
+
+def _move(part: Path, target: Path) -> None:
+    """A link, to another disk say, goes on leading there: an erasure has to find the keys behind it."""
+    if part.is_symlink():
+        target.symlink_to(part.resolve())
+        part.unlink()
+    else:
+        part.rename(target)
 
 
 def heal(home: Path, error: KehuError) -> bool:
@@ -121,7 +131,11 @@ def destroy_keys(home: Path) -> int:
     folders = sorted((home / FOLDER).glob(f"*/{VAULT_KEYS}"))
     for folder in folders:
         with storage_failures(folder, "destroy keys"):
-            shutil.rmtree(folder)
+            if folder.is_symlink():
+                shutil.rmtree(folder.resolve())
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
             sync_folder(folder.parent)
         log.warning("the keys in damaged/%s are destroyed: a record was erased", folder.parent.name)
     return len(folders)

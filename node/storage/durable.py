@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chain.errors import KehuError, define
+from node.storage.beside import claim, give_name, release, remove_leftovers
 
 STORAGE_IO = define(
     "storage.io",
@@ -54,30 +54,39 @@ def write_fully(descriptor: int, data: bytes | bytearray) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def write_file(path: Path, data: bytes, *, replace: bool, mode: int = 0o600) -> None:
+def write_file(path: Path, data: bytes, *, replace: bool, mode: int = 0o600, like: Path | None = None) -> None:
     """`path` with exactly `data`, all or nothing, durable on return.
 
-    With `replace=False` an existing file is left alone and `FileExistsError` raised, also when two writers race:
-    the name is given by a hard link, which never overwrites.
+    With `replace=False` an existing file is left alone and `FileExistsError` raised, also when two writers race.
+    It gets owner and rights of `like`, if that is there and this process may give them: root writes what the node's
+    user has to read. What a kill leaves goes as node/storage/beside.py says.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    remove_leftovers(path.parent)
+    temporary, descriptor = claim(path, mode=mode)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        try:
-            write_fully(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if like is not None and like.exists():
+            _liken(descriptor, like)
+        write_fully(descriptor, data)
+        os.fsync(descriptor)
         if replace:
             temporary.replace(path)
         else:
-            path.hardlink_to(temporary)
-            temporary.unlink()
+            give_name(temporary, path)
         sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+    finally:
+        release(descriptor)
+
+
+def _liken(descriptor: int, model: Path) -> None:
+    wanted, made = model.stat(), os.fstat(descriptor)
+    with suppress(PermissionError):
+        if (wanted.st_uid, wanted.st_gid) != (made.st_uid, made.st_gid):
+            os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
+        os.fchmod(descriptor, wanted.st_mode & 0o777)
 
 
 SECTOR_BYTES = 512

@@ -306,7 +306,7 @@ def _create(path: Path) -> None:
 def _open(path: Path, *, create: bool) -> Any:
     try:
         return plyvel.DB(
-            str(path),
+            os.fsencode(path),  # a folder's name may be in another encoding than the system's
             create_if_missing=create,
             paranoid_checks=True,
             write_buffer_size=WRITE_BUFFER_BYTES,

@@ -40,7 +40,7 @@ from node.vault.shares import STAGE, Peers
 from node.vault.staging import StageServer
 from node.vault.store import Vault
 from node.vault.values import VaultValue
-from node.waiting import find_committed
+from node.waiting import Committed, find_committed
 
 EXPIRY_WAIT_S = 60.0
 """The clock may be set meanwhile, so the wait for the next expiry is never longer."""
@@ -109,8 +109,10 @@ class VaultExchange:
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
             duties = await self.duties.of_all([one for one in self._comparable(affected.records) if one not in erased])
-            live = await self._following(self._follow, is_ok, duties, executed.block.header.height, erased)
+            live, late = await self._following(self._follow, is_ok, duties, executed.block.header.height, erased)
             self.refill.note(duties, live, self._grace_s)
+            if late:
+                await self.refill.compare(self._comparable(sorted(late)), self._grace_s)
         if affected.tables:
             self.refill.walk(affected.tables)
         self._erasures.expect(erased)
@@ -145,22 +147,31 @@ class VaultExchange:
 
     def _follow(
         self, is_ok: Mapping[bytes, bool], duties: Mapping[RecordId, Duty], height: int, erased: Sequence[RecordId]
-    ) -> dict[RecordId, Digests]:
-        """What is live of the records that the block may have changed, once the vault is in step with it."""
+    ) -> tuple[dict[RecordId, Digests], set[RecordId]]:
+        """What is live of the records that the block may have changed, once the vault is in step with it; and records
+        of transactions that an earlier block had executed before they were staged."""
         committed, failed = [key for key, ok in is_ok.items() if ok], [key for key, ok in is_ok.items() if not ok]
         current = {record: duty.current for record, duty in duties.items()}
         live = self._vault.advance(committed, failed, current)
-        self._settle_by_chain(self._vault.expiring(height))
+        late = self._settle_by_chain(self._vault.expiring(height))
         self._vault.expire(height)
         self._erasures.destroy(erased)
-        return live
+        return live, self._records_of(late)
 
-    def _settle_by_chain(self, transaction_ids: Iterable[bytes]) -> None:
-        """Settles or discards what the chain has executed already; leaves the rest staged."""
+    def _settle_by_chain(self, transaction_ids: Iterable[bytes]) -> list[Committed]:
+        """Settles or discards what the chain has executed already, which it gives; leaves the rest staged."""
+        executed = []
         for transaction_id in transaction_ids:
             found = find_committed(self._blocks, transaction_id)
             if found is not None:
                 (self._vault.settle if found.receipt.is_ok else self._vault.discard)(transaction_id)
+                executed.append(found)
+        return executed
+
+    def _records_of(self, executed: Iterable[Committed]) -> set[RecordId]:
+        """By now they may have newer values, and other holders."""
+        transactions = [self._blocks.block(one.height).transactions()[one.index][1] for one in executed]
+        return {RecordId(name.table, name.record) for one in transactions for name, _ in commitments(one)}
 
     async def _settle_late(self, transactions: Sequence[Transaction]) -> None:
         """Values that came after their transaction was committed."""

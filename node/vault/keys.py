@@ -109,6 +109,10 @@ class RecordKeys:
             self._keep_open(record, key)
         return key
 
+    def among(self, records: Iterable[RecordId]) -> list[RecordId]:
+        """Those of which there is a key, whether it opens or not: of erased ones, if an older store was put back."""
+        return [one for one in records if self._store.get(one.to_key(b"k/")) is not None]
+
     def _keep_open(self, record: RecordId, key: RecordKey) -> None:
         self._open[record] = key
         if len(self._open) > OPEN_MAX:

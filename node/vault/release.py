@@ -18,6 +18,7 @@ from chain import codec
 from chain.errors import KehuError, define
 from chain.transaction import CALLS_MAX, Call
 from contracts.errors import VAULT_NOT_ENTITLED
+from node.storage.durable import StorageFailure
 from node.vault.duty import Duties
 from node.vault.seal import RecordId, Wanted
 from node.vault.shares import OK, VAULT_TOO_MANY_VALUES
@@ -97,10 +98,19 @@ class ReleaseServer:
         )
 
     async def serve_held(self, _department: str, payload: bytes) -> bytes:
-        """Which of the values are here. Says nothing about them, and digests are public."""
+        """Which of the values are here, and open: the asker destroys its own by this. Says nothing about them, and
+        digests are public."""
         wanted = decode_wanted(payload)
-        missing = set(await asyncio.to_thread(self._vault.missing, wanted))
-        return codec.encode([one not in missing for one in wanted])
+        return codec.encode(await asyncio.to_thread(lambda: [self._opens(one) for one in wanted]))
+
+    def _opens(self, wanted: Wanted) -> bool:
+        name, digest = wanted
+        try:
+            return self._vault.get(*name, digest) is not None
+        except StorageFailure:
+            raise
+        except KehuError:  # set aside by this, to be fetched from another holder
+            return False
 
     def _refusal(self, department: str, wanted: Wanted) -> str | None:
         if not self._duties.is_current(wanted):

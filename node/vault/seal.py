@@ -50,8 +50,8 @@ class RecordId(NamedTuple):
     table: str
     record: str
 
-    def to_key(self, prefix: bytes, suffix: bytes = b"") -> bytes:
-        return prefix + f"{self.table}/{self.record}".encode() + suffix
+    def to_key(self, prefix: bytes) -> bytes:
+        return prefix + f"{self.table}/{self.record}".encode()
 
     def field(self, name: str) -> FieldId:
         return FieldId(self.table, self.record, name)

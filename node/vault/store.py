@@ -72,7 +72,7 @@ class Vault:
         self._unpurged: set[bytes] = set()
         self._unpurged_keys: set[RecordId] = set()
         self._was_unstaged = self._is_tidy = False
-        self._finish_erasures(self._erased.unfinished)
+        self._finish_erasures([*self._erased.unfinished, *self._keys.among(self._erased.counts)])
 
     @classmethod
     def open(cls, home: Path, chain_id: bytes, node_key: SigningKey, on_erase: Hook = int) -> Vault:

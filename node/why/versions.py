@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from node.why.facts import Change, Facts
 
-LEFT_BEHIND: Final = ("network.left_behind", "node.left_behind", "peer.left_behind")
 Told = tuple[str, str, dict[str, Any]]
 """(code, text, details); all of them are for somebody to act on."""
 

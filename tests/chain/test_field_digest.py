@@ -8,6 +8,7 @@ from chain import codec
 from chain.crypto import digest
 from chain.errors import KehuError
 from chain.records import field_digest
+from cli.records import seal_fields
 
 CHAIN = digest("genesis", b"test")
 SALT = bytes(range(32))
@@ -55,6 +56,17 @@ def test_text_and_bytes_of_the_same_letters_have_different_digests() -> None:
 def test_field_digest_refuses_a_salt_that_is_not_32_bytes(salt: bytes) -> None:
     with pytest.raises(KehuError, match="a salt is 32 bytes"):
         field_digest(CHAIN, "t", "r", "f", salt, "x")
+
+
+def test_a_value_is_sealed_under_a_salt_that_nobody_else_has_so_that_it_cannot_be_guessed_s25() -> None:
+    """Of a value with few possibilities, twice of the same record, and equal values of two fields."""
+    fields = {"level": "A", "region": "A"}
+    sealed = [seal_fields(CHAIN, "customers", "c-1", fields) for _ in range(50)]
+    salts = [value.salt for _, values in sealed for value in values]
+    digests = [digest for found, _ in sealed for digest in found.values()]
+    assert {len(salt) for salt in salts} == {32}
+    assert len(set(salts)) == len(set(digests)) == 100
+    assert all(len({salt[place] for salt in salts}) > 10 for place in range(32)), "no part of it stands still"
 
 
 def test_field_digest_refuses_a_chain_id_of_another_length() -> None:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chain import codec
+from chain.export import ExportBlock, export_chunks
+from chain.transaction import Call
+from tests.chain.test_audit import FRAMES, GENESIS, reheaded, with_signatures
+from tools.sample_chain import SampleChain, make_changes
 from tools.verifier import chain_verifier as verifier
 from tools.verifier import primitives
+from tools.verifier.__main__ import main
 from tools.verifier.evidence import verify_evidence, verify_evidence_file
-from tools.verifier.following import follow, verify_proof_file
+from tools.verifier.export import ScheduleProof, Verified, verify_export
+from tools.verifier.following import Sets, accepted_in, follow, verify_proof_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +39,7 @@ def hexed(text: str) -> bytes:
 EXPORT = hexed(vectors("export")["bytes"])
 CHAIN_ID = hexed(vectors("genesis")["chain_id"])
 SCHEDULES = [
-    verifier.ScheduleProof(hexed(case["value"]), hexed(case["proof"]))
+    ScheduleProof(hexed(case["value"]), hexed(case["proof"]))
     for case in vectors("proofs")["state"]
     if case["key"] == "validators/schedule"
 ]
@@ -49,8 +59,12 @@ def test_the_verifier_uses_nothing_of_kehu() -> None:
                 assert not name.startswith("tools") or name.startswith("tools.verifier"), name
 
 
+def verified(export: bytes, schedules: list[ScheduleProof] | None = None) -> Verified:
+    return verify_export(io.BytesIO(export), schedules or [])
+
+
 def test_it_verifies_the_export_and_finds_what_the_vectors_say() -> None:
-    found = verifier.verify_export(EXPORT, SCHEDULES)
+    found = verified(EXPORT, SCHEDULES)
     blocks = vectors("blocks")
     assert (found.chain_id, found.height, found.block_id) == (CHAIN_ID, 4, hexed(blocks[4]["id"]))
     assert found.state_roots[4].hex() == vectors("export")["state_root"]
@@ -58,8 +72,119 @@ def test_it_verifies_the_export_and_finds_what_the_vectors_say() -> None:
 
 
 def test_it_follows_a_change_of_departments_only_by_a_proof() -> None:
-    with pytest.raises(primitives.VerificationError, match="height 4 is decided by a set that no proof"):
-        verifier.verify_export(EXPORT, [])
+    with pytest.raises(primitives.VerificationError, match="height 4 is decided by a set that nothing before it"):
+        verified(EXPORT)
+
+
+def test_it_follows_changes_of_departments_by_the_receipts_of_the_export() -> None:
+    chain, _ = make_changes()
+    found = verified(chain.export())
+    assert (found.height, found.block_id) == (6, chain.ledger.head.block_id)
+
+
+def test_a_set_that_no_receipt_accepted_decides_nothing_though_its_departments_sign() -> None:
+    """Of another epoch than the next, without a set, or without a word."""
+    for result in ({"activation_height": 3}, {"accepted_set": [7, []], "activation_height": 3}, None):
+        chain = SampleChain()
+        admit = chain.ledger.contracts.call
+        chain.ledger.contracts.call = lambda *given, admit=admit, result=result: (admit(*given), result)[1]  # type: ignore[method-assign]
+        chain.append(chain.batch(chain.transact(Call("notes.admit", {"height": 3}))))
+        chain.append(chain.batch(chain.put("a")))
+        chain.append(chain.batch(chain.put("b")))
+        with pytest.raises(primitives.VerificationError):
+            verified(chain.export())
+
+
+FORGED: dict[str, ExportBlock] = {
+    "no quorum": with_signatures(lambda signatures: signatures[:2]),
+    "not ascending": with_signatures(lambda signatures: [signatures[0], *signatures]),
+    "unknown signer": with_signatures(lambda signatures: [*signatures, ["zoo", bytes(64)]]),
+    "signature of sales": with_signatures(lambda signatures: [*signatures, ["sales", bytes(64)]]),
+    "of another block": replace(FRAMES[1], certificate=FRAMES[0].certificate),
+    "of another chain": reheaded(2, chain_id=bytes(32)),
+    "heights have a gap": replace(FRAMES[2], height=2),
+    "parent or time": reheaded(2, parent_id=bytes(32)),
+    "parent or time ": reheaded(2, time_ms=1),
+    "primary": reheaded(2, primary="zoo"),
+    "batches root": reheaded(2, batches_root=bytes(32)),
+    "receipts root": reheaded(2, receipts_root=bytes(32)),
+    "nothing before it": reheaded(2, validators_digest=bytes(32)),
+    "parent certificate": reheaded(2, parent_certificate_digest=bytes(32)),
+    "receipts root ": replace(FRAMES[1], receipts=FRAMES[0].receipts),
+}
+
+
+@pytest.mark.parametrize("problem", FORGED)
+def test_what_a_quorum_signed_or_did_not_is_told_apart(problem: str) -> None:
+    """As in tests/chain/test_audit.py, but for what only the contracts can tell."""
+    frames = [FRAMES[0], FORGED[problem]]
+    with pytest.raises(primitives.VerificationError, match=problem.strip()):
+        verified(b"".join(export_chunks(GENESIS.raw, frames)))
+
+
+def test_a_set_is_taken_in_its_turn_and_from_the_receipt_of_a_success_only() -> None:
+    chain, _ = make_changes()
+    first, later = (verifier.Validators.of(chain.ledger.validators(height).to_value()) for height in (0, 5))
+    following = verifier.Validators.of(chain.ledger.validators(3).to_value())
+    for accepted, activation in ((later, 9), (first, 9), (following, 4), (following, None), (following, True)):
+        with pytest.raises(primitives.VerificationError, match="change: "):
+            Sets(CHAIN_ID, [(0, first)]).take(accepted, activation, 4)
+    result = {"accepted_set": [], "activation_height": 9}
+    assert accepted_in([bytes(32), "ok", None, [7, result], {}]) == result
+    assert accepted_in([bytes(32), "governance.effect", 0, [result], {}]) is None
+    assert accepted_in([bytes(32), "ok", None, [result, result], {}]) is None
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        (b"PK" + EXPORT[2:], "not an export"),
+        (EXPORT[:-60], "truncated"),
+        (EXPORT[:-1] + bytes([EXPORT[-1] ^ 1]), "end: digest"),
+        (EXPORT + b"\x00", "bytes follow the end"),
+        (EXPORT + EXPORT, "bytes follow the end"),
+        (EXPORT[:14] + b"\xff" * 4 + EXPORT[18:], "a frame is too long"),
+    ],
+    ids=["another file", "cut", "digest", "a byte more", "twice", "length"],
+)
+def test_an_export_that_is_cut_damaged_or_run_together_is_refused(damaged: bytes, problem: str) -> None:
+    with pytest.raises(primitives.VerificationError, match=problem):
+        verified(damaged, SCHEDULES)
+
+
+def test_an_end_that_claims_heights_which_are_not_there_is_refused() -> None:
+    assert verified(SampleChain().export()).height == 0
+    later = make_changes()[0].export(from_height=7)
+    with pytest.raises(primitives.VerificationError, match="end: height"):
+        verified(later)
+
+
+def test_it_holds_one_height_in_memory_and_not_the_export(tmp_path: Path) -> None:
+    chain, path = SampleChain(), tmp_path / "long.kehu"
+    for number in range(60):
+        chain.append(chain.batch(chain.put(f"n{number}", "x" * 50_000)))
+    path.write_bytes(chain.export())
+    tracemalloc.start()
+    try:
+        with path.open("rb") as file:
+            assert verify_export(file).height == 60
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 4
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "genesis", [b"\xc0", b"\x80", codec.encode({"departments": [None]}), codec.encode({"departments": 7})]
+)
+def test_the_command_calls_what_is_no_chain_not_verified(
+    genesis: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = b"KEHU-EXPORT-1\n" + len(genesis).to_bytes(4, "big") + genesis
+    end = codec.encode(["end", 0, hashlib.sha256(body).digest()])
+    (tmp_path / "forged").write_bytes(body + len(end).to_bytes(4, "big") + end)
+    assert main([str(tmp_path / "forged")]) == 1
+    assert capsys.readouterr().out.startswith("not verified: ")
+    assert main([str(tmp_path / "missing")]) == 2
 
 
 def test_it_refuses_the_export_with_any_byte_changed() -> None:
@@ -67,7 +192,7 @@ def test_it_refuses_the_export_with_any_byte_changed() -> None:
         changed = bytearray(EXPORT)
         changed[position] ^= 0x20
         with pytest.raises((primitives.VerificationError, KeyError, ValueError)):
-            verifier.verify_export(bytes(changed), SCHEDULES)
+            verified(bytes(changed), SCHEDULES)
 
 
 def test_state_proofs_prove_what_the_vectors_say_and_nothing_else() -> None:
@@ -164,3 +289,26 @@ def test_files_after_changes_have_no_byte_that_may_differ() -> None:
             changed[position] ^= 1
             with pytest.raises((primitives.VerificationError, TypeError, ValueError, LookupError)):
                 check(bytes(changed) + hashlib.sha256(changed).digest(), genesis)
+
+
+def test_the_command_takes_a_genesis_as_people_have_it_and_refuses_another_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain, _ = make_changes()
+    case = vectors("membership")
+    for name, content in (
+        ("export", chain.export()),
+        ("genesis.json", json.dumps(chain.genesis.value, ensure_ascii=False).encode()),
+        ("other.json", json.dumps({**chain.genesis.value, "network": "other"}).encode()),
+        ("genesis", chain.genesis.raw),
+        ("proof", hexed(case["proof_file"])),
+        ("evidence", hexed(case["evidence"]["file"])),
+    ):
+        (tmp_path / name).write_bytes(content)
+    words: list[list[str]] = [["export"], ["proof", "proof"], ["evidence", "evidence"]]
+    for command in words:
+        given = [*command[:-1], str(tmp_path / command[-1])]
+        for genesis, code in (("genesis.json", 0), ("genesis", 0), ("other.json", 1)):
+            assert main([*given, str(tmp_path / genesis)]) == code, (command, genesis)
+            assert capsys.readouterr().out.startswith("not verified: ") == bool(code)
+    assert main([str(tmp_path / "export")]) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from chain.ledger import Ledger
 from chain.transaction import Call, Transaction
 from tools.sample_chain import Notes, SampleChain, make_genesis, make_upgrade
 from tools.verifier import chain_verifier as verifier
+from tools.verifier.export import _verify_links, verify_export
+from tools.verifier.following import Sets
 from tools.verifier.primitives import VerificationError
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
@@ -133,16 +136,15 @@ def test_a_genesis_names_a_positive_version_or_none(value: object) -> None:
 def test_the_independent_verifier_follows_both_versions() -> None:
     made = _vectors()
     export = bytes.fromhex(made["export"])
-    found = verifier.verify_export(export, [])
+    found = verify_export(BytesIO(export))
     assert (found.height, found.block_id.hex()) == (6, made["heights"][6]["id"])
     assert [row["version"] for row in made["heights"]] == [1, 1, 1, 1, 1, 2, 2]
 
 
 def test_the_independent_verifier_refuses_versions_that_fall_or_are_unknown() -> None:
     headers = [verifier.Header.of(bytes.fromhex(row["header"])) for row in _vectors()["heights"]]
-    state = verifier.Verified(headers[0].chain_id, height=5)
     fallen = replace(headers[6], version=1)
     with pytest.raises(VerificationError, match="version falls"):
-        verifier._verify_links(fallen, headers[5], state, 6, b"", None)  # type: ignore[arg-type]
+        _verify_links(fallen, headers[5], fallen.chain_id, b"", Sets(fallen.chain_id))
     with pytest.raises(VerificationError, match="does not know"):
         verifier.Header.of(headers[6].raw[:1] + b"\x04" + headers[6].raw[2:])

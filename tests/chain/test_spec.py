@@ -16,6 +16,7 @@ from chain import attestation, findings
 from chain.block import Header
 from chain.certificate import PHASES
 from chain.errors import CATALOGUE
+from chain.execution import UNEXECUTED
 from chain.receipt import Receipt
 from chain.transaction import Transaction
 from chain.validators import faults_tolerated, quorum_of
@@ -108,6 +109,12 @@ def test_quorums_checks_and_codes_are_the_codes() -> None:
         assert (int(f), int(q)) == (faults_tolerated(int(n)), quorum_of(int(n)))
     assert tuple(row[0] for row in rows("export", "check")) == findings.CHECKS
     assert all(row[0] in CATALOGUE for row in rows("receipts", "code"))
+
+
+@pytest.mark.parametrize(("paper", "heading"), [("transactions", "## Once"), ("snapshot", "**S7")])
+def test_what_is_not_executed_is_named_in_full(paper: str, heading: str) -> None:
+    said = re.split(r"\n## |\n- \*\*", TEXTS[paper].partition(heading)[2])[0]
+    assert set(re.findall(r"`(transaction\.[a-z_]+)`", said)) == UNEXECUTED
 
 
 def test_the_table_of_genesis_fields_is_what_a_genesis_must_have() -> None:

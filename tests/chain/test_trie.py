@@ -49,7 +49,7 @@ def test_updating_gives_the_trie_that_building_gives(
 def test_the_order_in_which_entries_come_does_not_matter(entries: dict[bytes, bytes], random: object) -> None:
     shuffled = list(entries.items())
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    node: trie.Node = trie.EMPTY
+    node: trie.Node = b""
     for key_, value in shuffled:
         node = trie.update(node, {key_: value})
     assert trie.digest_of(node) == trie.digest_of(trie.build(entries))
@@ -106,7 +106,7 @@ def test_a_proof_out_of_order_too_long_or_too_deep_is_none() -> None:
 
 
 def test_an_empty_trie_is_zeros_and_a_leaf_splits_at_the_seventeenth_entry() -> None:
-    assert trie.digest_of(trie.EMPTY) == ZERO_DIGEST
+    assert trie.digest_of(b"") == ZERO_DIGEST
     entries = {key(number): key(0) for number in range(trie.LEAF_ENTRIES_MAX)}
     assert isinstance(trie.build(entries), trie.Leaf)
     split = trie.update(trie.build(entries), {key(99): key(0)})

@@ -14,12 +14,12 @@ from rich.cells import cell_len
 import node.backup.restoring  # noqa: F401
 from chain.errors import CATALOGUE, KehuError
 from cli.amounts import minor_units
-from cli.commands.permissions import read_expiry
 from cli.exits import Exit, exit_of
 from cli.layout import column_widths, plain, time_text
 from cli.output import Answer, Screen, json_ready, print_answer, print_error, progress
 from cli.profile import PROFILE_DEPARTMENT, Profile
 from cli.records import read_fields
+from cli.times import read_expiry
 
 
 def printed(show: Callable[[Screen], None]) -> str:
@@ -189,3 +189,10 @@ def test_commas_between_thousands_are_left_out() -> None:
 def test_a_restore_that_fails_ends_as_the_manual_says() -> None:
     codes = ("backup.damaged", "backup.other", "backup.passphrase_wrong", "restore.not_empty")
     assert [exit_of(KehuError(CATALOGUE[code])) for code in codes] == [5, 5, 6, 8]
+
+
+@pytest.mark.parametrize("time_ms", [253_402_300_800_000, 1 << 63, (1 << 64) - 1, 10**400])
+def test_a_time_that_no_calendar_has_is_shown_as_it_is(time_ms: int) -> None:
+    """A forged chain's genesis may be of any time; `kehu audit` is to name it, and not to end in a traceback."""
+    assert time_text(time_ms) == f"{time_ms} ms"
+    assert time_text(1_700_000_000_000).startswith("2023-11-1")

@@ -10,8 +10,8 @@ import pytest
 
 from chain.errors import KehuError
 from cli.amounts import amount_text, minor_units
-from cli.commands.log import read_moment
 from cli.commands.payment import read_paid
+from cli.times import read_moment
 from tests.cli.conftest import Kehu
 from tests.cli.office import Office
 

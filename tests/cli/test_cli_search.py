@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chain.errors import KehuError
-from cli.commands.log import read_moment
 from cli.searching import phone_start, read_filters, read_sort, read_text
+from cli.times import read_moment
 from node.search.query import Filter
 from tests.cli.conftest import Kehu
 from tests.cli.office import Office, Trouble

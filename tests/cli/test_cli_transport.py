@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from chain.crypto import SigningKey
-from chain.errors import KehuError
+from chain.errors import ErrorSpec, KehuError
+from cli.client import BUSY_PAUSE_S, _pause_s
 from cli.exits import Exit, RemoteRefusal, exit_of
-from cli.transport import NODE_UNREACHABLE, NeverSent, Transport
+from cli.transport import NODE_UNREACHABLE, NeverSent, Transport, is_height
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHAIN, KEY = bytes(32), SigningKey(b"\x07" * 32)
@@ -112,3 +113,11 @@ async def test_a_request_signed_in_the_second_of_the_nodes_start_is_signed_once_
     async with answering(answer) as transport:
         assert await transport.json("POST", "/v1/phone/check", {"customer": "c"}, is_signed=True) == {"height": 1}
     assert len(set(signatures)) == 2
+
+
+@pytest.mark.parametrize("number", [10**400, -1, True, None, "9", 1.5, float("nan")])
+def test_a_number_that_a_node_says_and_that_cannot_be_is_nothing_to_reckon_with(number: Any) -> None:
+    """A progress bar, an expiry or a pause of such a length would end the command in a traceback."""
+    assert not is_height(number)
+    refusal = RemoteRefusal(ErrorSpec("mempool.busy", "", ""), retry_after_ms=number)
+    assert BUSY_PAUSE_S <= _pause_s(refusal) < 2 * 3_600

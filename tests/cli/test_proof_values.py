@@ -66,3 +66,24 @@ def test_no_value_stands_in_a_file_that_was_not_shown(
         verify_proof_file(stocked.genesis, file)
     with pytest.raises(VerificationError):
         verify_independently(file, stocked.genesis.raw)
+
+
+def test_a_file_that_shows_nothing_is_no_proof(stocked: Office) -> None:
+    """Neither an empty one nor one of a transaction that read nothing, though its receipt is a good one."""
+    receipt = stocked.send("li", Call("access.login", {}))
+    head = stocked.ledger.head
+    assert head.certificate is not None
+    proof = light.prove_receipt(head.header, head.certificate, [receipt.to_bytes()], 0).to_bytes()
+    for reads in ((), (Read(proof, ()),)):
+        file = pack(KnownSets(stocked.genesis), stocked.chain_id, reads, ()).to_bytes()
+        with pytest.raises(KehuError, match=r"proof\.nothing_shown"):
+            verify_proof_file(stocked.genesis, file)
+        with pytest.raises(VerificationError, match="shows nothing"):
+            verify_independently(file, stocked.genesis.raw)
+
+
+def test_a_read_of_which_no_value_is_shown_proves_the_facts_of_its_record(stocked: Office) -> None:
+    file = file_of(stocked, [["name"]])
+    (record,) = verify_proof_file(stocked.genesis, file).records
+    assert (record.record, record.fields) == ("c1", {})
+    verify_independently(file, stocked.genesis.raw)

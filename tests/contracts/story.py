@@ -3,20 +3,23 @@ calls that succeeded in it."""
 
 from __future__ import annotations
 
+from chain.protocol import NEWEST
 from chain.receipt import Receipt
 from chain.transaction import Call
 from contracts.policy import default_policy
 from tests.contracts.client import Client
 from tests.contracts.office import Office, hex_of
 from tests.contracts.story_governance import tell_governance
+from tests.contracts.story_seams import tell_seams
 from tests.contracts.story_work import tell_erasure, tell_own, tell_work
 
 FIELDS = ("name", "note", "address", "position", "organisation", "email")
 
 
-def tell() -> tuple[list[tuple[bytes, bytes]], list[str]]:
-    """(state root, receipts root) of every block; the names of the calls that succeeded."""
-    office = _Recording()
+def tell(protocol: int = NEWEST) -> tuple[list[tuple[bytes, bytes]], list[str]]:
+    """(state root, receipts root) of every block; the names of the calls that succeeded. `protocol`: the version of the
+    rules."""
+    office = _Recording(protocol=protocol)
     for number in range(8):
         office.register(f"c{number}", by=("li", "wang", "qian", "boss")[number % 4], note="记", address="北京")
     for subject in ("department:process", "person:sun", "person:wu", "department:technical"):
@@ -51,6 +54,7 @@ def tell() -> tuple[list[tuple[bytes, bytes]], list[str]]:
     _work(client)
     tell_work(client)
     tell_own(office)
+    tell_seams(client)
     tell_erasure(office)
     tell_governance(office)
     return office.roots, sorted(office.succeeded)

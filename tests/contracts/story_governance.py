@@ -29,7 +29,7 @@ def tell_governance(office: Office) -> None:
     _pass_until(office, height)
     office.ok("node sales", "evidence.report", evidence=_piece(office))
     office.ok("node sales", "votes.report_loss", votes_from=office.ledger.height + 9)
-    office.ok("boss", "permissions.limit_grants", duration_ms_max=86_400_000)
+    office.call("boss", "permissions.limit_grants", duration_ms_max=86_400_000)
 
 
 def _propose(office: Office, proposal: str, change: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from chain.protocol import NEWEST
 from contracts.endings import erased_together
 from contracts.membership import ties_of
 from contracts.retention import is_due
@@ -160,3 +163,72 @@ def test_by_earlier_versions_of_the_rules_they_stayed_in_the_way() -> None:
     assert client.office.code("boss", "projects.close", **close) == "record.in_use"
     order(client, table="projects", record="p1")
     assert list(ties_of(client.office.view(), "customers", "c1")["projects"]) == ["p1"]
+
+
+def held(client: Client) -> Office:
+    """c1 is held, with a demand, a feedback, a participation and relations."""
+    office = busy(client).office
+    office.ok("boss", "erasure.hold", **C1, reason="lawsuit")
+    return office
+
+
+@pytest.mark.parametrize(("table", "record"), [("demands", "m1"), ("feedback", "f1"), ("participations", "t1")])
+def test_a_hold_on_a_customer_lies_on_what_is_the_customers_alone(client: Client, table: str, record: str) -> None:
+    office, what = held(client), {"table": table, "record": record}
+    refused = office.call("boss", "erasure.order", **what, reason="withdrawn")
+    assert (refused.code, refused.details) == ("erasure.held", C1)  # what has to be released
+    office.ok("boss", "erasure.hold", **what, reason="other_lawsuit")  # and may have one of its own
+    office.ok("boss", "erasure.release", **C1, reason="settled")
+    assert office.code("boss", "erasure.order", **what, reason="withdrawn") == "erasure.held"
+    office.ok("boss", "erasure.release", **what, reason="settled")
+    order(client, table=table, record=record)
+
+
+def test_a_relation_is_two_customers_and_waits_for_no_hold_on_one_of_them(client: Client) -> None:
+    held(client)
+    order(client, table="relations", record="l1")
+    order(client, record="c2")
+
+
+def test_no_retention_period_erases_what_a_held_customer_asked_for() -> None:
+    client = stocked_client(Office(policy={"retention": {"demands": DAY_MS}}))
+    office = held(client)
+    client.work("li", "demands.register", "m2", customer="c2", project=None)
+    office.time_ms += 2 * DAY_MS
+    view = office.view()
+    assert [is_due(view, "demands", record, office.time_ms) for record in ("m1", "m2")] == [False, True]
+    expire = {"table": "demands", "record": "m1"}
+    assert office.code("node sales", "erasure.expire", **expire) == "erasure.held"
+    office.ok("boss", "erasure.release", **C1, reason="settled")
+    assert office.ok("node sales", "erasure.expire", **expire)["erased"]
+
+
+def test_by_earlier_versions_of_the_rules_a_hold_lay_on_the_customers_record_alone() -> None:
+    client = stocked_client(Office(protocol=3, policy={"retention": {"demands": DAY_MS}}))
+    office = held(client)
+    office.time_ms += 2 * DAY_MS
+    assert is_due(office.view(), "demands", "m1", office.time_ms)
+    order(client, table="demands", record="m1")
+
+
+def test_a_customer_has_so_much_of_each_kind_as_is_erased_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contracts.membership.MEMBERS_MAX", 2)
+    for protocol, expected in ((NEWEST, "record.limit"), (3, "ok")):
+        client = stocked_client(Office(protocol=protocol))
+        client.customer("c5")
+        for number in (1, 2):
+            client.work("li", "demands.register", f"m{number}", customer="c5", project=None)
+            client.work("clerk", "feedback.send", f"f{number}", customer="c5", project=None, correction=False)
+            client.project(f"p{number + 4}")
+            client.participate(f"t{number + 4}", "c5", project=f"p{number + 4}")
+            client.relation(f"l{number + 4}", "c5", "influences", ("c2", "c4")[number - 1])
+        order(client, table="demands", record="m1")  # counts still
+        more = {"customer": "c5", "project": None}
+        calls = [
+            ("li", "demands.register", client.work_args("demands.register", "m3", **more)),
+            ("clerk", "feedback.send", client.work_args("feedback.send", "f3", **more, correction=False)),
+            ("li", "participations.register", client.part_args("t9", "c5")),
+            ("li", "relations.register", client.relation_args("l9", "c3", "influences", "c5")),
+        ]
+        for sender, name, args in calls:
+            assert client.office.code(sender, name, **args) == expected

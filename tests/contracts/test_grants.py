@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from chain.batch import sign_batch
+from chain.receipt import Receipt
+from chain.transaction import Call, sign_transaction
 from contracts.entitlements import ASSIGNED_SUBJECTS_MAX, GRANTS_MAX
 from contracts.policy import default_policy
-from tests.contracts.office import Office
+from tests.contracts.office import Office, key_of
 
 GRANT = {
     "grant": "g",
@@ -143,6 +146,41 @@ def test_a_new_policy_counts_from_the_next_call(stocked: Office) -> None:
     assert stocked.ok("boss", "permissions.set_policy", policy=policy) == {"version": 2}
     assert not stocked.may("qian", "read", "c1", "name").allowed
     assert stocked.row("policy", "current")["height"] == stocked.ledger.height
+
+
+def in_one_block(office: Office, *parts: tuple[str, str, str, dict[str, Any]]) -> list[Receipt]:
+    """The receipts of (department, sender, call, arguments), each a batch of its own, in this order."""
+    batches = []
+    for number, (department, sender, name, args) in enumerate(parts):
+        nonce, expires = (1_000 + number).to_bytes(16, "big"), office.ledger.height + 10
+        transaction = sign_transaction(key_of(sender), office.chain_id, nonce, expires, [Call(name, args)])
+        batches.append(sign_batch(office.node_key(department), office.chain_id, department, [transaction]))
+    executed = office.ledger.build("sales", office.time_ms + 1_000, batches)
+    checked = office.ledger.check(executed.block, lambda *_: None)
+    assert checked.receipt_bytes == executed.receipt_bytes
+    return executed.receipts
+
+
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_in_one_block_a_revocation_counts_for_what_comes_behind_it_scenario_36(
+    stocked: Office, is_read_first: bool
+) -> None:
+    stocked.grant("g", "person:wang")
+    read = {"table": "customers", "record": "c1", "fields": ["name"], "purpose": "sale"}
+    parts = [("sales", "wang", "access.read", read), ("administration", "boss", "permissions.revoke", {"grant": "g"})]
+    receipts = in_one_block(stocked, *(parts if is_read_first else parts[::-1]))
+    assert [receipt.code for receipt in receipts] == ["ok", "ok"]
+    (shown,) = [receipt.results[0]["fields"] for receipt in receipts if "fields" in receipt.results[0]]
+    assert shown["name"]["allowed"] is is_read_first
+
+
+@pytest.mark.parametrize("is_login_first", [True, False])
+def test_in_one_block_who_was_revoked_does_nothing_more_scenario_36(stocked: Office, is_login_first: bool) -> None:
+    parts: list[tuple[str, str, str, dict[str, Any]]]
+    parts = [("sales", "wang", "access.login", {}), ("administration", "boss", "people.revoke", {"person": "wang"})]
+    receipts = in_one_block(stocked, *(parts if is_login_first else parts[::-1]))
+    codes = [receipt.code for receipt in receipts]
+    assert codes == (["ok", "ok"] if is_login_first else ["ok", "people.revoked"])
 
 
 def _rule(**changes: Any) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.client import Client
+from chain.protocol import NEWEST
+from tests.contracts.client import Client, stocked_client
 from tests.contracts.office import Office
 
 
@@ -172,3 +173,30 @@ def test_who_may_not_change_a_customer_does_not_place_it(client: Client) -> None
     args = {"customer": "c3", "version": 2, "organisation": "o1", "client_department": "d1"}
     assert client.office.code("wang", "customers.place", **args) == "permission.denied"
     assert client.office.code("zhao", "customers.place", **args) == "permission.denied"
+
+
+def deep(protocol: int) -> Client:
+    """o1 with d3 below d2 below d1; and d8 at the top, with d9 below it."""
+    client = stocked_client(Office(protocol=protocol))
+    client.department("d3", parent="d2")
+    client.department("d8")
+    client.department("d9", parent="d8")
+    return client
+
+
+def test_a_client_department_lies_so_deep_and_no_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contracts.membership.LEVELS_MAX", 2)
+    for protocol, expected in ((NEWEST, "tree.too_deep"), (3, "ok")):
+        client = deep(protocol)
+        assert move(client, "d9", "d3") == expected
+        fields = client.digests("client_departments", "d4", name="科")
+        args = {"client_department": "d4", "organisation": "o1", "parent": "d3", "fields": fields}
+        assert client.office.code("li", "client_departments.register", **args) == expected
+
+
+def test_a_department_that_was_erased_is_in_the_way_of_nothing_that_goes_below_it() -> None:
+    for protocol, expected in ((NEWEST, "ok"), (3, "record.erased")):
+        client = deep(protocol)
+        client.office.ok("boss", "erasure.order", table="client_departments", record="d1", reason="mistake")
+        assert move(client, "d9", "d3") == expected
+    assert move(client, "d9", "d1") == "record.erased"

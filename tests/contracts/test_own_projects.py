@@ -135,3 +135,53 @@ def test_a_customer_sends_feedback_and_reads_how_it_was_resolved_once_granted(cl
 
 def test_colleagues_have_no_own_projects(client: Client) -> None:
     assert client.office.code("li", "access.own_projects", **PURPOSE) == "keys.wrong_kind"
+
+
+def test_by_feedback_a_customer_hears_nothing_of_projects_and_customers_that_are_not_theirs(client: Client) -> None:
+    office = client.office
+    client.organisation("o7")
+    client.project("p7", "o7")
+    client.project("p8")
+    office.ok("li", "projects.close", project="p8", version=1)
+    for project in ("p2", "p7", "p8", "p9"):
+        args = client.work_args("feedback.send", "f1", customer="c1", project=project, correction=False)
+        receipt = office.call("zhang", "feedback.send", **args)
+        assert (receipt.code, receipt.details) == ("record.unknown", {"table": "projects", "record": project})
+    for customer in ("c2", "c99"):
+        args = client.work_args("feedback.send", "f1", customer=customer, project=None, correction=False)
+        assert office.code("zhang", "feedback.send", **args) == "feedback.author"
+    client.work("clerk", "feedback.send", "f1", customer="c1", project="p2", correction=False)  # colleagues know
+
+
+def test_by_earlier_versions_of_the_rules_feedback_told_which_organisation_a_project_is_of() -> None:
+    client = enrolled_client(Office(protocol=3))
+    client.organisation("o7")
+    client.project("p7", "o7")
+    args = client.work_args("feedback.send", "f1", customer="c1", project="p7", correction=False)
+    assert client.office.call("zhang", "feedback.send", **args).details["expected"] == "o7"
+
+
+def history(client: Client, table: str, record: str) -> Any:
+    args = {"table": table, "record": record, "after": 0, "limit": 9, **PURPOSE}
+    return client.office.ok("zhang", "access.history", **args)
+
+
+def test_how_far_a_project_is_no_history_tells_a_customer_before_it_is_granted(client: Client) -> None:
+    client.hand_over("li", "h1", "finance")
+    client.work("qian", "progress.record", "r1", project="p1")
+    for table, record in (("projects", "p1"), ("progress", "r1")):
+        refused = history(client, table, record)
+        assert (refused["allowed"], refused["code"], refused["rows"]) == (False, "permission.denied", [])
+        grant(client, f"g-{record}", table)
+        told = history(client, table, record)
+        assert told["because"] == f"grant:g-{record}"
+        assert told["rows"][-1]["facts"].items() >= {"stage": "finance"}.items()
+        assert all("by" not in row for row in told["rows"])
+    assert history(client, "projects", "p2")["rows"] == []
+    assert history(client, "customers", "c1")["because"] == "own"
+
+
+def test_by_earlier_versions_of_the_rules_the_history_told_it_to_whoever_took_part() -> None:
+    client = enrolled_client(Office(protocol=3))
+    client.hand_over("li", "h1", "finance")
+    assert history(client, "projects", "p1")["rows"][-1]["facts"] == {"stage": "finance"}

@@ -210,3 +210,22 @@ def test_a_gateway_speaks_for_people_of_its_own_department_only(stocked: Office)
     for person, code in (("li", "people.wrong_node"), ("nobody", "people.unknown")):
         args = {"attestation": attestation, "asked_by": person}
         assert stocked.code("gateway g1", "phone.record", **args) == code
+
+
+def test_a_number_out_of_service_does_not_come_back_by_an_identifier_that_nobody_knew(nameless: Office) -> None:
+    day = day_of(nameless)
+    assert hear(nameless, outcome="none")["reason"] == "unavailable"
+    checked_ms = nameless.row("customers", "c1")["checked_ms"]
+    strangers = hear(nameless, identifier="somebody")
+    assert (strangers["status"], strangers["reason"], strangers["version"]) == ("invalid", "unavailable", 1)
+    assert nameless.row("answers", "c1.3")["agreed"] is False
+    assert nameless.row("customers", "c1")["checked_ms"] == checked_ms
+    assert hear(nameless, outcome="same", since_day=day)["status"] == "valid"
+    assert hear(nameless, identifier="subscriber-1")["version"] == 2
+
+
+def test_by_earlier_versions_of_the_rules_it_was_believed_to_be_the_customers() -> None:
+    office = Office(protocol=3)
+    assert register(office, office.attest("c1", outcome="same")).is_ok
+    hear(office, outcome="none")
+    assert hear(office, identifier="somebody")["status"] == "valid"

@@ -8,6 +8,7 @@ import pytest
 
 from chain.receipt import RECEIPT_BYTES_MAX
 from chain.transaction import Call
+from contracts.reach import reach
 from tests.contracts.office import Office, hex_of
 
 
@@ -231,6 +232,16 @@ def test_a_release_between_entitled_vaults_is_a_row(stocked: Office) -> None:
     assert (row["from"], row["to"], row["fields"], row["version"]) == ("sales", "finance", ["name", "note"], 1)
     everything = stocked.ok("node finance", "vault.record_release", **args | {"fields": ["*"], "to": "sales"})
     assert everything["release"] == 2
+
+
+def test_a_release_of_many_values_asks_once_who_may_hold_them(stocked: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through what the record is reached takes most of the time, and a node may send hundreds of releases."""
+    asked = []
+    monkeypatch.setattr("contracts.holders.reach", lambda *about: asked.append(about) or reach(*about))
+    args = {"table": "customers", "record": "c1", "fields": ["*"], "version": 1, "to": "finance"}
+    released = stocked.ok("node sales", "vault.record_release", **args)["release"]
+    assert len(stocked.row("releases", f"customers.c1.{released}")["fields"]) == 5
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from chain.protocol import NEWEST
 from chain.transaction import Call
-from tests.contracts.client import Client
+from tests.contracts.client import Client, stocked_client
+from tests.contracts.office import Office
 
 
 def test_a_relation_joins_two_customers_with_a_weight(client: Client) -> None:
@@ -90,3 +92,15 @@ def test_relations_are_for_who_has_to_do_with_one_of_the_customers(client: Clien
     assert client.office.code("sun", "relations.register", **args) == "permission.denied"
     client.office.ok("boss", "permissions.assign", table="customers", record="c7", subject="department:technical")
     assert client.office.code("sun", "relations.register", **args) == "ok"
+
+
+def test_a_line_of_superiors_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many report to each other, a call walks up so far and no further."""
+    monkeypatch.setattr("contracts.membership.LEVELS_MAX", 2)
+    for protocol, expected in ((NEWEST, "tree.too_deep"), (3, "ok")):
+        client = stocked_client(Office(protocol=protocol))
+        for customer in ("c5", "c6"):
+            client.customer(customer)
+        client.relation("l8", "c5", "reports_to", "c3")  # who reports to c1
+        args = client.relation_args("l9", "c6", "reports_to", "c5")
+        assert client.office.code("li", "relations.register", **args) == expected

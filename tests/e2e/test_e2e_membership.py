@@ -16,6 +16,7 @@ from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_clust
 from tests.node.cluster import free_ports
 from tools.demo.kehu import order
 from tools.demo.story import wait_for
+from tools.verifier.export import verify_export
 
 pytestmark = pytest.mark.slow
 NEW = "legal"
@@ -93,6 +94,8 @@ def test_departments_come_go_and_change_keys_while_clients_commit(tmp_path: Path
         export = str(cluster.kehu.passphrases.parent / "chain.kehu")
         kehu("export", export, "--node", "finance")
         assert kehu("audit", export)["clean"] is True
+        with Path(export).open("rb") as file:  # who decides it learns from the receipts alone
+            assert verify_export(file).height == kehu("audit", export)["height"]
     finally:
         stop_cluster(kehu)
 

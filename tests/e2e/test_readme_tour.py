@@ -19,6 +19,12 @@ def tour() -> str:
     return found.group(1)
 
 
+def seen() -> list[tuple[str, ...]]:
+    """Who did what for which purpose, as the table before the tour has it."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- seen -->")[2].partition("\n\n")[0]
+    return re.findall(r"^\| ([a-z-]+) \| ([a-z]+) \| ([a-z]+) \| ([a-z-]+) \|", table, re.MULTILINE)[1:]
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 def test_the_tour_of_the_readme_works_as_it_is_written(tmp_path: Path) -> None:
@@ -39,3 +45,7 @@ def test_the_tour_of_the_readme_works_as_it_is_written(tmp_path: Path) -> None:
     assert "refused, and that is on the record (exit code 1)" in done.stdout
     assert "refused: the number is somebody else's now (exit code 1)" in done.stdout
     assert "Everything checks" in done.stdout
+    rows = seen()
+    assert len(rows) == 4
+    for who, department, action, purpose in rows:
+        assert re.search(rf"person:{who} +{department} +{action} +customers/wang-fang +{purpose} ", done.stdout), who

@@ -106,10 +106,10 @@ class Hang(BaseException):
     """No `Exception`: what is fuzzed must not take it for one of its own."""
 
 
-def judge(take: Take, data: bytes) -> tuple[str, str]:
-    """(outcome, what is wrong): one of them is empty."""
+def judge(take: Take, data: bytes, patience: float = 1.0) -> tuple[str, str]:
+    """(outcome, what is wrong): one of them is empty. `patience` times as long as else before it is ended."""
     try:
-        with no_hang():
+        with no_hang(patience):
             return take(data) or ACCEPTED, ""
     except KehuError as error:
         return error.code, ""
@@ -192,10 +192,10 @@ def _told(target: Target, execution: int, first: int, data: bytes, problem: str)
 
 
 @contextmanager
-def no_hang() -> Iterator[None]:
+def no_hang(patience: float = 1.0) -> Iterator[None]:
     """Ends what takes more than `HANG_CPU_S` of this process's time, in the main thread of a process."""
     before = signal.signal(signal.SIGPROF, _end)
-    signal.setitimer(signal.ITIMER_PROF, HANG_CPU_S * slowness())
+    signal.setitimer(signal.ITIMER_PROF, HANG_CPU_S * slowness() * patience)
     try:
         yield
     finally:

@@ -21,6 +21,8 @@ HEAP_FACTOR_MAX = 40
 worst: three bytes are an object of 64.)"""
 WORTH_A_LOOK_S = 0.004
 """What is refused quicker than this has not been unpacked."""
+TRACED_PATIENCE = 10.0
+"""Python whose memory is traced takes several times as long. How long it takes untraced is judged before."""
 QUICK = 60
 
 
@@ -55,7 +57,7 @@ def test_a_mebibyte_of_anything_costs_little_time_and_memory(name: str) -> None:
                     continue
                 spent_s = min(spent_s, least_seconds(take, data)) if spent_s > cpu_s_max(target) else spent_s
                 tracemalloc.start()
-                outcome, problem = judge(take, data)
+                outcome, problem = judge(take, data, TRACED_PATIENCE)
                 peak = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
                 if problem or spent_s > cpu_s_max(target) or peak > HEAP_FACTOR_MAX * MIB:

@@ -1,10 +1,11 @@
-"""Freed memory goes back to the system: seen from outside, in a process of its own."""
+"""What a process does with its memory, seen from outside: freed, it goes back to the system; it goes to no file."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,3 +46,20 @@ def test_what_threads_have_freed_goes_back_to_the_system() -> None:
         return int(done.stdout)
 
     assert grown_kb("little") < 2_000 < grown_kb("usual")
+
+
+NO_CORE = """
+import resource, sys
+from pathlib import Path
+from node.process import run_node
+
+assert run_node(Path(sys.argv[1])) == 2
+print(resource.getrlimit(resource.RLIMIT_CORE))
+"""
+
+
+def test_a_node_that_dies_leaves_no_image_of_its_memory(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_CORE, str(tmp_path / "none")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(0, 0)\n"

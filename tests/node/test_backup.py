@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chain.blocks import BlockStore
 from chain.errors import KehuError
 from node.backup.format import (
     DATA_MAGIC,
@@ -18,11 +19,13 @@ from node.backup.format import (
     encode_frame,
     framed,
     read_data,
+    read_keys,
 )
 from node.backup.making import DATA, KEYS, backup_chunks
 from node.backup.restoring import Restored, restore
 from node.config import Home
-from node.keys import ScryptCost, create_key_file, load_key
+from node.keys import ScryptCost, change_passphrase, create_key_file, load_key
+from node.storage.leveldb import LevelStore
 from node.vault.store import Vault
 from node.vault.values import VaultValue
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, genesis_value, make_home
@@ -94,6 +97,24 @@ def test_a_key_that_was_made_and_not_taken_up_yet_is_in_the_backup(taken: Taken)
     assert load_key(Home(taken.folder / "new").next_key, PASSPHRASE).seed == bytes(range(32))
 
 
+def test_a_folder_whose_key_is_gone_or_opens_with_another_passphrase_gives_no_backup(taken: Taken) -> None:
+    """Nobody could restore it; so it is said now, and not when it is needed."""
+
+    def refusal() -> str:
+        store = LevelStore(taken.home.chain)
+        try:
+            with pytest.raises(KehuError) as caught:
+                next(backup_chunks(taken.home, "secrets/passphrase", BlockStore(store), None, CHEAP))
+        finally:
+            store.close()
+        return caught.value.code
+
+    change_passphrase(taken.home.node_key, PASSPHRASE, "interrupted here")
+    assert refusal() == "key.passphrase_wrong"
+    taken.home.node_key.unlink()
+    assert refusal() == "key.file_missing"
+
+
 def test_nothing_personal_and_no_key_is_in_the_clear_in_either_file(taken: Taken) -> None:
     seed = node_key("sales").seed
     for content in (taken.data, taken.keys):
@@ -102,6 +123,29 @@ def test_nothing_personal_and_no_key_is_in_the_clear_in_either_file(taken: Taken
         assert seed.hex().encode() not in content
     assert b"ciphertext" not in taken.keys  # not even the sealed key file can be seen
     assert b"k/customers" not in taken.data
+
+
+def test_data_that_were_altered_where_they_were_kept_are_refused_though_they_are_whole(taken: Taken) -> None:
+    """Whoever has the data file only could name another carrier in node.toml, who would be told every number."""
+    first, *frames = read_data(io.BytesIO(taken.data))
+    backup_id = first[1][0][1]
+
+    def data(host: bytes) -> bytes:
+        changed = [(kind, [(key, value.replace(b"127.0.0.1", host)) for key, value in pairs]) for kind, pairs in frames]
+        return b"".join(data_chunks(backup_id, [encode_frame(kind, pairs) for kind, pairs in changed]))
+
+    assert data(b"127.0.0.1") == taken.data
+    with pytest.raises(KehuError, match=r"backup\.other"):
+        taken.restore(data(b"10.66.6.6"))
+    assert not (taken.folder / "new").exists()
+
+
+def test_a_backup_of_an_earlier_release_whose_keys_say_nothing_of_the_data_is_restored(taken: Taken) -> None:
+    backup_id, frames = read_keys(io.BytesIO(taken.keys), PASSPHRASE)
+    sealer = KeysSealer(backup_id, PASSPHRASE, CHEAP)
+    sealed = [sealer.seal(encode_frame(kind, pairs)) for kind, pairs in frames]
+    assert frames.data_digest is not None
+    assert taken.restore(keys=sealer.head + b"".join(sealed) + sealer.end()).height == 5
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(taken: Taken) -> None:
@@ -115,6 +159,15 @@ def test_a_folder_with_anything_in_it_is_left_alone(taken: Taken) -> None:
     with pytest.raises(KehuError):
         taken.restore(name="link")
     assert not any((taken.folder / "target").iterdir())
+
+
+def test_a_mounted_folder_is_refused_before_anything_is_restored(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    (taken.folder / "new").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == taken.folder / "new")
+    with pytest.raises(KehuError, match=r"restore\.mounted"):
+        taken.restore()
+    assert not any((taken.folder / "new").iterdir())
+    assert taken.restore(name="beside").height == 5
 
 
 def cut(share: float) -> Callable[[bytes], bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from chain.block import Block
 from chain.certificate import Certificate
 from chain.crypto import digest
 from chain.errors import InvariantError, KehuError
+from chain.transaction import Call
 from node.agreement import Agreement
 from node.catch_up import (
     BLOCKS_MAX,
@@ -134,6 +136,10 @@ async def test_a_lying_peer_is_passed_over_and_the_next_one_asked(bench: Bench, 
     assert bench.own.ledger.head.block_id == bench.others.ledger.head.block_id
     assert bench.asked[0] == ("administration", 1)
     assert bench.asked[-1][0] == "finance"
+    for height in range(1, TOP + 1):  # who asks this node later gets what a quorum signed
+        certificate = bench.own.blocks.certificate(height)
+        assert certificate is not None
+        certificate.verify(bench.own.ledger.validators(height), CHAIN)
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -254,6 +260,25 @@ def test_an_answer_is_capped_in_number_and_in_bytes(bench: Bench, monkeypatch: p
 def test_a_malformed_request_is_refused(bench: Bench, request_bytes: bytes) -> None:
     with pytest.raises(KehuError, match="codec"):
         answer_request(bench.others.blocks, TOP, request_bytes)
+
+
+async def test_a_long_catch_up_holds_one_answer_at_a_time_b45(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain of 8 MB of refused calls, which leave nothing in the state, by answers of about 128 KB."""
+    long, blocks, answer_bytes = Call("access.login", {"purpose": "x" * 60_000}), 140, 128 << 10
+    for _ in range(blocks):
+        bench.others.append(batch_of(transact(long, expires=bench.others.ledger.height + 9)))
+    top = bench.others.ledger.height
+    monkeypatch.setattr("node.catch_up.RESPONSE_BYTES_MAX", answer_bytes)
+    request = lambda height: answer_request(bench.others.blocks, top, encode_request(height))  # noqa: E731
+    tracemalloc.start()
+    try:
+        await bench.run(top, finance=request)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert bench.own.ledger.head.block_id == bench.others.ledger.head.block_id
+    assert len(bench.asked) > blocks // 3
+    assert peak < 16 * answer_bytes < blocks * 60_000 // 4
 
 
 async def test_who_asks_all_the_time_has_one_answer_in_the_making_and_others_do_not_wait_for_it(

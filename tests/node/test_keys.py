@@ -206,3 +206,13 @@ def test_a_key_file_costs_32_mib_of_scrypt_unless_a_test_says_otherwise(tmp_path
     create_key_file(tmp_path / "a.key", "node", "sales", PASSPHRASE, bytes(32))
     kdf = json.loads((tmp_path / "a.key").read_text(encoding="utf-8"))["kdf"]
     assert (kdf["name"], kdf["n"], kdf["r"], kdf["p"]) == ("scrypt", 1 << 15, 8, 1)
+
+
+def test_a_file_of_another_user_is_not_called_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root made it in the node's folder; whoever took it for damaged would throw a good key away."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert code_of(load_key, path, PASSPHRASE) == "key.file_unreadable"

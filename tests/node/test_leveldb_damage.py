@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chain.errors import KehuError
+from node.soundness.setting_aside import heal, list_aside
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import LevelStore
 from node.storage.leveldb_log import BLOCK_BYTES, LogState, inspect_log, masked_crc32c
@@ -261,3 +263,17 @@ def test_a_purged_value_is_in_no_file_any_more(tmp_path: Path, reopenings: int, 
     assert not is_in_files()
     assert dict(store.scan(b"")).keys() == before - {b"0.5"}
     store.close()
+
+
+def test_a_folder_with_a_name_in_another_encoding_works_and_its_damage_is_set_aside(tmp_path: Path) -> None:
+    """GBK, on a disk that came from elsewhere."""
+    home = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + "节点".encode("gbk")))
+    store = LevelStore(home / "vault", create=True)
+    store.write({b"key": b"value"})
+    store.purge([b"key"])
+    store.close()
+    (home / "vault" / "CURRENT").unlink()
+    with pytest.raises(StorageFailure) as caught:
+        LevelStore(home / "vault")
+    assert heal(home, caught.value)
+    assert [one.parts for one in list_aside(home)] == [("vault",)]

@@ -8,6 +8,7 @@ import pytest
 
 from chain import protocol
 from chain.errors import KehuError
+from chain.execution import HOME_ONLY
 from chain.transaction import Call
 from contracts.changes import effect_of
 from node.opening import open_home
@@ -16,25 +17,25 @@ from tests.node.cluster import PATIENCE_S, Cluster, eventually, running
 
 NEWEST = protocol.NEWEST
 BEFORE = NEWEST - 1
-UPGRADE = {"kind": "protocol", "version": NEWEST}
 
 
-async def agree(cluster: Cluster) -> int:
+async def agree(cluster: Cluster, version: int = NEWEST) -> int:
     """Proposed and approved by three departments; the height from which it counts."""
-    signed = effect_of(cluster.any.view(), UPGRADE)
-    args = {"proposal": "p1", "change": UPGRADE, "effect": signed}
+    change = {"kind": "protocol", "version": version}
+    signed = effect_of(cluster.any.view(), change)
+    args = {"proposal": "p1", "change": change, "effect": signed}
     await cluster.commit(cluster.sign("boss", Call("governance.propose", args)), via="administration")
     for person, department in (("boss", "administration"), ("li", "sales"), ("qian", "finance")):
         call = Call("governance.approve", {"proposal": "p1", "effect": signed})
         await cluster.commit(cluster.sign(person, call), via=department)
     ledgers = [node.ledger for node in cluster.nodes.values()]
-    await eventually(lambda: all(protocol.last_version(ledger.protocol_schedule())[1] == NEWEST for ledger in ledgers))
+    await eventually(lambda: all(protocol.last_version(ledger.protocol_schedule())[1] == version for ledger in ledgers))
     return protocol.last_version(ledgers[0].protocol_schedule())[0]
 
 
 @pytest.mark.slow
 async def test_nodes_tell_each_other_what_they_speak_and_pass_the_height_by_themselves(tmp_path: Path) -> None:
-    async with running(tmp_path, BEFORE) as cluster:
+    async with running(tmp_path, HOME_ONLY - 1) as cluster:
         node = cluster.nodes["sales"]
         await eventually(lambda: all(row["speaks"] == [1, NEWEST] for row in node.protocol()["nodes"]))
         wrong = cluster.login("qian")
@@ -42,12 +43,12 @@ async def test_nodes_tell_each_other_what_they_speak_and_pass_the_height_by_them
         committed = await node.wait_committed(wrong.id, PATIENCE_S)
         assert committed is not None
         assert committed.receipt.code == "people.wrong_node"
-        height = await agree(cluster)
-        assert node.height >= height or node.protocol()["next"] == {"version": NEWEST, "activation_height": height}
+        height = await agree(cluster, HOME_ONLY)
+        assert node.height >= height or node.protocol()["next"] == {"version": HOME_ONLY, "activation_height": height}
         await eventually(lambda: all(one.height >= height for one in cluster.nodes.values()))
-        assert node.blocks.block(height - 1).header.version == BEFORE
-        assert node.blocks.block(height).header.version == NEWEST
-        assert (node.protocol()["version"], node.protocol()["next"]) == (NEWEST, None)
+        assert node.blocks.block(height - 1).header.version == HOME_ONLY - 1
+        assert node.blocks.block(height).header.version == HOME_ONLY
+        assert (node.protocol()["version"], node.protocol()["next"]) == (HOME_ONLY, None)
         (admission,) = await node.submit([cluster.login("qian").raw], [])
         assert admission.error is not None
         assert admission.error.code == "transaction.elsewhere"

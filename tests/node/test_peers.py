@@ -44,6 +44,14 @@ async def test_every_department_has_one_link_to_every_other_and_messages_arrive_
         assert [message for message in nodes["finance"].messages if message[1] is Kind.CONSENSUS] == expected
 
 
+async def test_a_frame_does_not_wait_until_the_one_before_is_acknowledged() -> None:
+    """Nagle's algorithm with delayed acknowledgements put off a frame by 40 ms where the other side had dialled."""
+    async with running("a", "b") as nodes:
+        for name, other in (("a", "b"), ("b", "a")):
+            held = nodes[name].network._connections[other].link._writer.get_extra_info("socket")
+            assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_closing_is_seen_by_the_others_as_an_orderly_leave() -> None:
     async with running("finance", "sales") as nodes:
         await nodes["finance"].network.close()

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chain.crypto import SigningKey
 from chain.errors import KehuError
 from node.config import Home
+from node.keys import create_key_file
 from node.opening import open_home
 from node.soundness.check import check_home
 from node.soundness.findings import Weight
 from node.storage.leveldb import LevelStore
-from tests.node.cluster import Cluster
-from tests.node.soundness_kit import BYTE_DAMAGE, NAME, content, first, live_through, work
+from node.vault.keys import reseal
+from tests.node.cluster import CHEAP, PASSPHRASE, Cluster, key_of
+from tests.node.soundness_kit import BYTE_DAMAGE, NAME, content, first, flip, live_through, work
 
 pytestmark = pytest.mark.slow
 
@@ -215,3 +221,63 @@ def test_rows_that_no_block_gives_are_found(worked: Worked, copy: Home) -> None:
             report = check_home(home.path)
             assert report.has(Weight.DAMAGE), (prefix, puts, deletes)
             shutil.rmtree(home.path)
+
+
+def next_key(home: Home) -> SigningKey:
+    key = key_of("node sales 2")
+    create_key_file(home.next_key, "node", NAME, PASSPHRASE, key.seed, CHEAP)
+    return key
+
+
+def test_a_key_that_is_lost_is_no_damage_where_the_one_that_follows_it_stands_ready(copy: Home) -> None:
+    next_key(copy)
+    assert not check_home(copy.path).findings
+    copy.node_key.unlink()
+    report = check_home(copy.path)
+    codes = {finding.error.code for finding in report.findings}
+    assert codes == {"check.key_lost", "node.wrong_key", "vault.locked"}
+    assert (report.has(Weight.DAMAGE), report.has(Weight.LACKING), report.meaning_checked) == (False, True, True)
+    copy.next_key.write_bytes(copy.next_key.read_bytes()[:-9])
+    assert check_home(copy.path).has(Weight.DAMAGE)
+
+
+def test_a_vault_that_is_sealed_under_the_next_key_already_is_whole(copy: Home) -> None:
+    """A power cut while the key was being taken up."""
+    following, present = next_key(copy), key_of(f"node {NAME}")
+    reseal(copy.vault_keys, copy.read_genesis().chain_id, present.seed, following.seed)
+    report = check_home(copy.path)
+    assert (report.findings, report.values > 0) == ([], True)
+
+
+def test_what_a_kill_left_of_a_file_that_was_being_written_goes_at_the_next_start(copy: Home) -> None:
+    names = (".node.key.0badcafe", "secrets/.passphrase.0badcafe")
+    left = [copy.path / f"{name}.kehu-unfinished" for name in names]
+    for path in left:
+        path.write_bytes(b"a passphrase")
+    assert not check_home(copy.path).findings
+    open_home(copy).closing.close()
+    assert not [path for path in left if path.exists()]
+
+
+def test_a_folder_that_cannot_be_written_is_checked_too(
+    copy: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot of the disk, mounted read-only."""
+    flip(0.5)(first(copy.chain, "*.ldb"))
+    found = [finding.to_value() for finding in check_home(copy.path).findings]
+    make, open_ = tempfile.mkdtemp, Path.open
+
+    def mkdtemp(prefix: str, dir: Path = tmp_path) -> str:  # noqa: A002 - as the library calls it
+        if dir == copy.path:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return make(prefix=prefix, dir=dir)
+
+    def open_file(path: Path, mode: str = "r", **named: Any) -> Any:
+        if path.parent.parent == copy.path and mode not in ("r", "rb"):
+            raise OSError(errno.EROFS, "Read-only file system")
+        return open_(path, mode, **named)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(Path, "open", open_file)
+    assert [finding.to_value() for finding in check_home(copy.path).findings] == found != []
+    assert not list(tmp_path.glob("kehu-check-*"))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from node.storage.unfinished import remove_leftovers, unfinished
+from chain.errors import KehuError
+from node.storage import durable
+from node.storage.beside import remove_leftovers
+from node.storage.durable import write_file
+from node.storage.unfinished import unfinished
 
 
 def fill_and_die(target: Path, *, is_folder: bool) -> None:
@@ -56,3 +61,68 @@ def test_other_peoples_files_and_what_a_link_leads_to_stay(tmp_path: Path) -> No
     (tmp_path / ".link.kehu-unfinished").symlink_to(tmp_path / "elsewhere")
     remove_leftovers(tmp_path)
     assert names(tmp_path) == [".link.kehu-unfinished", ".notes.kehu", "elsewhere"]
+
+
+def test_what_a_kill_left_of_a_whole_file_goes_with_the_next_one_in_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(durable, "sync_folder", lambda _: None)
+        monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        write_file(tmp_path / "passphrase", b"secret", replace=True)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"secret"
+    write_file(tmp_path / "members.json", b"{}", replace=False)
+    assert names(tmp_path) == ["members.json"]
+
+
+def test_a_pipe_of_somebody_elses_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".trap.kehu-unfinished")
+    write_file(tmp_path / "members.json", b"{}", replace=False)
+    assert (tmp_path / "members.json").exists()
+
+
+LONG = "客户" * 42 + ".cr"
+"""255 bytes: the longest name that a file can have."""
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows_and_in_any_script(tmp_path: Path) -> None:
+    assert len(LONG.encode()) == 255
+    write_file(tmp_path / LONG, b"first", replace=False)
+    write_file(tmp_path / LONG, b"second", replace=True)
+    assert (tmp_path / LONG).read_bytes() == b"second"
+    with unfinished(tmp_path / LONG[1:]) as made:
+        made.write(b"third")
+        made.finish()
+    with unfinished(tmp_path / LONG[2:], is_folder=True) as made:
+        made.finish()
+    assert names(tmp_path) == sorted([LONG, LONG[1:], LONG[2:]])
+
+
+def test_nothing_is_written_over_that_has_come_while_a_file_was_being_filled(tmp_path: Path) -> None:
+    with unfinished(tmp_path / "monday") as made:
+        made.write(b"mine")
+        (tmp_path / "monday").write_bytes(b"theirs")
+        with pytest.raises(KehuError, match=r"storage\.name_taken"):
+            made.finish()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("monday", b"theirs")]
+
+
+def test_a_file_system_without_hard_links_is_written_to_and_nothing_on_it_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick that a customer carries home, say."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_file(tmp_path / "proof", b"mine", replace=False)
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "proof", b"other", replace=False)
+    with unfinished(tmp_path / "backup") as made:
+        made.write(b"whole")
+        made.finish()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"proof": b"mine", "backup": b"whole"}

@@ -305,6 +305,23 @@ async def test_a_replay_of_old_values_does_not_bring_a_superseded_one_back(tmp_p
         assert net.nodes["finance"].staged() == []
 
 
+async def test_what_was_staged_after_its_block_brings_nothing_superseded_back_when_it_expires(tmp_path: Path) -> None:
+    """A transaction that is sent again while its block is made."""
+    async with network(tmp_path) as net:
+        made, values = net.registration()
+        short = net.transaction("li", *made.calls, expires=4)
+        await net.submit((short, values))
+        await net.submit(net.update(1, position="主任"))
+        sales = net.nodes["sales"]
+        sales.vault.stage(short.id, values, short.expires_height)
+        for _ in range(2):
+            await net.commit("li", Call("access.login", {}), via="sales")
+        assert sales.staged() == []
+        old = (FieldId("customers", "c1", "position"), net.digest("c1", "position", "经理"))
+        assert not sales.vault.has(old)
+        assert sales.live()["position"] == "主任"
+
+
 # Later entitlement
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -113,3 +114,45 @@ def test_nothing_that_was_set_aside_inside_the_vault_outlives_an_erasure_that_a_
         assert C1 in vault.erased()
     assert files_with(tmp_path, rotten[-24:]) == []
     assert files_with(tmp_path, sealed[-24:]) == []
+
+
+def test_the_key_of_an_erased_record_goes_again_if_an_older_store_of_keys_is_put_back(tmp_path: Path) -> None:
+    """What it sealed may lie in the data of an old backup, whose keys were destroyed."""
+    home = tmp_path / "home"
+    with opened(home) as vault:
+        vault.put_live([(one, one.digest(CHAIN)) for one in (VALUE, value_of("李四", "c2"))])
+    shutil.copytree(home / "vault-keys", tmp_path / "older")
+    with opened(home) as vault:
+        vault.erase([C1])
+    shutil.rmtree(home / "vault-keys")
+    shutil.copytree(tmp_path / "older", home / "vault-keys")
+    _, key = min(rows(home / "vault-keys", b"k/"))
+    assert files_with(home, key)
+    with opened(home) as vault:
+        assert (vault.erased(), vault.live("customers", "c2") != []) == ({C1: 1}, True)
+    assert not files_with(home, key)
+
+
+def rows(folder: Path, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    store = LevelStore(folder)
+    try:
+        return list(store.scan(prefix))
+    finally:
+        store.close()
+
+
+def test_keys_behind_a_link_to_another_disk_are_set_aside_and_destroyed_as_any_other(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "disk" / "keys"
+    with opened(home) as vault:
+        vault.put_live([(VALUE, VALUE.digest(CHAIN))])
+    elsewhere.parent.mkdir()
+    (home / "vault-keys").rename(elsewhere)
+    (home / "vault-keys").symlink_to(Path("..") / "disk" / "keys")
+    _, key = only_row(home / "vault-keys", b"k/")
+    set_aside(home, ("vault", "vault-keys"), KehuError(VAULT_LOCKED))
+    assert not (home / "vault-keys").exists()
+    assert files_with(elsewhere, key)
+    assert destroy_keys(home) == 1
+    assert not elsewhere.exists()
+    assert not files_with(tmp_path, key)
+    assert destroy_keys(home) == 0

@@ -55,3 +55,22 @@ async def test_what_was_sealed_by_a_rotted_key_is_fetched_again_while_the_node_w
         await net.holds("finance", "name", "note", "phone", "position")
         assert finance.task is not None
         assert not finance.task.done()
+
+
+async def test_what_does_not_open_is_not_said_to_be_held_so_that_nobody_destroys_the_last_copy(tmp_path: Path) -> None:
+    registered = ("name", "phone", "position")
+    async with network(tmp_path) as net:
+        await net.submit(net.registration())
+        await net.holds("finance", *registered)
+        await net.stop("finance")
+        rot(tmp_path / "finance")
+        finance = await net.start("finance")
+        finance.vault.on_unsound = finance.exchange.refill.look_again
+        net.liars["administration", "vault.fetch"] = lambda _: b""
+        before = len(net.requests)
+        await net.boss("permissions.unassign", table="customers", record="c1", subject="person:li")
+        await until(lambda: sum(kind == "vault.held" for *_, kind in net.requests[before:]) >= 4)
+        assert sorted(net.nodes["sales"].live()) == sorted(registered)
+        del net.liars["administration", "vault.fetch"]
+        await net.holds("finance", *registered)
+        await net.holds("sales")

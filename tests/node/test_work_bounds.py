@@ -9,11 +9,13 @@ import pytest
 from chain.batch import Batch
 from chain.block import BLOCK_BYTES_MAX, Block
 from chain.errors import KehuError
+from chain.protocol import NEWEST
 from chain.transaction import CALLS_MAX, Call, Transaction
 from consensus.events import ProposalBuilt
 from contracts.work import LOOK, WORK_MAX, work_of
 from node.batcher import Batcher
 from node.mempool import Mempool, next_window
+from node.retention import ERASED_AT_ONCE
 from node.verification import BatchVerifier
 from tests.node.node_kit import CHAIN, Chain, admitted, batch_of, node_key, transact
 from tests.node.peer_kit import until
@@ -32,6 +34,28 @@ def heavy(sender: str = "li") -> Transaction:
 def test_a_call_that_looks_at_many_rows_is_as_much_work_as_a_hundred_others() -> None:
     assert work_of([transact(LOGIN)]) == 1
     assert work_of([transact(LIST, LOGIN), transact(LOGIN)]) == LOOK + 2
+
+
+def test_an_erasure_is_as_much_work_as_what_goes_or_is_let_go_with_the_record() -> None:
+    def erasing(table: object, call: str = "erasure.expire") -> int:
+        return work_of([transact(Call(call, {"table": table, "record": "x"}))])
+
+    for table in ("customers", "projects"):
+        assert erasing(table) == erasing(table, "erasure.order") == LOOK
+        assert erasing(table, "erasure.confirm") == 1
+        assert ERASED_AT_ONCE * erasing(table) <= WORK_MAX  # what a node has erased by itself fits into a block
+    assert [erasing(table) for table in ("demands", ["customers"], None)] == [1, 1, 1]
+
+
+async def test_erasures_of_more_than_a_block_may_be_are_refused_once_nobody_counts_them_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [Call("erasure.expire", {"table": "customers", "record": "x"})] * (WORK_MAX // LOOK)
+    bench = Bench(tmp_path)
+    block = bench.other.build(*[batch_of(transact(*calls), department=name) for name in ("sales", "finance")]).block
+    assert (await bench.validate(block.raw, block.id)).problem == "proposal.too_much"
+    monkeypatch.setattr("contracts.work.BOUNDED_WALKS", NEWEST + 1)  # an older release may have proposed it
+    assert (await bench.validate(block.raw, block.id)).is_valid
 
 
 async def test_a_node_signs_no_batch_that_is_more_work_than_a_block_may_be() -> None:

@@ -30,6 +30,19 @@ class Sets:
     def at(self, height: int) -> Validators:
         return [validators for activation, validators in self.known if activation <= height][-1]
 
+    def take(self, accepted: Validators, activation: Any, height: int) -> None:
+        """The next set, which a receipt of that height shows to be accepted."""
+        require(type(activation) is int and activation > height, "change: activation height")
+        require(activation > self.known[-1][0], "change: not after the one before")
+        require(accepted.epoch == self.known[-1][1].epoch + 1, "change: epoch")
+        self.known.append((activation, accepted))
+
+
+def accepted_in(receipt: list[Any]) -> dict[str, Any] | None:
+    """The result that shows an accepted set, if exactly one of the receipt's does."""
+    found = [item for item in receipt[3] if type(item) is dict and "accepted_set" in item]
+    return found[0] if receipt[1] == "ok" and len(found) == 1 else None
+
 
 def follow(genesis: bytes, changes: list[bytes]) -> Sets:
     """membership.md, "Following changes without replay"."""
@@ -37,14 +50,10 @@ def follow(genesis: bytes, changes: list[bytes]) -> Sets:
     for proof in changes:
         decided_by = sets.at(height_of(proof, 6))
         header, receipt = verify_receipt_proof(proof, sets.chain_id, decided_by)
-        require(receipt[1] == "ok", "change: the receipt is not ok")
-        found = [item for item in receipt[3] if type(item) is dict and "accepted_set" in item]
-        require(len(found) == 1, "change: no accepted set")
-        accepted, activation = Validators.of(found[0]["accepted_set"]), found[0].get("activation_height")
-        require(type(activation) is int and activation > header.height, "change: activation height")
-        require(activation > sets.known[-1][0], "change: not after the one before")
-        require(accepted.epoch == sets.known[-1][1].epoch + 1, "change: epoch")
-        sets.known.append((activation, accepted))
+        found = accepted_in(receipt)
+        require(found is not None, "change: no receipt of an accepted set")
+        if found is not None:
+            sets.take(Validators.of(found["accepted_set"]), found.get("activation_height"), header.height)
     return sets
 
 
@@ -68,7 +77,9 @@ def verify_proof_file(file: bytes, genesis: bytes) -> tuple[list[Any], list[Any]
     require(not has_changes or 1 <= len(listed) <= 1_024, "proof file: number of changes")
     require(all(type(item) is bytes for item in listed), "proof file: changes")
     sets = follow(genesis, listed)
-    records = [record for read in reads for record in _read(read, sets)]
+    found = [_read(read, sets) for read in reads]
+    require(any(count for count, _ in found) or entries != [], "proof file: it shows nothing")
+    records = [record for _, shown in found for record in shown]
     return records, [_entry(entry, sets) for entry in entries]
 
 
@@ -80,7 +91,8 @@ def _entry(entry: Any, sets: Sets) -> list[Any]:
     return [table, key, None if value is None else decode(value, 1 << 20)]
 
 
-def _read(read: Any, sets: Sets) -> list[Any]:
+def _read(read: Any, sets: Sets) -> tuple[int, list[Any]]:
+    """How many records the receipt is about, and those of which the file shows values."""
     proof, values = checked(read, "read", bytes, list)
     _, receipt = verify_receipt_proof(proof, sets.chain_id, sets.at(height_of(proof, 6)))
     records: dict[tuple[str, str], dict[str, Any]] = {}
@@ -98,4 +110,4 @@ def _read(read: Any, sets: Sets) -> list[Any]:
         require(expected == said["digest"], "value: another one than the chain commits to")
         require(name not in shown.setdefault((table, record), {}), "value: a second one of its field")
         shown[table, record][name] = plain
-    return [[*place, fields] for place, fields in shown.items()]
+    return len(records), [[*place, fields] for place, fields in shown.items()]

@@ -25,6 +25,10 @@ class VerificationError(Exception):
     """What is wrong, in one sentence."""
 
 
+REFUSALS = (VerificationError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""What comes of a file that is not what it should be: of another form in a place where its form was not asked about."""
+
+
 def require(is_right: bool, problem: str) -> None:
     if not is_right:
         raise VerificationError(problem)

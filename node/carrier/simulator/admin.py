@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import aiohttp
 
@@ -19,13 +19,16 @@ ADMIN_REFUSED = define(
 )
 
 
+TIMEOUT_S: Final = 30.0
+
+
 class SimulatorAdmin:
     """Talks to one simulator at `url` (no slash at the end) with its admin token. Errors: simulator.admin_refused."""
 
-    def __init__(self, url: str, token: str, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.url = url
         self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {token}"}, timeout=aiohttp.ClientTimeout(total=timeout_s)
+            headers={"Authorization": f"Bearer {token}"}, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
         )
 
     async def __aenter__(self) -> Self:

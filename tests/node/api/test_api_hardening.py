@@ -148,8 +148,24 @@ async def test_an_export_that_nobody_reads_is_cut_off_and_its_place_is_free_agai
         b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: +8613800138000\r\n" * 10_000 + b"\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"8" * 100_000 + b"\r\n\r\n",
         b"GET /" + b"8" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/..%2f..%2f..%2fetc%2fpasswd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
     ],
-    ids=["tls", "version", "short", "zeros", "bytes", "name", "lengths", "smuggling", "headers", "field", "line"],
+    ids=[
+        "tls",
+        "version",
+        "short",
+        "zeros",
+        "bytes",
+        "name",
+        "lengths",
+        "smuggling",
+        "headers",
+        "field",
+        "line",
+        "escaped path",
+        "path",
+    ],
 )
 async def test_what_is_not_http_is_refused_as_a_problem_that_quotes_nothing(
     api: Api, sent: bytes, caplog: pytest.LogCaptureFixture
