@@ -60,7 +60,12 @@ ID_MALFORMED = define(
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,255}", re.ASCII)
 """What keys of the state are made of; anything else would be another path of the node's API."""
 
+_NOBODY_SAID: Final = (NODE_UNREACHABLE, NODE_ANSWER_MALFORMED)
+"""No answer, or one that is not the node's: what stands between says nothing of what the node was given."""
+
 Outcome = Committed | KehuError
+Handed = RemoteRefusal | bool
+"""What handing a transaction over came to: the node's refusal, or whether it is known to have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,40 +140,47 @@ class NodeClient:
         """What became of each, in order: a proven receipt (which may say no), or an error.
 
         Raises when the node certainly took nothing: node.unreachable before anything was sent, or a refusal of the
-        request as a whole; and node.answer_malformed, after which nobody knows.
+        request as a whole.
         """
         deadline = time.monotonic() + self._wait_s
-        refusals = await self._hand_over_patiently(drafts, deadline)
+        handed = await self._hand_over_patiently(drafts, deadline)
         gate = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
-        async def settle(draft: Draft, refusal: RemoteRefusal | None) -> Outcome:
+        async def settle(draft: Draft, came_to: Handed) -> Outcome:
             async with gate:
-                return refusal or await self._settle(draft.transaction, deadline)
+                if isinstance(came_to, RemoteRefusal):
+                    return came_to
+                return await self._settle(draft, deadline, is_there=came_to)
 
-        return list(await asyncio.gather(*map(settle, drafts, refusals)))
+        return list(await asyncio.gather(*map(settle, drafts, handed)))
 
-    async def _hand_over_patiently(self, drafts: Sequence[Draft], deadline: float) -> list[RemoteRefusal | None]:
+    async def _hand_over_patiently(self, drafts: Sequence[Draft], deadline: float) -> list[Handed]:
         """`_hand_over`, again for those that the node has no room for now, as long as there is time."""
-        refusals = await self._hand_over(drafts)
-        while busy := [place for place, one in enumerate(refusals) if one is not None and one.code in BUSY]:
-            pause_s = max(_pause_s(refusals[place]) for place in busy)
+        handed = await self._hand_over(drafts, deadline)
+        while busy := {place: one for place, one in enumerate(handed) if _is_busy(one)}:
+            pause_s = max(_pause_s(one) for one in busy.values())
             if time.monotonic() + pause_s >= deadline:
                 break
             await asyncio.sleep(pause_s)
-            again = await self._hand_over([drafts[place] for place in busy])
-            for place, refusal in zip(busy, again, strict=True):
-                refusals[place] = refusal
-        return refusals
+            try:
+                again = await self._hand_over([drafts[place] for place in busy], deadline)
+            except KehuError:
+                if len(busy) == len(drafts):
+                    raise
+                break  # the node took others of them before, and of these it said no
+            for place, came_to in zip(busy, again, strict=True):
+                handed[place] = came_to
+        return handed
 
-    async def _hand_over(self, drafts: Sequence[Draft]) -> list[RemoteRefusal | None]:
-        """Posts the drafts; for each the node's refusal, or None: to be looked up."""
+    async def _hand_over(self, drafts: Sequence[Draft], deadline: float) -> list[Handed]:
+        """Posts the drafts. Errors: as `submit`."""
         body = {
             "transactions": [base64.b64encode(draft.transaction.raw).decode() for draft in drafts],
             "values": [_value_json(value) for draft in drafts for value in draft.values],
             "wait": "committed",
-            "timeout_ms": int(self._wait_s * 1000),
+            "timeout_ms": max(0, int((deadline - time.monotonic()) * 1000)),
         }
-        nobody_knows: list[RemoteRefusal | None] = [None] * len(drafts)
+        nobody_knows: list[Handed] = [False] * len(drafts)
         try:
             answers = (await self._transport.json("POST", "/v1/transactions", body))["transactions"]
         except NeverSent:
@@ -182,22 +194,24 @@ class NodeClient:
                 raise
             answers = error.answers
         except KehuError as error:
-            if error.spec is not NODE_UNREACHABLE:
+            if error.spec not in _NOBODY_SAID:
                 raise
             return nobody_knows
         except (KeyError, TypeError):
             return nobody_knows
         if not isinstance(answers, list) or len(answers) != len(drafts):
             return nobody_knows
-        return [_refusal_in(answer) for answer in answers]
+        return [_handed_in(answer) for answer in answers]
 
-    async def _settle(self, transaction: Transaction, deadline: float) -> Outcome:
-        """The proven outcome, looked up until the deadline. A refused look-up says nothing of the transaction."""
+    async def _settle(self, draft: Draft, deadline: float, *, is_there: bool) -> Outcome:
+        """The proven outcome, looked up until the deadline. A refused look-up says nothing of the transaction. One that
+        may never have come to the node is sent again: its id is executed once, however often it comes."""
+        transaction = draft.transaction
         while True:
             try:
                 found = await self.find(transaction.id)
             except KehuError as error:
-                if error.spec is not NODE_UNREACHABLE and not isinstance(error, RemoteRefusal):
+                if error.spec not in _NOBODY_SAID and not isinstance(error, RemoteRefusal):
                     return error
                 found = None
             if found is not None:
@@ -205,6 +219,21 @@ class NodeClient:
             if time.monotonic() >= deadline:
                 return KehuError(OUTCOME_UNKNOWN, transaction=transaction.id, expires_height=transaction.expires_height)
             await asyncio.sleep(LOOK_UP_PAUSE_S)
+            is_there = is_there or await self._is_there_now(draft, deadline)
+
+    async def _is_there_now(self, draft: Draft, deadline: float) -> bool:
+        """Sends it once more; whether there is no use in doing so again. A refusal is of this time only: it does not
+        say what became of the one before."""
+        try:
+            (came_to,) = await self._hand_over([draft], deadline)
+        except NeverSent:
+            return False
+        except KehuError:
+            return True
+        if _is_busy(came_to):
+            await asyncio.sleep(max(0.0, min(_pause_s(came_to), deadline - time.monotonic())))
+            return False
+        return came_to is not False
 
     async def find(self, transaction_id: bytes) -> Committed | None:
         """The proven receipt of a transaction; None while it is in no block that the node has."""
@@ -334,16 +363,22 @@ def _value_of(item: dict[str, str]) -> VaultValue:
     return VaultValue(item["table"], item["record"], item["field"], bytes.fromhex(item["salt"]), item["value"])
 
 
-def _pause_s(refusal: RemoteRefusal | None) -> float:
+def _is_busy(came_to: Handed) -> bool:
+    return isinstance(came_to, RemoteRefusal) and came_to.code in BUSY
+
+
+def _pause_s(came_to: Handed) -> float:
     """How long the node asks to be left alone, and a little more at random."""
-    asked_ms = None if refusal is None else refusal.details.get("retry_after_ms")
+    asked_ms = came_to.details.get("retry_after_ms") if isinstance(came_to, RemoteRefusal) else None
     pause_s = min(asked_ms, _PAUSE_MS_MAX) / 1000 if type(asked_ms) is int and asked_ms > 0 else BUSY_PAUSE_S
     return pause_s * (1 + secrets.randbelow(500) / 1000)
 
 
-def _refusal_in(answer: Any) -> RemoteRefusal | None:
-    """The refusal in one element of the node's answer; anything unclear is to be looked up."""
+def _handed_in(answer: Any) -> Handed:
+    """What one element of the node's answer says; of anything unclear nobody knows."""
     try:
-        return problem_error(answer["error"]) if answer["status"] == "refused" else None
+        if answer["status"] == "refused":
+            return problem_error(answer["error"])
+        return answer["status"] in ("committed", "pending")
     except (KeyError, TypeError, ValueError):
-        return None
+        return False

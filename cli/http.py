@@ -7,6 +7,7 @@ redirects, proxies, compression) no command uses.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Self
@@ -16,6 +17,9 @@ from yarl import URL
 
 CONNECT_TIMEOUT_S: Final = 5.0
 SILENCE_MAX_S: Final = 60.0
+IDLE_MAX_S: Final = 5.0
+"""A node ends a connection on which nothing is asked for 10 s. What is sent on one that is just being ended is lost,
+and nobody could say of a transaction whether it was among it."""
 PIECE_BYTES: Final = 1 << 16
 HEAD_BYTES_MAX: Final = 1 << 14
 
@@ -31,9 +35,10 @@ class ConnectError(HttpError):
 class Session:
     """Connections that are kept for the next request to the same node, as long as commands make any."""
 
-    def __init__(self, silence_max_s: float = SILENCE_MAX_S) -> None:
-        """`silence_max_s` is how long the other side may say nothing."""
-        self._silence_max_s = silence_max_s
+    def __init__(self, silence_max_s: float = SILENCE_MAX_S, idle_max_s: float = IDLE_MAX_S) -> None:
+        """`silence_max_s`: how long the other side may say nothing; `idle_max_s`: how long a connection lies idle and
+        is still used."""
+        self._silence_max_s, self._idle_max_s = silence_max_s, idle_max_s
         self._idle: dict[URL, list[_Wire]] = {}
 
     async def __aenter__(self) -> Self:
@@ -56,6 +61,7 @@ class Session:
             yield await _answer(wire)
         finally:
             if wire.is_done():
+                wire.idle_since = time.monotonic()
                 self._idle.setdefault(place.origin(), []).append(wire)
             else:
                 wire.abort()
@@ -63,7 +69,7 @@ class Session:
     def _kept(self, origin: URL) -> _Wire | None:
         wires = self._idle.get(origin, [])
         while wires:
-            if (wire := wires.pop()).is_open():
+            if (wire := wires.pop()).is_open() and time.monotonic() - wire.idle_since <= self._idle_max_s:
                 return wire
             wire.abort()
         return None
@@ -123,6 +129,7 @@ class _Wire:
         self._reader = reader
         self._writer = writer
         self._silence_max_s = silence_max_s
+        self.idle_since = 0.0
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
 
     def is_open(self) -> bool:

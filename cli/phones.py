@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain import codec
-from chain.attestation import FOUND, NO_ANSWER, Attestation, leading_answer
+from chain.attestation import NO_ANSWER, Attestation, leading_answer
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.records import seal_fields
 from cli.transport import NODE_ANSWER_MALFORMED
-from cli.verify import VALUE_MISMATCH
 from contracts.attestations import attestations_of
 from node.vault.values import VaultValue
 
@@ -51,37 +50,23 @@ class NewNumber:
 
 
 async def ask_carrier(client: NodeClient, customer: str, phone: str, *, is_temporary: bool) -> NewNumber:
-    """Has the node's gateway ask about `phone` (E.164). Errors: carrier.*, proof.value_mismatch."""
-    salts = {"phone": secrets.token_bytes(SALT_BYTES), "identifier": secrets.token_bytes(SALT_BYTES)}
-    said = await client.post(
-        "/v1/phone/attest",
-        {
-            "customer": customer,
-            "phone": phone,
-            "phone_salt": salts["phone"].hex(),
-            "identifier_salt": salts["identifier"].hex(),
-        },
-    )
-    answers, identifier = _read_answer(client, said)
+    """Has the node's gateway ask about `phone` (E.164). Errors: carrier.*, node.answer_malformed."""
+    salts = {"phone": secrets.token_bytes(SALT_BYTES)}
+    body = {"customer": customer, "phone": phone, "phone_salt": salts["phone"].hex()}
+    said = await client.post("/v1/phone/attest", body)
+    answers = _read_answer(client, said)
     attestation = leading_answer(answers)
     if attestation.outcome == NO_ANSWER and not is_temporary:
         raise KehuError(CARRIER_NO_ANSWER, customer=customer, reason=said.get("reason"))
-    fields = {"phone": phone}
-    if attestation.outcome == FOUND:
-        fields["identifier"] = identifier or ""
-    digests, values = seal_fields(client.genesis.chain_id, TABLE, customer, fields, salts)
-    if digests.get("identifier") != attestation.identifier_digest:
-        raise KehuError(
-            VALUE_MISMATCH, field="identifier", expected=attestation.identifier_digest, actual=digests.get("identifier")
-        )
+    # The identifier's digest is the attestation's, and its value the node's to bring.
+    digests, values = seal_fields(client.genesis.chain_id, TABLE, customer, {"phone": phone}, salts)
     value = [one.to_value() for one in answers]
     return NewNumber(digests, values, value if len(value) > 1 else value[0], attestation.outcome)
 
 
-def _read_answer(client: NodeClient, said: Any) -> tuple[list[Attestation], str | None]:
+def _read_answer(client: NodeClient, said: Any) -> list[Attestation]:
     try:
-        raw = bytes.fromhex(said["attestation"])
-        return attestations_of(codec.decode(raw, ANSWER_BYTES_MAX)), said["identifier"]
+        return attestations_of(codec.decode(bytes.fromhex(said["attestation"]), ANSWER_BYTES_MAX))
     except (KeyError, TypeError, ValueError):
         raise KehuError(NODE_ANSWER_MALFORMED, url=client.url, path="/v1/phone/attest") from None
 

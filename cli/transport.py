@@ -19,6 +19,8 @@ from cli.profile import KEY_NAME_MISSING
 
 ANSWER_BYTES_MAX: Final = 64 << 20
 SIGNED_BEFORE_START: Final = "auth.before_start"
+_NOT_DETAILS: Final = ("self", "spec")
+"""What `KehuError` calls its own arguments: whoever answers may name anything."""
 
 NODE_UNREACHABLE = define(
     "node.unreachable",
@@ -60,7 +62,7 @@ class Transport:
         answer = await self.raw(method, path, body, is_signed=is_signed)
         try:
             return json.loads(answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), problem="not JSON") from None
 
     async def raw(self, method: str, path: str, body: Any = None, *, is_signed: bool = False) -> bytes:
@@ -132,7 +134,7 @@ class Transport:
     def _problem(self, status: int, raw: bytes, path: str) -> KehuError:
         try:
             return problem_error(json.loads(raw))
-        except ValueError:
+        except (ValueError, RecursionError):
             return KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), status=status)
 
 
@@ -152,7 +154,7 @@ def problem_error(problem: Any) -> RemoteRefusal:
     spec = ErrorSpec(problem["code"], str(problem.get("title", "")), str(problem.get("cure", "")))
     details = problem.get("details")
     pairs = details.items() if isinstance(details, dict) else ()
-    error = RemoteRefusal(spec, **{str(name): value for name, value in pairs if name != "spec"})
+    error = RemoteRefusal(spec, **{str(name): value for name, value in pairs if name not in _NOT_DETAILS})
     answers = problem.get("transactions")
     error.answers = answers if isinstance(answers, list) else None
     return error

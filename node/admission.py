@@ -48,6 +48,10 @@ Safeguard = Callable[[Sequence[tuple[Transaction, Sequence[VaultValue]]]], Await
 """Makes the values of transactions durable wherever the policy wants them; an error or None for each."""
 
 
+def _nothing_kept(_digest: bytes) -> VaultValue | None:
+    return None
+
+
 class Admitter:
     """`digests_of` lists the field digests that a transaction commits to."""
 
@@ -70,6 +74,8 @@ class Admitter:
         self._digests_of = digests_of
         self._safeguard = safeguard
         self._read_transaction = read_transaction
+        self.kept: Callable[[bytes], VaultValue | None] = _nothing_kept
+        """The value behind a digest, where this node has one that the sender must not see; set once it is made."""
         self._admitting: dict[bytes, asyncio.Future[None]] = {}
 
     def is_known(self, transaction_id: bytes) -> bool:
@@ -137,9 +143,15 @@ class Admitter:
         shares: dict[bytes, list[VaultValue]] = {}
         used: set[bytes] = set()
         for transaction in transactions:
-            wanted = [digest for digest in self._digests_of(transaction) if digest in by_digest]
-            used.update(wanted)
-            shares[transaction.id] = [by_digest[digest] for digest in wanted]
+            share: list[VaultValue] = []
+            for digest in self._digests_of(transaction):
+                value = by_digest.get(digest)
+                if value is not None:
+                    used.add(digest)
+                    share.append(value)
+                elif (value := self.kept(digest)) is not None:
+                    share.append(value)
+            shares[transaction.id] = share
         for digest, value in by_digest.items():
             if digest not in used:
                 raise KehuError(VALUE_UNCOMMITTED, table=value.table, record=value.record, field=value.field)

@@ -144,7 +144,7 @@ class Node:
         self._duplicates = DuplicateDesk(self.view, self._book.look_up, self._commit_own, wall_ms)
         self._phones = PhoneOffice(opened, self.ledger, self._own, self.peers, lambda: self.is_ready, wall_ms)
         self._evidence = EvidenceBook(opened.home.evidence, self.department, self.ledger, self._commit_own)
-        self._agreement.on_accuse = self._evidence.note
+        self._agreement.on_accuse, self._admitter.kept = self._evidence.note, self._phones.kept.find
         self._appended: asyncio.Queue[ExecutedBlock] = asyncio.Queue(BLOCKS_BEHIND_MAX)
         self._membership = Membership(
             opened.home, self.department, opened.node_key.public, self.ledger, self.blocks, self.peers,
@@ -255,6 +255,7 @@ class Node:
             await self._exchange.on_block(executed)
             self._index.on_block(executed)
             self._book.on_block(executed)
+            self._phones.kept.on_block(executed)
             self._pressure.block_appended(executed)
             self._waiting.block_appended(executed)
             self.metrics.block_appended(executed)
@@ -377,10 +378,8 @@ class Node:
     async def vault_report(self, after: str | None, limit: int) -> Mapping[str, Any]:
         return await self._exchange.report(after, limit)
 
-    async def attest_phone(
-        self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> PhoneAnswer:
-        return await self._phones.desk.attest(key, customer, phone, phone_salt, identifier_salt)
+    async def attest_phone(self, key: bytes, customer: str, phone: str, phone_salt: bytes) -> PhoneAnswer:
+        return await self._phones.desk.attest(key, customer, phone, phone_salt)
 
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         await self._level.require(OBTAIN_S)

@@ -107,6 +107,7 @@ async def _mark(request: web.Request, response: web.StreamResponse) -> None:
     response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "-")  # "-": aiohttp refused it before it had one
     response.headers[hdrs.SERVER] = SERVER_NAME
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"  # a proxy that kept one would give it to whoever asks unsigned
 
 
 async def _events(app: web.Application) -> AsyncIterator[None]:

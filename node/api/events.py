@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from chain.errors import KehuError, define
 from node.api.context import Slots, allow, context_of
@@ -32,7 +32,6 @@ Event = Mapping[str, Any]
 LAGGING: Final = b"event: lagging\ndata: {}\n\n"
 STOPPING: Final = b"event: stopping\ndata: {}\n\n"
 _HEARTBEAT: Final = b": \n\n"
-_RESUBSCRIBE_S: Final = 1.0
 
 
 class _Listener:
@@ -93,7 +92,8 @@ class Hub:
                 await self._task
 
     async def _pump(self) -> None:
-        """A node ends a subscription that fell behind (a long catch-up): listeners are told, and it begins anew."""
+        """A node ends a subscription that fell behind (a long catch-up): listeners are told, and it begins anew at
+        once, so that who listens from now on misses nothing."""
         while True:
             events = self._node.subscribe()
             try:
@@ -105,7 +105,6 @@ class Hub:
                     await events.aclose()
             for listener in self._listeners.values():
                 listener.end(is_lagging=True)
-            await asyncio.sleep(_RESUBSCRIBE_S)
 
 
 HUB: Final = web.AppKey("event_hub", Hub)
@@ -114,7 +113,7 @@ HUB: Final = web.AppKey("event_hub", Hub)
 async def send_events(request: web.Request) -> web.StreamResponse:
     context, person = context_of(request), person_of(request)
     with request.app[HUB].listen(person.id) as listener:
-        response = web.StreamResponse(headers={hdrs.CACHE_CONTROL: "no-store"})
+        response = web.StreamResponse()
         response.content_type = EVENT_STREAM
         await response.prepare(request)
         await response.write(_HEARTBEAT)

@@ -49,15 +49,12 @@ class Committed(Protocol):
 
 
 class PhoneAnswer(Protocol):
-    """A gateway's signed answer. `identifier` is personal: it goes to the person who asked, nowhere else."""
+    """A gateway's signed answer. The identifier behind its digest is personal and stays with the node."""
 
     @property
     def attestation(self) -> Value:
         """What a call takes as its `attestation`: one (chain.attestation), or a list of several gateways'."""
         ...
-
-    @property
-    def identifier(self) -> str | None: ...
 
     @property
     def reason(self) -> str | None:
@@ -127,10 +124,9 @@ class NodeFacade(Protocol):
         """What these changes of permissions by `key` would change, for whom. Nothing is done."""
         ...
 
-    async def attest_phone(
-        self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> PhoneAnswer:
-        """Asks the carrier about a number that is about to be recorded; signs what it heard."""
+    async def attest_phone(self, key: bytes, customer: str, phone: str, phone_salt: bytes) -> PhoneAnswer:
+        """Asks the carrier about a number that is about to be recorded; signs what it heard. An identifier is kept for
+        the transaction that brings the answer."""
         ...
 
     async def check_phone(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:

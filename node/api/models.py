@@ -162,22 +162,20 @@ class PreviewAnswer(Model):
 
 
 class AttestBody(Model):
-    """A number about to be recorded, with the salts that its record will have. 32 secret random bytes each."""
+    """A number about to be recorded, with the salt that its record will have: 32 secret random bytes."""
 
     customer: Name
     phone: Annotated[str, Field(min_length=1, max_length=64)]
     phone_salt: Hex32
-    identifier_salt: Hex32
 
 
 class AttestAnswer(Model):
     """`attestation`: canonical bytes of the value that customers.register takes, one attestation or a list of several
-    gateways'. `outcome`: what most of them say. `identifier`: with "found", what its digest commits to; personal.
-    `reason`: why this node's own platform gave no answer."""
+    gateways'. `outcome`: what most of them say. The identifier that was found is personal: the node brings it with the
+    transaction that brings this. `reason`: why this node's own platform gave no answer."""
 
     attestation: str
     outcome: Literal["found", "none", "same", "changed", "no_answer"]
-    identifier: str | None
     reason: str | None
 
 

@@ -66,6 +66,8 @@ def take_for_transactions(pace: CustomerPace, node: NodeFacade, envelopes: Itera
             transaction = Transaction.from_bytes(envelope)
             if not _is_customers(view, transaction.key) or node.find(transaction.id) != "unknown":
                 continue
+            if transaction.expires_height <= node.ledger.height:
+                continue  # a block that came too late may have shown it to everybody
             transaction.verify(node.genesis.chain_id)
         except KehuError:
             continue  # admission says what is wrong with it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from chain import codec
 from chain.attestation import leading_answer
@@ -15,7 +15,7 @@ from node.api.policy import JSON, Parameter, Policy, Route, person_of
 from node.api.queries import read_uint
 
 _PAGE_DEFAULT: Final = 200
-_PAGE_MAX: Final = 1_000
+DUE_PAGE_MAX: Final = 1_000
 
 
 async def attest_phone(request: web.Request) -> web.Response:
@@ -26,18 +26,14 @@ async def attest_phone(request: web.Request) -> web.Response:
         body.customer,
         body.phone,
         bytes.fromhex(body.phone_salt),
-        bytes.fromhex(body.identifier_salt),
     )
-    response = answer(
+    return answer(
         AttestAnswer(
             attestation=codec.encode(heard.attestation).hex(),
             outcome=leading_answer(attestations_of(heard.attestation)).outcome,
-            identifier=heard.identifier,
             reason=heard.reason,
         )
     )
-    response.headers[hdrs.CACHE_CONTROL] = "no-store"
-    return response
 
 
 async def check_phone(request: web.Request) -> web.Response:
@@ -50,7 +46,7 @@ async def check_phone(request: web.Request) -> web.Response:
 async def list_due(request: web.Request) -> web.Response:
     """Whose numbers should be checked again, of those that the person may have checked."""
     after = read_uint(request, "after", 0)
-    limit = min(max(1, read_uint(request, "limit", _PAGE_DEFAULT)), _PAGE_MAX)
+    limit = min(max(1, read_uint(request, "limit", _PAGE_DEFAULT)), DUE_PAGE_MAX)
     page = await context_of(request).node.due_phones(person_of(request).key, after, limit)
     items = [
         DueItem(

@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from chain import codec
 from chain.transaction import Call
 from node.api.context import answer, context_of, read_model
 from node.api.models import DifferenceBody, PreviewAnswer, PreviewBody
@@ -15,6 +16,7 @@ from node.api.policy import JSON, Policy, Route, person_of
 
 async def preview(request: web.Request) -> web.Response:
     body = await read_model(request, PreviewBody)
+    codec.encode([one.args for one in body.calls])  # raises for what no transaction could carry
     calls = [Call(one.name, one.args) for one in body.calls]
     seen = await context_of(request).node.preview(person_of(request).key, calls)
     return answer(

@@ -2,7 +2,8 @@
 
 aiohttp keeps a connection open for as long as somebody dribbles header bytes into it. Here every connection has one
 deadline at any time: for the next request's headers, for the whole answer, or for the next piece of a stream to be
-taken; whoever misses it is cut off. Connections are counted, in all and per address, before anything is read.
+taken; whoever misses it is cut off. Connections are counted, in all and per address, before anything is read, until
+both they and the work that they asked for have ended.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
@@ -91,11 +93,17 @@ class GuardedHandler(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._address is None:
             return
-        self._gate.leave(self._address)
+        work, leave = self._task_handler, partial(self._gate.leave, self._address)
         self._gone.set()
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
+        # What was asked for goes on though nobody is there to hear of it: whoever asks and goes away, again and again,
+        # has no more work in hand than whoever stays.
+        if work is None or work.done():
+            leave()
+        else:
+            work.add_done_callback(lambda _: leave())
 
     def allow(self, seconds: float) -> None:
         """Sets the connection's deadline to `seconds` from now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from node.api.context import answer, context_of
 from node.api.models import ValueBody, ValuesAnswer
@@ -24,9 +24,7 @@ async def show_values(request: web.Request) -> web.Response:
         ValueBody(table=item.table, record=item.record, field=item.field, salt=item.salt.hex(), value=item.value)
         for item in disclosed
     ]
-    response = answer(ValuesAnswer(transaction=id_.hex(), values=values))
-    response.headers[hdrs.CACHE_CONTROL] = "no-store"
-    return response
+    return answer(ValuesAnswer(transaction=id_.hex(), values=values))
 
 
 ROUTES: Final = (

@@ -123,6 +123,11 @@ class PlatformClient:
         await asyncio.sleep(max(0.0, turn - _now()))
         return True
 
+    def count_turn(self) -> None:
+        """A request that a question brings with it: the question goes on, and the next one waits for both."""
+        if self._limits.per_second is not None:
+            self._next_turn = max(_now(), self._next_turn) + 1 / self._limits.per_second
+
     async def _ask_by(self, attempt: Attempt, deadline: float) -> Answer:
         answer = Answer.no_answer("time_out")
         for tries_left in range(self._limits.retries, -1, -1):

@@ -4,7 +4,7 @@
     name = "mobile"                         # as attestations name it
     url = "https://platform.example"
     token_file = "secrets/carrier-token"    # dialect = "identifier", the default
-    per_second = 20.0                       # optional: questions a second that the contract with the carrier allows
+    per_second = 20.0                       # optional: requests a second that the contract with the carrier allows
 
     [[carrier.ranges]]                      # the longest prefix decides
     prefix = "+86138"

@@ -66,6 +66,7 @@ class TokenSource:
                 credentials = self._read()
             except (OSError, ValueError):
                 return Answer.no_answer("unauthenticated")
+            self._client.count_turn()  # platforms count requests, whatever they are for
             reply = await self._client.post(
                 self._url,
                 {"Authorization": credentials.basic()},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -28,9 +28,10 @@ from node.carrier.gateway import Gateway
 from node.carrier.numbers import parse_number
 from node.own_transactions import OwnTransactions
 from node.phone.due import DuePage, find_due
+from node.phone.kept import KeptIdentifiers
 from node.phone.panel import Heard, Panel
 from node.phone.question import TABLE, Questions
-from node.vault.values import VaultValue
+from node.vault.values import VaultValue, require_names
 
 RATE_LIMITED_TRIES: Final = 3
 """How often a check by schedule is made when a platform wants to be left alone just then."""
@@ -44,11 +45,9 @@ PHONE_NO_GATEWAY = define(
 
 @dataclass(frozen=True, slots=True)
 class PhoneAnswer:
-    """What a person who records a customer gets: one attestation or a list of them, as calls take it. `identifier` is
-    personal, and their client commits to it."""
+    """What a person who records a customer gets: one attestation or a list of them, as calls take it."""
 
     attestation: Value
-    identifier: str | None = field(default=None, repr=False)
     reason: str | None = None
 
 
@@ -64,6 +63,7 @@ class PhoneDesk:
         chain_id: bytes,
         questions: Questions,
         panel: Panel,
+        kept: KeptIdentifiers,
         view: Callable[[], View],
         own: OwnTransactions,
         clock_ms: Callable[[], int],
@@ -75,24 +75,29 @@ class PhoneDesk:
         self._chain_id = chain_id
         self._questions = questions
         self._panel = panel
+        self._kept = kept
         self._view = view
         self._own = own
         self._clock_ms = clock_ms
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def attest(
-        self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> PhoneAnswer:
-        """The carrier's signed answer about a number that the person behind `key` is about to record."""
+    async def attest(self, key: bytes, customer: str, phone: str, phone_salt: bytes) -> PhoneAnswer:
+        """The carrier's signed answer about a number that the person behind `key` is about to record. The identifier
+        that it may name is kept for that."""
         view = self._view()
+        require_names(TABLE, customer, "identifier")
         record = customer if view.has(TABLE, customer) else None
         require_may(view, _person_of(view, key), "change", TABLE, record, ["phone"], self._clock_ms())
         number = parse_number(phone, self._region)
         digest = phone_digest_of(self._chain_id, customer, phone_salt, number)
         self._questions.require_new_number(view, customer, digest, number)
-        question = Question(customer, digest, number, phone_salt, identifier_salt)
-        heard = await self._panel.ask(question, is_recorded=False)
-        return PhoneAnswer(heard.to_value(), heard.identifier, heard.reason)
+        salt = self._questions.new_salt()
+        heard = await self._panel.ask(Question(customer, digest, number, phone_salt, salt), is_recorded=False)
+        if heard.identifier is not None:
+            limits = load_policy(self._view())["phone"]
+            for_ms = limits["attestation_age_ms_max"] + limits["attestation_ahead_ms_max"]
+            self._kept.keep(VaultValue(TABLE, customer, "identifier", salt, heard.identifier), for_ms)
+        return PhoneAnswer(heard.to_value(), heard.reason)
 
     async def check(self, key: bytes, customer: str, max_age_ms: int | None) -> Mapping[str, Any]:
         """Asks about a recorded number unless the last answer is younger than `max_age_ms`; public facts only."""

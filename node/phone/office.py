@@ -15,6 +15,7 @@ from node.keys import read_public
 from node.opening import Opened
 from node.own_transactions import OwnTransactions
 from node.phone.desk import PHONE_NO_GATEWAY, PhoneDesk
+from node.phone.kept import KeptIdentifiers
 from node.phone.panel import Panel
 from node.phone.question import Questions
 from node.phone.sweep import Sweeper
@@ -24,7 +25,8 @@ from node.vault.shares import Peers
 class PhoneOffice:
     """Without a carrier section and a gateway key there is no desk, and `desk` raises phone.no_gateway.
 
-    `sweeper` is there if the configuration wants the node to sweep by itself; whoever holds the office runs it.
+    `kept` has what a question brought to light that only the vaults may have. `sweeper` is there if the configuration
+    wants the node to sweep by itself; whoever holds the office runs it.
     Errors: config.missing (secrets of carriers), config.invalid, carrier.* (their configuration).
     """
 
@@ -43,6 +45,7 @@ class PhoneOffice:
         self._panel: Panel | None = None
         self._desk: PhoneDesk | None = None
         self.sweeper: Sweeper | None = None
+        self.kept = KeptIdentifiers(opened.genesis.chain_id, lambda: View(ledger.state.get), clock_ms)
         carrier, key = config.carrier, opened.gateway_key
         if carrier is None or key is None:
             return
@@ -60,6 +63,7 @@ class PhoneOffice:
             chain_id,
             questions,
             self._panel,
+            self.kept,
             lambda: View(ledger.state.get),
             own,
             clock_ms,

@@ -58,8 +58,11 @@ class Questions:
         salt = self._identifier_salt(customer, record, first_salt)
         return Question(customer, phone_digest, phone.value, phone.salt, salt, record["trusted_ms"])
 
+    def new_salt(self) -> bytes:
+        return self._draw(SALT_BYTES)
+
     def require_new_number(self, view: View, customer: str, phone_digest: bytes, number: str) -> None:
-        """For questions whose asker says the salts: under another salt, the recorded number's subscriber would look
+        """For questions under a salt of their own: under another salt, the recorded number's subscriber would look
         like somebody else, and somebody else who has it now like the customer. Contracts see digests and can't tell.
 
         A customer of whom there is nothing to compare with may have the same number recorded anew, but for a number
@@ -77,7 +80,7 @@ class Questions:
     def _identifier_salt(self, customer: str, record: Record, first_salt: bytes | None) -> bytes:
         known = record["fields"].get("identifier")
         if known is None:
-            return first_salt or self._draw(SALT_BYTES)
+            return first_salt or self.new_salt()
         held = self._vault.get(TABLE, customer, "identifier", known[0])
         if held is None:
             raise KehuError(PHONE_NOT_HELD, customer=customer)

@@ -49,7 +49,8 @@ VAULT_NOT_ENOUGH_HOLDERS = define(
 VAULT_VALUE_MISSING = define(
     "vault.value_missing",
     "the transaction commits to a value that did not come with it; nobody could ever read it",
-    "send each value, with its salt, in the same request as the transaction",
+    "send each value, with its salt, in the same request as the transaction; the identifier of a number is the node's "
+    "to bring for a few minutes, so have the number asked about anew",
 )
 
 

@@ -248,14 +248,16 @@ class OfficeNode:
             "next": None,
         }
 
-    async def attest_phone(
-        self, _key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> Any:
+    async def attest_phone(self, _key: bytes, customer: str, phone: str, phone_salt: bytes) -> Any:
         number = parse_number(phone)
         value = VaultValue("customers", customer, "phone", phone_salt, number)
         digest = value.digest(self.genesis.chain_id)
-        heard = await self._attest(customer, number, digest, identifier_salt, phone_salt)
-        return PhoneAnswer(heard.attestation.to_value(), heard.identifier, heard.reason)
+        salt = secrets.token_bytes(32)
+        heard = await self._attest(customer, number, digest, salt, phone_salt)
+        if heard.identifier is not None:
+            kept = VaultValue("customers", customer, "identifier", salt, heard.identifier)
+            self._chain.values[kept.digest(self.genesis.chain_id)] = kept
+        return PhoneAnswer(heard.attestation.to_value(), heard.reason)
 
     async def _attest(
         self, customer: str, number: str, digest: bytes, identifier_salt: bytes, phone_salt: bytes

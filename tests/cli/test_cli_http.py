@@ -99,6 +99,15 @@ async def test_a_connection_is_used_again_when_its_answer_was_read() -> None:
     assert seen == [1, 1, 2]
 
 
+async def test_a_connection_that_lay_idle_for_long_is_not_used_again() -> None:
+    """The node may be ending it just then: of what was sent on it nobody would know whether it arrived."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+    async with serving([answer, answer, answer]) as (url, seen), Session(idle_max_s=0.0) as session:
+        await body_of(session, url)
+        await body_of(session, url)
+    assert seen == [1, 2]
+
+
 @pytest.mark.parametrize("answers", [[b"Connection: close\r\n"], []])
 async def test_a_connection_that_the_node_ends_is_not_used_again(answers: list[bytes]) -> None:
     first = b"HTTP/1.1 200 OK\r\n" + b"".join(answers) + b"Content-Length: 1\r\n\r\na"

@@ -49,7 +49,12 @@ async def error_of(answer: Answer) -> KehuError:
 
 
 async def test_a_problem_document_becomes_the_error_it_describes() -> None:
-    problem = {"code": "permission.denied", "title": "no", "cure": "ask", "details": {"field": "phone", "spec": 1}}
+    problem = {
+        "code": "permission.denied",
+        "title": "no",
+        "cure": "ask",
+        "details": {"field": "phone", "spec": 1, "self": 2},
+    }
     error = await error_of(saying(403, problem))
     assert isinstance(error, RemoteRefusal)
     assert (error.code, error.spec.cause, error.spec.cure, error.details) == (
@@ -67,6 +72,14 @@ async def test_an_error_that_is_no_problem_document_is_said_to_be_no_kehu_node(v
 async def test_an_answer_that_is_not_json_is_said_to_be_no_kehu_node() -> None:
     async def answer(_request: web.Request) -> web.StreamResponse:
         return web.Response(text="<html>")
+
+    assert (await error_of(answer)).code == "node.answer_malformed"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_an_answer_that_is_nested_without_end_is_said_to_be_no_kehu_node(status: int) -> None:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text="[" * 200_000)
 
     assert (await error_of(answer)).code == "node.answer_malformed"
 

@@ -102,6 +102,14 @@ def register(customer: str = "c1") -> tuple[Transaction, list[VaultValue]]:
     return transact(call), values
 
 
+async def test_a_value_that_the_sender_must_not_see_is_brought_by_the_node(desk: Desk) -> None:
+    transaction, values = register()
+    kept = {value.digest(CHAIN): value for value in values[1:]}
+    desk.admitter.kept = kept.get
+    assert await desk.submit(transaction, values=values[:1]) == [Admission(transaction.id)]
+    assert [(id_, set(share)) for id_, share in desk.secured] == [(transaction.id, set(values))]
+
+
 async def test_an_admitted_transaction_is_batched_and_gossiped(desk: Desk) -> None:
     transaction = transact()
     assert await desk.submit(transaction) == [Admission(transaction.id)]

@@ -13,7 +13,7 @@ import pytest
 from chain import codec
 from chain.attestation import Attestation
 from chain.errors import KehuError
-from chain.transaction import Call
+from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.policy import default_policy
 from node.carrier.simulator import Simulator, SimulatorConfig, make_simulator, serving
@@ -65,24 +65,29 @@ class Bureau:
         assert value is not None
         return value
 
-    async def register(self, customer: str, number: str, *, temporary: bool = False) -> list[Attestation]:
+    async def drafted(
+        self, customer: str, number: str, *, temporary: bool = False
+    ) -> tuple[Transaction, list[VaultValue], list[Attestation]]:
         """As the command does: the node's gateway is asked, and what was heard goes into the call."""
-        salts = secrets.token_bytes(32), secrets.token_bytes(32)
-        heard = await self.cluster.nodes["sales"].attest_phone(key_of("li").public, customer, number, *salts)
-        phone = VaultValue("customers", customer, "phone", salts[0], number)
-        values = [*self.cluster.values(customer, name="诸葛亮"), phone]
-        if heard.identifier is not None:
-            values.append(VaultValue("customers", customer, "identifier", salts[1], heard.identifier))
+        salt = secrets.token_bytes(32)
+        heard = await self.cluster.nodes["sales"].attest_phone(key_of("li").public, customer, number, salt)
+        values = [
+            *self.cluster.values(customer, name="诸葛亮"),
+            VaultValue("customers", customer, "phone", salt, number),
+        ]
         args = {
             "customer": customer,
             "fields": self.cluster.digests(values),
             "attestation": heard.attestation,
             "temporary": temporary,
         }
-        transaction = self.cluster.sign("li", Call("customers.register", args))
+        return self.cluster.sign("li", Call("customers.register", args)), values, attestations_of(heard.attestation)
+
+    async def register(self, customer: str, number: str, *, temporary: bool = False) -> list[Attestation]:
+        transaction, values, heard = await self.drafted(customer, number, temporary=temporary)
         await self.cluster.commit(transaction, via="sales", values=values)
         await self.cluster.agree()
-        return attestations_of(heard.attestation)
+        return heard
 
     async def check(self, customer: str, person: str = "li", via: str = "sales") -> dict[str, Any]:
         checked = dict(await self.cluster.nodes[via].check_phone(key_of(person).public, customer, None))
@@ -120,6 +125,11 @@ async def test_two_departments_gateways_agree_on_a_new_customer_and_on_every_lat
         assert [one.gateway for one in heard] == ["gateway-sales", "gateway-administration"]
         assert len({one.identifier_digest for one in heard}) == 1
         assert bureau.row("c1")["status"] == "valid"
+        digest, _ = bureau.row("c1")["fields"]["identifier"]
+        nodes = [bureau.cluster.nodes[department] for department in ("sales", "administration")]
+        for node in nodes:  # who recorded the customer has never had it
+            await eventually(lambda node=node: node._opened.vault.get("customers", "c1", "identifier", digest))
+        await eventually(lambda: len(nodes[0]._phones.kept) == 0)
         assert [bureau.row(f"c1.{n}", "answers")["agreed"] for n in (1, 2)] == [False, True]
         bureau.simulator.book.apply("reassign", NUMBER, bureau.simulator.today())
         checked = await bureau.check("c1")
@@ -209,7 +219,7 @@ async def test_nodes_sweep_by_themselves_over_what_they_hold(tmp_path: Path) -> 
         assert bureau.row("c1")["answers"] == reassigned_answers
 
 
-async def test_asking_about_the_recorded_number_with_salts_of_one_s_own_is_refused(tmp_path: Path) -> None:
+async def test_asking_about_the_recorded_number_as_a_new_one_is_refused(tmp_path: Path) -> None:
     """Another salt for the identifier would make the same subscriber look like somebody else."""
     async with bureau_of(tmp_path) as bureau:
         await bureau.register("c1", NUMBER)
@@ -218,4 +228,17 @@ async def test_asking_about_the_recorded_number_with_salts_of_one_s_own_is_refus
         phone = node._opened.vault.get("customers", "c1", "phone", digest)
         assert phone is not None
         with pytest.raises(KehuError, match=r"phone\.unchanged"):
-            await node.attest_phone(key_of("li").public, "c1", NUMBER, phone.salt, bytes(32))
+            await node.attest_phone(key_of("li").public, "c1", NUMBER, phone.salt)
+
+
+async def test_an_identifier_that_the_node_has_forgotten_is_not_recorded_without_its_value(tmp_path: Path) -> None:
+    """As after a restart: then the number is asked about again."""
+    async with bureau_of(tmp_path) as bureau:
+        node = bureau.cluster.nodes["sales"]
+        transaction, values, _ = await bureau.drafted("c1", NUMBER)
+        node._phones.kept._kept.clear()
+        (refused,) = await node.submit([transaction.raw], values)
+        assert refused.error is not None
+        assert (refused.error.code, refused.error.details["field"]) == ("vault.value_missing", "identifier")
+        await bureau.register("c1", NUMBER)
+        assert bureau.row("c1")["status"] == "valid"

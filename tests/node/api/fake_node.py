@@ -100,7 +100,6 @@ class Clock:
 @dataclass(frozen=True)
 class Heard:
     attestation: Any
-    identifier: str | None
     reason: str | None = None
 
 
@@ -211,9 +210,7 @@ class FakeNode:
             raise KehuError(CATALOGUE[receipt.code], **receipt.details)
         return Committed(self.ledger.height, 0, receipt)
 
-    async def attest_phone(
-        self, key: bytes, customer: str, phone: str, phone_salt: bytes, identifier_salt: bytes
-    ) -> Heard:
+    async def attest_phone(self, key: bytes, customer: str, phone: str, phone_salt: bytes) -> Heard:
         self.asked.append(customer)
         attestation = sign_attestation(
             key_of("gateway"),
@@ -221,13 +218,13 @@ class FakeNode:
             customer=customer,
             phone_digest=phone_digest_of(self.genesis.chain_id, customer, phone_salt, phone),
             outcome=FOUND,
-            identifier_digest=phone_digest_of(self.genesis.chain_id, customer, identifier_salt, "id-1"),
+            identifier_digest=phone_digest_of(self.genesis.chain_id, customer, bytes(32), "id-1"),
             carrier="simulator",
             time_ms=self.now_ms(),
             gateway="g1",
             nonce=bytes(16),
         )
-        return Heard(attestation.to_value(), "id-1")
+        return Heard(attestation.to_value())
 
     async def due_phones(self, key: bytes, after: int, limit: int) -> DuePage:
         row = View(self.ledger.state.get).get("keys", key.hex())

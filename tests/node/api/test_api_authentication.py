@@ -20,8 +20,7 @@ from tests.node.api.fake_node import TIME_MS, Clock, FakeNode, key_of, make_gene
 SIGNED = [route for route in ROUTES if route.policy.is_signed]
 BODIES = {
     "/v1/customers/duplicates": b'{"phones":["+8613800138000"],"purpose":"registration"}',
-    "/v1/phone/attest": b'{"customer":"c1","phone":"+8613800138000","phone_salt":"%b","identifier_salt":"%b"}'
-    % (b"01" * 32, b"02" * 32),
+    "/v1/phone/attest": b'{"customer":"c1","phone":"+8613800138000","phone_salt":"%b"}' % (b"01" * 32),
     "/v1/phone/check": b'{"customer":"c1"}',
     "/v1/search": b'{"search":1,"salt":"%b","query":{"where":[],"sort":{"kind":"id","name":""},"descending":false,'
     b'"after":null}}' % (b"03" * 32),

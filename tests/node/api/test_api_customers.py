@@ -166,6 +166,15 @@ async def test_what_a_customer_submits_counts_once_and_nobody_else_can_use_it_up
     assert (refused.status, refused.code) == (429, "auth.customer_pace")
 
 
+async def test_what_has_expired_does_not_count_since_blocks_show_it_to_everybody(start: Start, node: FakeNode) -> None:
+    api = await start(node, ApiLimits(customer_requests_per_minute=1))
+    height, call = node.ledger.height, Call("access.login", {})
+    expired = sign_transaction(key_of("zhang"), node.genesis.chain_id, bytes(16), height, [call])
+    for _ in range(3):
+        await api.post("/v1/transactions", posted(expired))
+    assert (await api.signed("GET", "/v1/state/customers/c1", key=key_of("zhang"))).status == 200
+
+
 async def test_a_stranger_with_the_code_redeems_through_the_administrations_node(api: Api, node: FakeNode) -> None:
     node.commits_at_once = True
     code = b"another twenty bytes"

@@ -12,8 +12,10 @@ from chain.crypto import SigningKey, verify_raw
 from chain.errors import CATALOGUE
 from node.api.app import ROUTES
 from node.api.authentication import AHEAD_MS_MAX
+from node.api.bodies import MEMBERS_MAX, OBJECTS_MAX
 from node.api.limits import ApiLimits
 from node.api.nonces import NONCES_PER_KEY_MAX
+from node.api.phone import DUE_PAGE_MAX
 from node.api.policy import Policy
 from node.api.signature_terms import LIFETIME_S, NONCE_BYTES, covered_components
 from node.api.signing import sign_request
@@ -61,7 +63,14 @@ def test_the_table_of_limits_is_the_codes() -> None:
         limits.events_max,
         limits.events_per_person_max,
         limits.page_max,
+        DUE_PAGE_MAX,
         limits.customer_requests_per_minute,
+        NONCES_PER_KEY_MAX,
+        limits.headers_max,
+        limits.header_line_bytes_max,
+        OBJECTS_MAX,
+        MEMBERS_MAX,
+        1,
     ]
     assert f"every {limits.event_heartbeat_s} s" in API
     assert {item.name for item in fields(ApiLimits)} >= {"header_line_bytes_max", "headers_max", "event_queue_max"}

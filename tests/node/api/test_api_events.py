@@ -127,6 +127,17 @@ async def test_a_listener_that_falls_behind_is_told_and_holds_no_more_than_its_q
     await hub.close()
 
 
+async def test_who_listens_right_after_the_subscription_was_dropped_misses_nothing(api: Api) -> None:
+    async with listening(api) as stream:
+        api.node.waiting.close()
+        event: Any = await stream.next()
+        assert event["event"] == "lagging"
+    async with listening(api) as stream:
+        api.node.enact("li")
+        event = await stream.next()
+        assert (event["event"], event["id"]) == ("block", "1")
+
+
 async def test_when_the_node_drops_the_subscription_listeners_are_told_that_they_lag() -> None:
     node = FakeNode()
     hub = Hub(node, ApiLimits())

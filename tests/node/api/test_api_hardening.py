@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import logging
@@ -212,10 +213,11 @@ async def test_a_client_that_asks_first_is_told_to_go_on_only_when_it_is_authori
     assert (status, problem["code"]) == (401, "auth.required")
 
 
-async def test_answers_do_not_say_which_software_gives_them(api: Api) -> None:
-    for path in ("/healthz", "/nowhere", "/v1/export"):
-        headers = (await api.request("GET", path)).headers
+async def test_answers_do_not_say_which_software_gives_them_and_are_kept_by_nobody(api: Api) -> None:
+    answers = [await api.request("GET", path) for path in ("/healthz", "/nowhere", "/v1/export")]
+    for headers in [answer.headers for answer in (*answers, await api.signed("GET", "/v1/state/policy/current"))]:
         assert (headers["Server"], headers["X-Content-Type-Options"]) == ("kehu", "nosniff")
+        assert headers["Cache-Control"] == "no-store"
 
 
 async def test_a_compressed_body_is_refused_and_never_inflated(api: Api) -> None:
@@ -256,6 +258,24 @@ async def test_all_addresses_together_have_only_so_many_connections(start: Start
         await held[-1].send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         await held[-1].reader.readuntil(b"}")
     assert (await (await Socket.open(api)).rest()).startswith(b"HTTP/1.1 503")
+
+
+async def test_who_goes_away_gives_the_place_back_when_the_work_that_was_asked_for_ends(start: Start) -> None:
+    """Or one address could have any number of bodies and waits in hand, by leaving again and again."""
+    api = await start(limits=ApiLimits(connections_per_address_max=3))
+    encoded = base64.b64encode(api.node.transaction("li").raw).decode()
+    body = json.dumps({"transactions": [encoded], "timeout_ms": 30_000}).encode()
+    for _ in range(3):
+        client = await Socket.open(api)
+        await client.send(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await api.node.admitted.wait()
+        api.node.admitted.clear()
+        client.writer.transport.abort()
+    assert (await (await Socket.open(api)).rest()).startswith(b"HTTP/1.1 503")
+    api.node.commit()
+    async with asyncio.timeout(PATIENCE_S):
+        while (await api.request("GET", "/healthz")).status == 503:
+            pass
 
 
 async def test_hundreds_of_idle_connections_go_and_the_next_client_is_served(start: Start) -> None:

@@ -90,9 +90,7 @@ WALK: Final = {
 """Routes that ask for no value, and how they are asked. None may show one, to nobody."""
 WALK_BODIES: Final = {
     ("POST", "/v1/phone/check"): {"customer": "c1"},
-    ("POST", "/v1/phone/attest"): {
-        "customer": "c9", "phone": "+8613900000000", "phone_salt": DIGEST, "identifier_salt": DIGEST,
-    },
+    ("POST", "/v1/phone/attest"): {"customer": "c9", "phone": "+8613900000000", "phone_salt": DIGEST},
     ("POST", "/v1/permissions/preview"): {"calls": [{"name": "permissions.revoke", "args": {"grant": "g0"}}]},
 }  # fmt: skip
 QUESTIONED: Final = {

@@ -232,6 +232,12 @@ async def test_what_would_be_refused_is_refused_when_it_is_tried_out(office: Api
     assert (await preview(office, ("permissions.grant", grant_args(fields=["salary"])))).code == "record.field_unknown"
 
 
+@pytest.mark.parametrize("grant", ["\ud800", 1 << 70, [[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]])
+async def test_what_no_transaction_could_carry_is_not_tried_out(office: Api, grant: Any) -> None:
+    refused = await preview(office, ("permissions.revoke", {"grant": grant}))
+    assert (refused.status, refused.code.partition(".")[0]) == (400, "codec")
+
+
 async def test_nobody_but_administrators_tries_out_permissions(stocked: Api) -> None:
     for sender in ("li", "rui"):
         refused = await preview(stocked, ("permissions.grant", grant_args()), sender=sender)

@@ -368,4 +368,20 @@ async def test_questions_keep_the_pace_that_is_configured(held: Any, monkeypatch
         assert await ask(platform) == "same"
     assert sum(slept) > 0
     assert max(slept) == pytest.approx(slept[-1])
-    assert all(0 <= pause <= 0.75 for pause in slept)
+    assert all(0 <= pause <= 1.0 for pause in slept)  # four turns before the last: three questions, and the token's
+
+
+async def test_what_is_asked_for_a_token_takes_a_turn_and_the_question_itself_does_not_wait_for_it(
+    held: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    platform = await held.recycling(per_second=0.01)
+    monkeypatch.setattr("node.carrier.client.asyncio.sleep", sleep)
+    for _ in range(2):
+        assert await ask(platform) == "same"
+    assert slept[0] == 0
+    assert 100 < slept[1] <= 200
