@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
@@ -29,7 +30,7 @@ def minor_units(text: str, currency: str) -> str:
     """ "12500.5" in CNY is "1250050". Errors show no amount. Errors: usage.amount, usage.currency."""
     if not is_currency(currency):
         raise KehuError(CURRENCY_UNKNOWN, currency=currency)
-    found = _AMOUNT.fullmatch(text.strip())
+    found = _AMOUNT.fullmatch(unicodedata.normalize("NFKC", text).strip())  # full-width digits are what people type
     digits = minor_digits(currency)
     if found is None or digits < len(found[2] or ""):
         raise KehuError(AMOUNT_MALFORMED, digits=digits)

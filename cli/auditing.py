@@ -304,5 +304,5 @@ class _Run:
                 for chunk in checkpoint_chunks(self.auditor):
                     output.write(chunk)
                 output.sync()
-                output.finish()
+                output.finish(replace=True)  # the one before, which this goes beyond
             self._written = time.perf_counter()

@@ -48,7 +48,8 @@ NOT_COMMITTED: Final = "transaction.not_committed"
 OUTCOME_UNKNOWN = define(
     "transaction.unknown_outcome",
     "the transaction was handed to the node, and nobody has said yet what became of it",
-    "look it up with `kehu tx show ID`; doing the command's work again before its expiry height could do it twice",
+    "look it up with `kehu tx show ID`; doing the command's work again before its expiry height could do it twice. If "
+    "it lasts, `kehu doctor` says what the network waits for",
 )
 
 ID_MALFORMED = define(

@@ -7,6 +7,7 @@ options that its `Needs` call for, and turns what happens into output and an exi
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import os
 import sys
@@ -32,8 +33,9 @@ INTERRUPTED = define(
 FILE_REFUSED = define(
     "machine.file_refused",
     "this machine does not let the command use a file",
-    "check the name, the folder and the rights",
+    "check the name, the folder, the rights and the room on the disk",
 )
+_OF_THE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
 
 Body = Callable[..., Answer | Coroutine[Any, Any, Answer]]
 
@@ -175,9 +177,10 @@ def perform(body: Body, run: Run, given: dict[str, Any]) -> Exit:
         print_error(error, is_json=run.is_json)
         return exit_of(error)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in _OF_THE_DISK:
             raise
-        refused = KehuError(FILE_REFUSED, file=str(error.filename), problem=type(error).__name__)
+        problem = os.strerror(error.errno or 0) if error.errno in _OF_THE_DISK else type(error).__name__
+        refused = KehuError(FILE_REFUSED, file=str(error.filename or "-"), problem=problem)
         print_error(refused, is_json=run.is_json)
         return exit_of(refused)
     except KeyboardInterrupt:

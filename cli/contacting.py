@@ -11,11 +11,13 @@ from cli.phones import CARRIER_STALE
 from cli.verify import Committed, check_fields
 
 RECHECK_NEEDED = "phone.recheck_needed"
+RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True)
 class ContactAsked:
-    """What came of it. `phone` only when it was released and the value checks; `code` is "ok" or says why not."""
+    """What came of it. `phone` only when it was released, the node has it and the value checks; `code` is "ok"
+    or says why not."""
 
     committed: Committed
     outcome: str
@@ -37,7 +39,7 @@ async def request_contact(client: NodeClient, customer: str, purpose: str) -> Co
             raise KehuError(CARRIER_STALE, customer=customer, transaction=committed.transaction_id)
     result = committed.result()
     phone = None
-    if result["outcome"] == "released":
+    if result["outcome"] == RELEASED:
         record = {"table": "customers", "record": customer, "fields": result["fields"]}
         shown = check_fields(client.genesis, record, await client.values(committed.transaction_id))["phone"]
         phone = shown.value

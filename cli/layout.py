@@ -16,8 +16,11 @@ GAP: Final = 2
 _EPOCHS_FROM_MS: Final = 10**11
 """What ends in `_ms` is a time from 1973 on, or else a span: none is three years long."""
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_UNBROKEN: Final = re.compile(r"[^\s\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\uffef]+")
-"""What may not be broken: anything but blanks and the wide characters, of which any may end a line."""
+_UNBROKEN: Final = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\s,]*|[^\s\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\uffef]+"
+)
+"""What may not be broken: a time as `time_text` makes it, and else anything but blanks and the wide characters, of
+which any may end a line."""
 
 
 def plain(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from chain.errors import CATALOGUE, KehuError, shown_details
 from cli.exits import Exit, exit_of
-from cli.layout import GAP, column_widths, plain, shown, shown_as
+from cli.layout import GAP, column_widths, plain, shown_as
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,7 +145,7 @@ def print_error(error: KehuError, *, is_json: bool) -> None:
         print_json(problem, sys.stderr)
         return
     lines = [f"error  {problem['code']}", f"cause  {problem['cause']}"]
-    lines += [f"       {name} = {shown(value)}" for name, value in problem["details"].items()]
+    lines += [f"       {name} = {shown_as(name, value)}" for name, value in problem["details"].items()]
     lines.append(f"cure   {problem['cure']}")
     sys.stderr.write("".join(plain(line) + "\n" for line in lines))
 

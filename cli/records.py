@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.transaction import Call
+from cli.asking import read_stdin
 from cli.client import NodeClient
 from cli.verify import Committed, Disclosed, check_fields
 from node.vault.values import VaultValue
@@ -52,7 +52,7 @@ def read_fields(given: list[str], file: Path | None) -> dict[str, str]:
 
 def _read_fields_file(file: Path) -> dict[str, str]:
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        text = read_stdin() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
         value = json.loads(text)
     except (OSError, ValueError) as error:
         raise KehuError(FIELDS_FILE, problem=type(error).__name__) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chain.errors import KehuError
+from cli.asking import interruptible
 from cli.profile import KEY_NAME_MISSING, KeyFile, Profile
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ class Run:
         file, fd = self.passphrase_file, self.passphrase_fd
         if fd is not None and file is not None and str(file) == os.environ.get("KEHU_PASSPHRASE_FILE"):
             file = None  # the command line goes before the environment
-        if file is not None or fd is not None:
-            return read_passphrase(file=file, fd=fd)
-        return read_passphrase(prompt=prompt if sys.stdin.isatty() else None, confirm=is_new)
+        with interruptible():
+            if file is not None or fd is not None:
+                return read_passphrase(file=file, fd=fd)
+            return read_passphrase(prompt=prompt if sys.stdin.isatty() else None, confirm=is_new)
 
     def client(self) -> NodeClient:
         """The client of the signer's department's node, or of the one that --node names; it holds the signer's key."""

@@ -124,29 +124,43 @@ def _is_fact(name: str, table: str) -> bool:
 
 
 def phone_start(text: str, region: str | None = None) -> str:
-    """The beginning of a number as it is recorded, +country and digits, without blanks, dashes and the leading 0 that
-    is dialled inside the country."""
-    import unicodedata
-
+    """The beginning of a number as it is recorded, +country and digits: of a whole number in any spelling that would
+    be recorded too, of its beginning without blanks, dashes and the leading 0 that is dialled inside the country.
+    Errors: phone.region."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
-    digits = re.sub(r"[\s().-]", "", unicodedata.normalize("NFKC", text))
+    from node.carrier.numbers import DEFAULT_REGION, PHONE_REGION, parse_number, plain_spelling
+
+    home = (region or DEFAULT_REGION).upper()
+    try:
+        return parse_number(text, home)
+    except KehuError as error:
+        if error.spec is PHONE_REGION:
+            raise
+    digits = re.sub(r"[\s()./-]", "", plain_spelling(text))
     if digits.startswith("00"):
         digits = f"+{digits[2:]}"
     if digits.startswith("+"):
         return digits
     codes = {name: code for code, names in COUNTRY_CODE_TO_REGION_CODE.items() for name in names}
-    country = codes.get((region or "CN").upper(), 86)
+    country = codes[home]
     return f"+{country}{digits if country == 39 else digits.removeprefix('0')}"  # Italy's 0 is part of the number
 
 
 def read_text(text: str, region: str | None = None, table: str = "customers", first: str = "name") -> Filter:
-    """What somebody types to search: of people and customers a number if it looks like one, else how the table's
-    first field begins."""
-    looks_like_number = re.fullmatch(r"[+＋]?[\d\s().-]{3,}", text) is not None
-    if looks_like_number and table in ("customers", "people"):
+    """What somebody types to search: of people and customers a number or an email if it looks like one, else how the
+    table's first field begins."""
+    if table in ("customers", "people") and _looks_like_number(text):
         return Filter("field", "phone", phone_start(text, region))
+    if table in ("customers", "people") and re.fullmatch(r"\S+@\S*", text.strip()):
+        return Filter("field", "email", text)
     return Filter("field", first, text)
+
+
+def _looks_like_number(text: str) -> bool:
+    from node.carrier.numbers import plain_spelling
+
+    return re.fullmatch(r"(?=.*\d)\+?[\d\s()./-]{3,}", plain_spelling(text)) is not None
 
 
 def read_sort(name: str, table: str = "customers") -> tuple[str, str]:

@@ -8,7 +8,7 @@ from cli.amounts import AMOUNTS, amount_text
 from cli.exits import Exit
 from cli.output import Screen
 from cli.records import RecordShown
-from cli.verify import Disclosed
+from cli.verify import Disclosed, known_error
 
 _ABSENT: Final = "record.field_absent"
 """The code of a field that the record does not have."""
@@ -30,6 +30,14 @@ def show_record(screen: Screen, record: RecordShown) -> None:
         ("field", "value", "version"),
         [(name, field_text(record, name), item.version) for name, item in record.fields.items()],
     )
+
+
+def show_refusal(screen: Screen, code: str) -> None:
+    """What a refusal that stands in a result means, and what to do: errors say it, and this ends no command as one."""
+    spec = known_error(code)
+    screen.line(f"Refused: {code}")
+    screen.line(f"cause  {spec.cause}")
+    screen.line(f"cure   {spec.cure}")
 
 
 def _facts(facts: dict[str, Any]) -> list[tuple[str, object]]:

@@ -7,8 +7,6 @@ rows get the file's name.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from typing import Any, Final, Self
 from chain.errors import KehuError, define
 from chain.transaction import Call
 from cli.amounts import AMOUNTS, amount_plain
-from cli.cells import guarded
+from cli.cells import csv_line, guarded
 from cli.client import NodeClient
 from cli.layout import time_text
 from cli.output import Advance
@@ -94,10 +92,8 @@ class Layout:
 
 
 def line(cells: Sequence[object]) -> str:
-    """A line of CSV (RFC 4180) that no spreadsheet runs."""
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(["" if cell is None else guarded(str(cell)) for cell in cells])
-    return text.getvalue()
+    """A line of CSV that no spreadsheet runs."""
+    return csv_line(["" if cell is None else guarded(str(cell)) for cell in cells])
 
 
 @dataclass(slots=True)

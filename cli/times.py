@@ -21,7 +21,6 @@ TIME_MALFORMED = define(
 
 _UNITS_MS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN_LENGTH_MAX: Final = 7
-_DATE_LENGTH: Final = 10
 
 
 def read_span(text: str) -> int | None:
@@ -52,19 +51,28 @@ def read_moment(text: str | None, *, is_end: bool = False, now_ms: int | None = 
     if span_ms is not None:
         return max(0, _or_now(now_ms) - span_ms)
     try:
-        return _unix_ms(text, days_on=int(is_end)) - int(is_end and len(text) == _DATE_LENGTH)
+        return _unix_ms(text, days_on=int(is_end)) - int(is_end and _day(text) is not None)
     except (ValueError, OverflowError):
         raise KehuError(TIME_MALFORMED) from None
 
 
 def _unix_ms(text: str, days_on: int) -> int:
     """Of a time itself; of a date the beginning of the day that is so many days later."""
-    if len(text) == _DATE_LENGTH:
-        day = date.fromisoformat(text) + timedelta(days=days_on)
+    day = _day(text)
+    if day is not None:
+        day += timedelta(days=days_on)
         moment = datetime(day.year, day.month, day.day).astimezone()
     else:
         moment = datetime.fromisoformat(text).astimezone()
     return int(moment.timestamp() * 1000)
+
+
+def _day(text: str) -> date | None:
+    """A day of ISO 8601, in any of its spellings."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _or_now(now_ms: int | None) -> int:

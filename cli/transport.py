@@ -25,7 +25,8 @@ _NOT_DETAILS: Final = ("self", "spec")
 NODE_UNREACHABLE = define(
     "node.unreachable",
     "the node does not answer",
-    "is it running (`kehu network status`)? Name another one with --node; sending a transaction twice is safe",
+    "is it running (`kehu network status`)? Who signs needs the own department's node, at this or another URL of it; "
+    "what is read without a key any node tells (--node). Sending a transaction twice is safe",
 )
 NODE_ANSWER_MALFORMED = define(
     "node.answer_malformed",

@@ -30,6 +30,11 @@ NOT_THERE = define(
     "check the id: the group's list command shows what there is",
 )
 
+NOTHING_TO_CHANGE = define(
+    "usage.nothing_to_change",
+    "nothing was given that would change",
+    "write FIELD=VALUE, --fields FILE, or an option that sets something; --help names them",
+)
 FIELD_NEEDED = define(
     "usage.field_needed",
     "a text that is needed was not given, or is empty",
@@ -101,6 +106,8 @@ async def change(
     """Makes one call that changes `record` from the version `expect`, or else from the present one. `keep`: facts that
     the call sets anew; those that are None stay as they are."""
     require_texts(table, fields or {})
+    if fields is not None:
+        require_change(fields, *(keep or {}).values())
     async with run.client() as client:
         row = await present(client, table, record)
         version = row["version"] if expect is None else expect
@@ -116,6 +123,12 @@ def given_fields(given: list[str] | None, file: Path | None, needed: str | None 
     if needed is not None and not fields.get(needed, "").strip():
         raise KehuError(FIELD_NEEDED, field=needed)
     return fields
+
+
+def require_change(fields: Mapping[str, str], *facts: object) -> None:
+    """Errors: usage.nothing_to_change."""
+    if not fields and all(fact is None for fact in facts):
+        raise KehuError(NOTHING_TO_CHANGE)
 
 
 def require_texts(table: str, fields: Mapping[str, str]) -> None:

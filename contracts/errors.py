@@ -161,7 +161,7 @@ ASSIGNMENT_EXISTS = define(
     "assignment.exists", "the record is assigned to this subject already", "nothing is left to do"
 )
 ASSIGNMENT_UNKNOWN = define(
-    "assignment.unknown", "the record is not assigned to this subject", "look at the record's assignments"
+    "assignment.unknown", "the record is not assigned to this subject", "`kehu assignments RECORD` shows to whom it is"
 )
 ASSIGNMENT_LIMIT = define(
     "assignment.limit", "the record would be assigned to more subjects than the limit",
@@ -172,7 +172,11 @@ ASSIGNMENT_LIMIT = define(
 TABLE_UNKNOWN = define(
     "record.table_unknown", "there is no such table of records", "choose one of those docs/spec/contracts.md names"
 )
-RECORD_UNKNOWN = define("record.unknown", "the table has no record of this id", "check the id")
+RECORD_UNKNOWN = define(
+    "record.unknown",
+    "the table has no record of this id",
+    "check the id: the list and search commands of the table show what you may see",
+)
 RECORD_EXISTS = define("record.exists", "a record of this id was registered before", "choose another id, or update it")
 FIELD_UNKNOWN = define(
     "record.field_unknown",
@@ -243,7 +247,7 @@ SEARCH_OTHER_NODE = define(
 PHONE_NO_IDENTIFIER = define(
     "phone.no_identifier",
     "no carrier's answer confirms a subscriber of the number, and the caller did not choose a temporary customer",
-    "ask the carrier again, or record the customer as temporary",
+    "ask the carrier again, or record the customer as temporary (--temporary)",
 )
 PHONE_IDENTIFIER = define(
     "phone.identifier_unattested",

@@ -32,7 +32,6 @@ AllowDuplicate = Annotated[
 ]
 
 NAME_AND_PHONE = define("usage.name_and_phone", "a customer needs a name and a phone", "add name=… and phone=…")
-NOTHING_TO_CHANGE = define("usage.nothing_to_change", "no field was given", "write FIELD=VALUE, or --fields FILE")
 CUSTOMER_UNKNOWN = define(
     "record.absent", "the chain has no customer of this id; its absence is proven", "check the id: `kehu customer list`"
 )
@@ -132,10 +131,10 @@ async def update(
     unless you allow it. A conflict is exit code 3 and changes nothing.
     """
     from cli.phones import require_new_number, update_calls
+    from cli.working import require_change
 
     given = _plain_fields(fields, fields_file, region)
-    if not given:
-        raise KehuError(NOTHING_TO_CHANGE)
+    require_change(given)
     async with run.client() as client:
         version = expect if expect is not None else await _present_version(client, customer)
         if "phone" in given and not allows_duplicate:

@@ -172,6 +172,8 @@ def _journal(kind: Any, path: Path, chain_id: bytes, options: _Options) -> Itera
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.verify import known_error
+
     screen.facts((key, data[key]) for key in ("file", "encoding", "rows", "imported", "already", "left_out"))
     if data["not_reached"]:
         screen.line(f"Interrupted: {data['not_reached']} rows were not reached.")
@@ -180,6 +182,9 @@ def _show(screen: Screen, data: dict[str, Any]) -> None:
     if data["faults"]:
         rows = [(fault["row"], fault["column"], fault["code"], _details(fault["details"])) for fault in data["faults"]]
         screen.table(("row", "column", "code", "details"), rows, title="Rows left out")
+        for code in dict.fromkeys(fault["code"] for fault in data["faults"]):
+            spec = known_error(code)
+            screen.line(f"{code}: {spec.cause}. Cure: {spec.cure}")
     if data["unknown"]:
         lost = [(item["row"], item["customer"], item["transaction"]) for item in data["unknown"]]
         screen.table(("row", "customer", "transaction"), lost, title="Outcome unknown; run the command again")

@@ -9,9 +9,11 @@ import typer
 from cli.calling import look_back
 from cli.command import Needs, command
 from cli.commands.customer import app
+from cli.commands.members import add_members
 from cli.commands.reading import read_one
 from cli.commands.taking import add_export
 from cli.exits import SIGNED, Exit
+from cli.layout import shown_as
 from cli.options import (
     PURPOSE_DEFAULT,
     After,
@@ -66,7 +68,7 @@ async def show(
     needs=Needs.KEY,
     example="kehu customer list --filter stage=finance --sort name --limit 20 --as li-wei",
     json_keys=LISTED,
-    exits=SIGNED,
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def list_customers(
     run: Run,
@@ -96,12 +98,13 @@ async def list_customers(
     needs=Needs.KEY,
     example="kehu customer search 王 --filter organisation=东方 --filter status=valid --sort name --as li-wei",
     json_keys=LISTED,
-    exits=SIGNED,
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def search_customers(
     run: Run,
     text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="The beginning of a name, or of a number.", show_default=False)
+        str | None,
+        typer.Argument(metavar="TEXT", help="The beginning of a name, a number or an email.", show_default=False),
     ] = None,
     filter_: Filters = None,
     filters: FiltersFile = None,
@@ -137,6 +140,7 @@ def _listing(
     records: list[RecordShown], fields: list[str], following: int | str | None, committed: Committed
 ) -> Answer:
     from cli.shown import cell, record_json
+    from cli.working import exit_of
 
     data = {
         "customers": [{"customer": record.record, **record_json(record)} for record in records],
@@ -161,7 +165,7 @@ def _listing(
         if following is not None:
             screen.line(f"More: --after {following}")
 
-    return Answer(data, show_all)
+    return Answer(data, show_all, exit_of(records, "ok"))
 
 
 @command(
@@ -193,13 +197,16 @@ async def history(
 
 
 def _show_history(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     rows = data["rows"]
     if not data["allowed"]:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
         return
     found = {key for row in rows for key, value in row.items() if value is not None} - {"transaction", "attestation"}
     columns = [*(key for key in _FIRST if key in found), *sorted(found - set(_FIRST))]
-    screen.table(columns, [[row.get(key) for key in columns] for row in rows], title=data["kind"])
+    titles = [key.removesuffix("_ms").replace("_", " ") for key in columns]
+    screen.table(titles, [[shown_as(key, row.get(key)) for key in columns] for row in rows], title=data["kind"])
     if data["next"] is not None:
         screen.line(f"More: --after {data['next']}")
 
@@ -214,15 +221,16 @@ _FIRST: Final = ("number", "time_ms", "by", "department")
     needs=Needs.KEY,
     example="kehu customer contact c-1f… --purpose renewal --as li-wei",
     json_keys=("customer", "outcome", "code", "phone", "version", "was_checked", "transaction", "height"),
-    exits=(*SIGNED, Exit.CARRIER),
+    exits=(*SIGNED, Exit.CARRIER, Exit.PARTIAL),
 )
 async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") -> Answer:
     """Get a customer's number for contact, if it still belongs to the same subscriber.
 
     The carrier is asked again when its last answer is older than the policy allows. Request and outcome are on
-    the ledger, also when the number is not released (exit code 1).
+    the ledger, also when the number is not released (exit code 1). Exit code 9 if it is, and your node's vault lacks
+    it.
     """
-    from cli.contacting import request_contact
+    from cli.contacting import RELEASED, request_contact
 
     async with run.client() as client:
         asked = await request_contact(client, customer, purpose)
@@ -236,9 +244,29 @@ async def contact(run: Run, customer: Customer, purpose: Purpose = "contact") ->
         "transaction": asked.committed.transaction_id,
         "height": asked.committed.height,
     }
-    return Answer(data, lambda screen: screen.facts(data.items()), Exit.OK if asked.phone is not None else Exit.REFUSED)
+    unreleased = Exit.PARTIAL if asked.outcome == RELEASED else Exit.REFUSED
+    exit_ = unreleased if asked.phone is None else Exit.OK
+    return Answer(data, lambda screen: _show_contact(screen, data), exit_)
 
 
+def _show_contact(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
+    screen.facts(data.items())
+    if data["outcome"] != "released":
+        show_refusal(screen, data["code"])
+    elif data["phone"] is None:
+        screen.line("The number is released, and your node's vault lacks it: kehu vault status")
+
+
+add_members(
+    app, "projects", "customers", "participations", ("project", "role", "right", "weight", "stance", "status"),
+    "CUSTOMER", "kehu customer projects c-1f… --as li-wei",
+)  # fmt: skip
+add_members(
+    app, "demands", "customers", "demands", ("project", "state"), "CUSTOMER", "kehu customer demands c-1f… --as sun",
+    is_versioned=False,
+)  # fmt: skip
 add_export(
     app,
     "customers",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.asking import read_stdin
 from cli.calling import call
 from cli.command import Needs, command
 from cli.commands.key import PassphraseFd, PassphraseFile
@@ -103,7 +103,7 @@ async def enrol(
     """
     from cli.invitation import Invitation
 
-    redeemed = Invitation.from_text(sys.stdin.read() if invitation == "-" else invitation)
+    redeemed = Invitation.from_text(read_stdin() if invitation == "-" else invitation)
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd
     key, path = _key_of(run, redeemed.customer)
     async with _client(run, key) as client:
@@ -118,7 +118,7 @@ async def enrol(
     }
 
     def show(screen: Screen) -> None:
-        screen.facts((name, ", ".join(value) if isinstance(value, list) else value) for name, value in data.items())
+        screen.facts(data.items())
         screen.line(f"You are enrolled: kehu own show --as {redeemed.customer}")
 
     return Answer(data, show)

@@ -122,8 +122,10 @@ def split_resource(text: str | None) -> tuple[str | None, str | None]:
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     if not data["allowed"]:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
     if data["allowed"]:
         _show_entries(screen, data["log"], data["rows"])
     if data["next"] is not None:

@@ -84,7 +84,9 @@ def init(
         )
         screen.facts((("chain id", data["chain_id"]), ("administrator", administrator)))
         screen.line(
-            "Start it: see docs/containers.md" if is_containers else f"Start it: kehu network up --network {folder}"
+            "Start it: see docs/containers.md"
+            if is_containers
+            else f"Start it: kehu network up --carrier --network {folder}"
         )
 
     return Answer(data, show)

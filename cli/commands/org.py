@@ -56,6 +56,14 @@ async def close(run: Run, organisation: Organisation, expect: Expect = None) -> 
 add_show(app, "organisations", "kehu org show o-1f… --as li-wei", is_versioned=True)
 add_list(app, "organisations", ("status",), ("name",), "kehu org list --as li-wei")
 add_search(app, "organisations", "name", ("status",), ("name",), "kehu org search 东方 --as li-wei")
+add_members(
+    app, "people", "organisations", "customers", ("client_department", "status"), "ORGANISATION",
+    "kehu org people o-1f… --as li-wei", fields=("name", "phone", "position"),
+)  # fmt: skip
+add_members(
+    app, "projects", "organisations", "projects", ("stage", "status"), "ORGANISATION",
+    "kehu org projects o-1f… --as li-wei", fields=("name",),
+)  # fmt: skip
 add_export(app, "organisations", ("status",), ("name", "address", "note"), "kehu org export 机构.csv --as admin")
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.calling import answered, look_back
+from cli.asking import read_stdin
+from cli.calling import look_back
 from cli.command import Needs, command
-from cli.commands.reading import read_one
+from cli.commands.reading import SHOWN, read_one
 from cli.exits import SIGNED, Exit
 from cli.layout import time_text
 from cli.options import Purpose
@@ -95,11 +95,12 @@ def _show_accesses(screen: Screen, data: dict[str, Any]) -> None:
     needs=Needs.KEY,
     example="kehu own projects --as c-1f…",
     json_keys=("customer", "projects", "transaction", "height"),
-    exits=SIGNED,
+    exits=(*SIGNED, Exit.PARTIAL),
 )
 async def projects(run: Run, purpose: Purpose = "own") -> Answer:
     """Show the projects you take part in and their progress, as far as the administration has granted it."""
     from cli.own_projects import read_own_projects
+    from cli.working import exit_of
 
     async with run.client() as client:
         committed, found = await read_own_projects(client, purpose)
@@ -109,7 +110,8 @@ async def projects(run: Run, purpose: Purpose = "own") -> Answer:
         "transaction": committed.transaction_id,
         "height": committed.height,
     }
-    return Answer(data, lambda screen: _show_projects(screen, found))
+    records = [record for project in found for record in (project.record, *project.progress)]
+    return Answer(data, lambda screen: _show_projects(screen, found), exit_of(records, "ok"))
 
 
 def _show_projects(screen: Screen, found: Sequence[OwnProject]) -> None:
@@ -143,18 +145,49 @@ async def feedback(
     ] = None,
     is_correction: Annotated[bool, typer.Option("--correction", help="Something recorded of you is wrong.")] = False,
 ) -> Answer:
-    """Send feedback, or ask for a correction; the administration resolves it. The text goes to no other department
-    than those that may read feedback, and not on the chain."""
+    """Send feedback, or ask for a correction; the administration resolves it (`kehu own answer`). The text goes to no
+    other department than those that may read feedback, and not on the chain."""
     from chain.transaction import Call
     from cli.records import seal_fields
     from cli.working import require_texts
 
     customer, id_ = run.key_file.name, f"f-{secrets.token_hex(8)}"
-    said = {"text": sys.stdin.read().strip() if text == "-" else text}
+    said = {"text": read_stdin().strip() if text == "-" else text}
     require_texts("feedback", said)
     async with run.client() as client:
         digests, values = seal_fields(client.genesis.chain_id, "feedback", id_, said)
         about = {"feedback": id_, "customer": customer, "project": project, "correction": is_correction}
         committed = await client.execute([Call("feedback.send", {**about, "fields": digests})], values)
-    told = {"customer": customer, "feedback": id_, "project": project}
-    return answered(committed, {**told, "state": committed.result()["state"]})
+    data = {
+        "customer": customer,
+        "feedback": id_,
+        "project": project,
+        "state": committed.result()["state"],
+        "transaction": committed.transaction_id,
+        "height": committed.height,
+    }
+
+    def show(screen: Screen) -> None:
+        screen.facts(data.items())
+        screen.line(f"What becomes of it: kehu own answer {id_} --as {customer}")
+
+    return Answer(data, show)
+
+
+@command(
+    app,
+    "answer",
+    needs=Needs.KEY,
+    example="kehu own answer f-2b… --as c-1f…",
+    json_keys=SHOWN,
+    exits=(*SIGNED, Exit.PARTIAL),
+)
+async def answer(
+    run: Run,
+    feedback_id: Annotated[str, typer.Argument(metavar="FEEDBACK", help="Its id, as `kehu own feedback` showed it.")],
+    purpose: Purpose = "own",
+) -> Answer:
+    """Show what became of feedback of yours: its state, and what the administration answered, as far as it is
+    granted."""
+    named = {"table": "feedback", "record": feedback_id}
+    return await read_one(run, named, "feedback", feedback_id, None, purpose)

@@ -19,7 +19,7 @@ from cli.output import Answer
 from cli.root import group
 from cli.run import Run
 from cli.times import read_expiry, read_moment
-from cli.working import given_fields, new_id, present, require_texts, write, write_with
+from cli.working import given_fields, new_id, present, require_change, require_texts, write, write_with
 
 PAID_LATER = define(
     "usage.paid_later",
@@ -74,6 +74,7 @@ async def update(
     """Change due date, amount or note of an open payment; what is not given stays. Fields: amount, note."""
     due_ms = None if due is None else read_expiry(due)
     given = given_fields(fields, fields_file)
+    require_change(given, due_ms)
 
     def facts(row: dict[str, Any]) -> dict[str, Any]:
         return {"due_ms": row["due_ms"] if due_ms is None else due_ms}

@@ -12,14 +12,16 @@ from chain.errors import KehuError, define
 from cli.calling import answered, call
 from cli.command import Needs, command
 from cli.commands.reading import add_search, read_one
+from cli.commands.work_options import Expect
 from cli.exits import SIGNED, Exit
-from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose
+from cli.options import PURPOSE_DEFAULT, FieldsFile, Person, Purpose, Region
 from cli.output import Answer, Screen
 from cli.root import group
 from cli.run import Run
 
 app = group("people", "Enrol people, list them, change and revoke their keys.")
 
+Fields = Annotated[list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="name, phone, email.")]
 Key = Annotated[str | None, typer.Option("--key", metavar="HEX", help="The public key.")]
 Possession = Annotated[str | None, typer.Option("--possession", metavar="HEX", help="The new key's proof.")]
 Request = Annotated[
@@ -65,7 +67,7 @@ def _read_request(file: Path | None, given: dict[str, str | None]) -> dict[str, 
 async def enrol(
     run: Run,
     person: Person,
-    fields: Annotated[list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="name, phone, email.")] = None,
+    fields: Fields = None,
     role: Annotated[
         str, typer.Option("--role", metavar="ROLE", help="administrator, operator or auditor.")
     ] = "operator",
@@ -74,14 +76,13 @@ async def enrol(
     possession: Possession = None,
     request: Request = None,
     fields_file: FieldsFile = None,
+    region: Region = "CN",
 ) -> Answer:
     """Enrol somebody whose key was made with `kehu key new`. For administrators."""
     from chain.transaction import Call
     from cli.records import seal_fields
-    from cli.working import given_fields, require_texts
 
-    texts = given_fields(fields, fields_file)
-    require_texts("people", texts)
+    texts = _texts(fields, fields_file, region)
     given = {"person": person, "department": department, "key": key, "possession": possession}
     args = _read_request(request, given)
     async with run.client() as client:
@@ -89,6 +90,56 @@ async def enrol(
         committed = await client.execute([Call("people.enrol", {**args, "role": role, "fields": digests})], values)
     told = {"person": person, "department": args["department"], "role": role, "key": args["key"]}
     return answered(committed, {**told, "version": committed.result()["version"]})
+
+
+def _texts(given: list[str] | None, file: Path | None, region: str | None) -> dict[str, str]:
+    """The fields. A number gets the form by which it is found; an extension within the house stays as it is."""
+    from cli.working import given_fields, require_texts
+    from node.carrier.numbers import PHONE_REGION, parse_number
+
+    texts = given_fields(given, file)
+    require_texts("people", texts)
+    try:
+        return texts | ({"phone": parse_number(texts["phone"], region)} if "phone" in texts else {})
+    except KehuError as error:
+        if error.spec is PHONE_REGION:
+            raise
+        return texts
+
+
+@command(
+    app,
+    "update",
+    needs=Needs.KEY,
+    example="kehu people update li-wei phone=13800138000 email= --as admin",
+    json_keys=("person", "version", "transaction", "height"),
+    exits=(*SIGNED, Exit.CONFLICT),
+)
+async def update(
+    run: Run,
+    person: Person,
+    fields: Fields = None,
+    fields_file: FieldsFile = None,
+    expect: Expect = None,
+    region: Region = "CN",
+) -> Answer:
+    """Change somebody's name, phone or email. Customers' own data are their customer record's: `kehu customer update`.
+
+    A conflict is exit code 3 and changes nothing.
+    """
+    from chain.transaction import Call
+    from cli.records import seal_fields
+    from cli.working import present, require_change
+
+    texts = _texts(fields, fields_file, region)
+    require_change(texts)
+    async with run.client() as client:
+        version = expect or (await present(client, "people", person))["version"]
+        digests, values = seal_fields(client.genesis.chain_id, "people", person, texts)
+        args = {"person": person, "version": version, "fields": digests}
+        committed = await client.execute([Call("people.update", args)], values)
+    data = {**committed.result(), "transaction": committed.transaction_id, "height": committed.height}
+    return Answer(data, lambda screen: screen.facts(data.items()))
 
 
 @command(

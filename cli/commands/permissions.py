@@ -1,4 +1,4 @@
-"""`kehu grant|revoke|grants|assign|unassign`: what the administration allows beyond the policy."""
+"""`kehu grant|revoke|grants|assign|unassign|assignments`: what the administration allows beyond the policy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chain.errors import KehuError, define
 from cli.calling import call
 from cli.command import Needs, command
 from cli.exits import SIGNED
+from cli.layout import time_text
 from cli.output import Answer, Screen
 from cli.root import app
 from cli.run import Run
@@ -24,6 +25,7 @@ Subject = Annotated[str, typer.Argument(metavar="SUBJECT", help="person:ID or de
 Record = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")]
 Table = Annotated[str, typer.Option("--table", metavar="TABLE", help="The record's table.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change for whom.")]
+_TERMS = ("department", "by", "height", "time_ms")
 _DIFFERENCE = ("person", "department", "table", "action", "field", "gained", "lost")
 
 SUBJECT_MALFORMED = define(
@@ -209,6 +211,56 @@ async def unassign(run: Run, record: Record, subject: Subject, table: Table = "c
 
 @command(
     app,
+    "assignments",
+    needs=Needs.KEY,
+    example="kehu assignments c-1f… --as admin",
+    json_keys=("assignments",),
+    exits=SIGNED,
+)
+async def assignments(
+    run: Run,
+    record: Annotated[
+        str | None, typer.Argument(metavar="RECORD", help="Only this record's, proven (default: all).")
+    ] = None,
+    table: Table = "customers",
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="SUBJECT", help="Only this one's: person:ID or department:ID.")
+    ] = None,
+) -> Answer:
+    """List to whom records of a table are assigned, since when and by whom; without RECORD as the node says it."""
+    require_subject(subject)
+    async with run.client() as client:
+        if record is None:
+            found = {item["id"]: item["facts"]["subjects"] for item in await client.pages("/v1/assignments")}
+        else:
+            row, _ = await client.state("assignments", f"{table}.{record}")
+            found = {} if row is None else {f"{table}.{record}": row["subjects"]}
+    named = [(id_.partition("."), subjects) for id_, subjects in found.items()]
+    rows = [
+        {"table": of, "record": id_, "subject": one, **{name: terms[name] for name in _TERMS}}
+        for (of, _, id_), subjects in named
+        for one, terms in subjects.items()
+        if of == table and subject in (None, one)
+    ]
+    columns = ("record", "subject", "department", "by")
+
+    def show(screen: Screen) -> None:
+        cells = [[*(row[column] for column in columns), time_text(row["time_ms"])] for row in rows]
+        screen.table((*columns, "since"), cells)
+
+    return Answer({"assignments": rows}, show)
+
+
+def require_subject(subject: str | None) -> None:
+    """Errors: usage.subject."""
+    from contracts.base import is_subject
+
+    if subject is not None and not is_subject(subject):
+        raise KehuError(SUBJECT_MALFORMED)
+
+
+@command(
+    app,
     "grants",
     needs=Needs.KEY,
     example="kehu grants --as admin",
@@ -226,10 +278,7 @@ async def grants(
 
     The status is active, revoked, expired, or ended: with the department that had it, which was removed.
     """
-    from contracts.base import is_subject
-
-    if subject is not None and not is_subject(subject):
-        raise KehuError(SUBJECT_MALFORMED)
+    require_subject(subject)
     async with run.client() as client:
         items, said, ended = await client.pages("/v1/grants"), await client.status(), await _ended(client)
     rows = [

@@ -178,8 +178,10 @@ async def history(
 
 
 def _show_answers(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     if not data["allowed"]:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
         return
     rows = [[_answer_cell(name, row.get(name)) for name in ANSWER_COLUMNS] for row in data["answers"]]
     titles = [name.removesuffix("_ms").removesuffix("_day").replace("_", " ") for name in ANSWER_COLUMNS]

@@ -90,6 +90,10 @@ add_list(app, _TABLE, _FACTS, ("name",), "kehu project list --filter stage=finan
 add_search(app, _TABLE, "name", _FACTS, ("name",), "kehu project search 智慧 --filter organisation=o-1f… --as li-wei")
 add_export(app, _TABLE, _FACTS, ("name", "goal", "note"), "kehu project export 项目.csv --headers zh --as admin")
 add_members(
+    app, "feedback", _TABLE, "feedback", ("customer", "correction", "own", "state"), "PROJECT",
+    "kehu project feedback p-3d… --as admin", is_versioned=False,
+)  # fmt: skip
+add_members(
     app, "history", _TABLE, "handovers", ("from", "to", "kind"), "PROJECT", "kehu project history p-3d… --as li-wei",
     is_versioned=False,
 )  # fmt: skip

@@ -74,6 +74,7 @@ def _exit(maps: list[Any]) -> Exit:
 
 def _show(screen: Screen, found: Any, compare: int | None, changes: list[dict[str, Any]]) -> None:
     from cli.mapping import chart_lines, name_of, relation_rows
+    from cli.shown import show_refusal
 
     screen.line(f"{name_of(found.project)}, at {found.project.facts['stage']}, as of height {found.as_of}")
     for line in chart_lines(found):
@@ -82,7 +83,7 @@ def _show(screen: Screen, found: Any, compare: int | None, changes: list[dict[st
     if rows:
         screen.table(("from", "relation", "to", "weight"), rows)
     if found.code != "ok":
-        screen.line(f"Refused: {found.code}")
+        show_refusal(screen, found.code)
     if compare is not None:
         title = f"From height {found.as_of} to {compare}"
         cells = [(entry["what"], entry["record"], _text(entry["before"]), _text(entry["after"])) for entry in changes]

@@ -85,7 +85,10 @@ async def place(
     run: Run,
     customer_id: Customer,
     organisation: Annotated[
-        str | None, typer.Option("--organisation", metavar="ID", help="Where the customer works (default: nowhere).")
+        str | None,
+        typer.Option(
+            "--organisation", metavar="ID", help="Where the customer works (default: the department's, or nowhere)."
+        ),
     ] = None,
     department: Annotated[
         str | None, typer.Option("--department", metavar="ID", help="The client department (default: none).")
@@ -94,6 +97,8 @@ async def place(
 ) -> Answer:
     """Put a customer into an organisation and a department of it; earlier charts stay as they were."""
     async with run.client() as client:
+        if organisation is None and department is not None:
+            organisation = (await present(client, "client_departments", department))["organisation"]
         row = await present(client, "customers", customer_id)
         place = {"organisation": organisation, "client_department": department}
         args = {"version": expect or row["version"], **place}

@@ -91,9 +91,11 @@ def _answer(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show(screen: Screen, data: dict[str, Any]) -> None:
+    from cli.shown import show_refusal
+
     verdict = data["verdict"]
     if verdict is None:
-        screen.line(f"Refused: {data['code']}")
+        show_refusal(screen, data["code"])
         return
     which = "every field" if data["fields"] == ["*"] else ", ".join(data["fields"])
     screen.line(f"Yes, by {verdict['because']}, for {which}" if verdict["allowed"] else f"No: {verdict['code']}")

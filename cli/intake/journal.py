@@ -26,7 +26,7 @@ from typing import Any, Final, Self
 
 from chain import codec
 from chain.errors import KehuError, define
-from node.storage.durable import sync_folder, write_file, write_fully
+from node.storage.durable import storage_failures, sync_folder, write_file, write_fully
 
 FORMAT: Final = 1
 
@@ -140,5 +140,13 @@ class Journal:
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-        write_fully(self._descriptor, content.encode())
-        os.fsync(self._descriptor)
+        with storage_failures(self.path, "write journal"):
+            end = os.lseek(self._descriptor, 0, os.SEEK_END)
+            try:
+                write_fully(self._descriptor, content.encode())
+                os.fsync(self._descriptor)
+            except OSError:
+                with suppress(OSError):  # else what another request still writes would follow half a line
+                    os.ftruncate(self._descriptor, end)
+                    os.lseek(self._descriptor, end, os.SEEK_SET)
+                raise

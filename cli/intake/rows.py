@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from chain.errors import KehuError, define, shown_details
-from cli.cells import unguarded
+from cli.cells import MARK, read_cell
 from cli.intake.columns import COLUMNS, REQUIRED, Mapping, match_columns
 from cli.intake.row_source import RowSource
 from node.carrier.numbers import parse_number
@@ -206,7 +206,7 @@ def _take(number: int, cells: list[str], width: int, places: dict[str, int], reg
         return Fault.of(number, None, KehuError(ROW_WIDTH, cells=len(cells), columns=width))
     fields: dict[str, str] = {}
     for field, place in places.items():
-        text = unguarded(unicodedata.normalize("NFC", cells[place]).strip()) if place < len(cells) else ""
+        text = read_cell(unicodedata.normalize("NFC", cells[place]).strip()) if place < len(cells) else ""
         try:
             value = _value(field, text, region)
         except KehuError as error:
@@ -222,7 +222,7 @@ def _value(field: str, text: str, region: str | None) -> str:
             raise KehuError(ROW_EMPTY)
         return ""
     if field == "phone":
-        return parse_number(text, region)
+        return parse_number(text.removeprefix(MARK), region)
     if len(text.encode()) > VALUE_BYTES_MAX:
         raise KehuError(ROW_TOO_LONG, bytes=len(text.encode()), limit=VALUE_BYTES_MAX)
     for position, character in enumerate(text):

@@ -43,6 +43,7 @@ PHONE_REGION = define(
 _SEPARATORS: Final = frozenset(" -.()/")
 _FRACTION: Final = re.compile(r"\+?\d+\.0+")
 """What a spreadsheet or a program makes of a number that it took for one; the zero would become a digit of another."""
+_BRACKETED: Final = re.compile(r"^\(\+(\d{1,3})\)", re.ASCII)
 _LENGTH_RULES: Final = {
     ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "area code missing",
     ValidationResult.INVALID_COUNTRY_CODE: "country code unknown",
@@ -95,6 +96,15 @@ def national_digits(number: str) -> str:
     return phonenumbers.national_significant_number(phonenumbers.parse(number))
 
 
+def plain_spelling(text: str) -> str:
+    """`text` in plain characters: full-width ones and all kinds of dashes as ASCII has them, (+86) as +86, and without
+    the invisible marks that address books put around a number when it is copied."""
+    plain = unicodedata.normalize("NFKC", text)
+    kinds = [(char, unicodedata.category(char)) for char in plain]
+    plain = "".join("-" if kind == "Pd" else char for char, kind in kinds if kind != "Cf").strip()
+    return _BRACKETED.sub(r"+\1 ", plain)
+
+
 def _plain_text(text: str) -> tuple[str, int]:
     """The text in plain characters, and its count of digits; letters and other signs are refused.
 
@@ -102,8 +112,7 @@ def _plain_text(text: str) -> tuple[str, int]:
     """
     if len(text) > TEXT_LENGTH_MAX:
         raise KehuError(PHONE_MALFORMED, rule="text too long", characters=len(text), limit=TEXT_LENGTH_MAX)
-    plain = unicodedata.normalize("NFKC", text).strip()
-    plain = "".join("-" if unicodedata.category(char) == "Pd" else char for char in plain)
+    plain = plain_spelling(text)
     digits = sum(char.isdecimal() for char in plain)
     if digits == 0:
         raise KehuError(PHONE_MALFORMED, rule="no digits", characters=len(text))

@@ -18,8 +18,9 @@ from node.storage.beside import claim, give_name, release, remove_leftovers
 
 STORAGE_IO = define(
     "storage.io",
-    "the disk refused an operation (full, read-only or failing); the node stops rather than guess what was kept",
-    "free or replace the disk, then start the node again; it reads what is really there and catches up",
+    "the disk refused an operation (full, read-only or failing); a node stops rather than guess what was kept",
+    "free or replace the disk, then give the command again, or start the node again: it reads what is really there and "
+    "catches up",
 )
 
 

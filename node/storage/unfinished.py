@@ -35,13 +35,16 @@ class Unfinished:
         with storage_failures(self.target, "sync"):
             os.fsync(self.descriptor)
 
-    def finish(self) -> None:
-        """From here on it has its name; an empty folder of that name gives way. Errors: storage.*"""
+    def finish(self, *, replace: bool = False) -> None:
+        """From here on it has its name; an empty folder of that name gives way, and with `replace` a file.
+        Errors: storage.*"""
         with storage_failures(self.target, "rename"):
             if self.path.is_dir():
                 if self.target.exists():
                     self.target.rmdir()
                 self.path.rename(self.target)
+            elif replace:
+                self.path.replace(self.target)
             else:
                 try:
                     give_name(self.path, self.target)

@@ -175,7 +175,19 @@ def test_no_cell_begins_as_a_formula(text: str) -> None:
     assert unguarded(guarded(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "张三", "1 - 2", "'quoted'", "+8613800138000", "a=b"])
+@pytest.mark.parametrize("text", ["x;=1+1", "x\t@SUM(A1)", "x\n=1", "x\r\n-1", "x; =1", "x;'=1", "x;=1;＝2", "=1;=2"])
+def test_no_cell_begins_as_a_formula_for_a_program_that_parts_cells_otherwise(text: str) -> None:
+    for sign in ";\t\r\n":
+        for part in guarded(text).split(sign):
+            assert not part.strip(" ").startswith(("=", "+", "-", "@", "＝"))
+    assert unguarded(guarded(text)) == text
+
+
+def test_a_cell_is_quoted_whichever_sign_a_program_parts_cells_by() -> None:
+    assert line(["a;b", "c\td", "e,f", 'g"h', "i"]) == '"a;b","c\td","e,f","g""h",i\r\n'
+
+
+@pytest.mark.parametrize("text", ["", "张三", "1 - 2", "'quoted'", "+8613800138000", "a=b", "a; b", "a;b=c"])
 def test_a_harmless_cell_stays_as_it_is(text: str) -> None:
     assert guarded(text) == text
     assert unguarded(text) == text
@@ -185,7 +197,10 @@ def test_a_number_that_somebody_marked_as_text_is_read_as_the_number() -> None:
     assert unguarded("'+8613800138000") == "+8613800138000"
 
 
-@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00\r\n")))
+@given(
+    st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00\r\n"))
+    | st.text(st.sampled_from("'=+@ ;\t\",a1"), max_size=12)
+)
 def test_what_is_written_is_read_back(text: str) -> None:
     ((cell, _),) = csv.reader(io.StringIO(line([text, "x"]), newline=""))
     assert unguarded(cell) == text

@@ -78,11 +78,77 @@ def test_a_reader_without_a_grant_is_refused_field_by_field_and_a_grant_opens_on
     assert granted["grant"] in [row["grant"] for row in everything]
 
 
+def test_what_was_assigned_to_somebody_goes_to_somebody_else_in_one_go(kehu: Kehu, number: Any) -> None:
+    customers = [add(kehu, number()) for _ in range(23)]
+    both = customers[7]
+    kehu.json("assign", both, "person:wang", as_="admin")
+    before = len(kehu.json("assignments", "--subject", "person:li", as_="admin")["assignments"])
+    tried = kehu.json("reassign", "person:li", "person:wang", "--dry-run", as_="admin")
+    assert (tried["found"], tried["moved"]) == (before, 0)
+    done = kehu.json("reassign", "person:li", "person:wang", "--table", "customers", as_="admin")
+    assert (done["found"], done["moved"], done["failed"]) == (before, before, [])
+    for customer in (customers[0], both):
+        (row,) = kehu.json("assignments", customer, as_="admin")["assignments"]
+        assert row["subject"] == "person:wang"
+    kehu.json("customer", "show", customers[0], as_="wang")
+    kehu.json("customer", "show", customers[0], as_="li", exit=1)
+    assert kehu.json("reassign", "person:li", "person:wang", as_="admin")["found"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_", "code"),
+    [
+        (("person:li", "person:li"), 2, "usage.same_subject"),
+        (("li", "person:wang"), 2, "usage.subject"),
+        (("person:li", "person:nobody"), 1, "people.unknown"),
+        (("person:li", "department:nowhere"), 1, "department.unknown"),
+    ],
+)
+def test_a_reassignment_that_can_not_be_is_refused_and_moves_nothing(
+    kehu: Kehu, number: Any, words: tuple[str, str], exit_: int, code: str
+) -> None:
+    customers = [add(kehu, number()) for _ in range(2)]
+    assert kehu.problem("reassign", *words, as_="admin", exit=exit_)["code"] == code
+    assert kehu.problem("reassign", "person:li", "person:zhao", as_="wang", exit=1)["code"].startswith("permission.")
+    for customer in customers:
+        (row,) = kehu.json("assignments", customer, as_="admin")["assignments"]
+        assert row["subject"] == "person:li"
+
+
+def test_a_record_that_can_not_be_reassigned_is_named_and_the_others_are_moved(
+    kehu: Kehu, office: Office, number: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else has undone the assignment since it was listed."""
+    from cli.client import NodeClient
+
+    customer, other = add(kehu, number()), add(kehu, number())
+    pages = NodeClient.pages
+
+    async def and_one_more(client: NodeClient, path: str) -> list[dict[str, Any]]:
+        items = await pages(client, path)
+        return [*items, *({**item, "id": "customers.gone"} for item in items if item["id"] == f"customers.{other}")]
+
+    monkeypatch.setattr(NodeClient, "pages", and_one_more)
+    done = kehu.json("reassign", "person:li", "person:wang", "--table", "customers", as_="admin", exit=9)
+    assert done["failed"] == [{"table": "customers", "record": "gone", "code": "record.unknown"}]
+    assert done["moved"] == done["found"] - 1
+    kehu.json("customer", "show", customer, as_="wang")
+
+
 def test_an_assignment_opens_a_customer_to_a_colleague_until_it_ends(kehu: Kehu, number: Any) -> None:
     customer = add(kehu, number())
     kehu.json("customer", "show", customer, as_="wang", exit=1)
     kehu.json("assign", customer, "person:wang", as_="admin")
     kehu.json("customer", "show", customer, as_="wang")
+    first, row = kehu.json("assignments", customer, as_="admin")["assignments"]
+    assert (first["subject"], first["by"]) == ("person:li", "person:li")
+    assert (row["table"], row["record"], row["subject"]) == ("customers", customer, "person:wang")
+    assert (row["department"], row["by"]) == ("sales", "person:admin")
+    of_wang = kehu.json("assignments", "--subject", "person:wang", as_="admin")["assignments"]
+    assert row in of_wang
+    assert first not in of_wang
+    assert "person:wang" in kehu("assignments", customer, as_="admin").out
+    assert kehu.json("assignments", customer, "--table", "projects", as_="admin")["assignments"] == []
     kehu.json("unassign", customer, "person:wang", as_="admin")
     kehu.json("customer", "show", customer, as_="wang", exit=1)
     problem = kehu.problem("assign", customer, "person:wang", as_="li", exit=1)
@@ -119,6 +185,8 @@ def test_a_number_is_released_for_contact_until_somebody_else_has_it(kehu: Kehu,
     kehu.json("carrier", "set", "reassign", phone)
     checked = kehu.json("phone", "check", customer, as_="li")
     assert (checked["status"], checked["reason"]) == ("invalid", "reassigned")
+    refused = kehu("customer", "contact", customer, as_="li")
+    assert (refused.exit, "Refused: phone.invalid" in refused.out, "cure   " in refused.out) == (1, True, True)
     refused = kehu.json("customer", "contact", customer, as_="li", exit=1)
     assert (refused["phone"], refused["code"]) == (None, "phone.invalid")
 
@@ -160,6 +228,27 @@ def test_a_value_that_the_node_does_not_hold_is_called_missing(kehu: Kehu, offic
     shown = kehu.json("customer", "show", customer, as_="li", exit=9)
     states = sorted({field["state"] for field in shown["fields"].values()})
     assert states == ["missing", "refused", "shown"]
+
+
+@pytest.mark.parametrize("words", [("list", "--limit", "100"), ("search", "王")])
+def test_a_list_in_which_values_are_missing_says_so_by_its_exit_code(
+    kehu: Kehu, office: Office, number: Any, words: tuple[str, ...]
+) -> None:
+    customer = add(kehu, number())
+    kehu.json("customer", *words, as_="li")
+    office.trouble.is_forgetful = True
+    listed = kehu.json("customer", *words, as_="li", exit=9)["customers"]
+    assert customer in [row["customer"] for row in listed]
+    assert "missing" in {field["state"] for row in listed for field in row["fields"].values()}
+
+
+def test_a_number_that_is_released_and_that_the_node_lacks_is_not_called_refused(
+    kehu: Kehu, office: Office, number: Any
+) -> None:
+    customer = add(kehu, number())
+    office.trouble.is_forgetful = True
+    asked = kehu.json("customer", "contact", customer, as_="li", exit=9)
+    assert (asked["outcome"], asked["code"], asked["phone"]) == ("released", "ok", None)
 
 
 def test_an_outcome_that_got_lost_on_the_way_is_looked_up(kehu: Kehu, office: Office, number: Any) -> None:

@@ -104,6 +104,9 @@ def test_numbers_no_carrier_knows_are_left_out_or_temporary_as_the_caller_chose(
     file = write(tmp_path / "d.csv", 400, 2)
     done = kehu.json("customer", "import", str(file), as_="li", exit=9)
     assert {fault["code"] for fault in done["faults"]} == {"phone.no_identifier"}
+    told = kehu("customer", "import", str(file), as_="li").out
+    assert told.count("phone.no_identifier: ") == 1
+    assert "(--temporary)" in told
     again = kehu.json("customer", "import", str(file), "--temporary", as_="li")
     assert {row["status"] for row in again["customers"]} == {"temporary"}
 

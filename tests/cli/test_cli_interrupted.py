@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,3 +69,29 @@ def test_a_command_that_is_interrupted_says_so_and_leaves_no_file(tmp_path: Path
     assert (problem["code"], problem["exit"]) == ("command.interrupted", 130)
     assert "again" in problem["cure"]
     assert not out.exists()
+
+
+@pytest.mark.parametrize("words", [("login", "--as", "admin"), ("login", "--as", "admin", "--json")])
+def test_the_first_ctrl_c_ends_a_command_that_asks_for_the_passphrase(tmp_path: Path, words: tuple[str, ...]) -> None:
+    profile, _ = make_folder(tmp_path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
+    environment["KEHU_NETWORK"] = str(profile.folder)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cli.main", *words]
+    with subprocess.Popen(
+        command, env=environment, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        told = b""
+        while b"Passphrase of admin" not in told:
+            told += os.read(process.stderr.fileno(), 1000)
+        process.send_signal(signal.SIGINT)
+        try:
+            told += process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    is_echoing = termios.tcgetattr(theirs)[3] & termios.ECHO
+    os.close(ours)
+    os.close(theirs)
+    assert (process.returncode, bool(is_echoing)) == (130, True)
+    assert b"command.interrupted" in told

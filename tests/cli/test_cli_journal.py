@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,26 @@ def test_a_foreign_line_is_refused(tmp_path: Path, line: bytes) -> None:
     with pytest.raises(KehuError) as caught:
         Journal(path, CHAIN)
     assert caught.value.code == "import.journal_damaged"
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "j"
+
+    def half(descriptor: int, data: bytes) -> None:
+        os.write(descriptor, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with Journal(path, CHAIN) as journal:
+        journal.record([{"row": "r1", "customer": "c-1"}])
+        with monkeypatch.context() as patch:
+            patch.setattr("cli.intake.journal.write_fully", half)
+            with pytest.raises(KehuError) as caught:
+                journal.record([{"row": "r2", "customer": "c-2"}])
+        assert (caught.value.code, caught.value.details["reason"]) == ("storage.io", "ENOSPC")
+        assert list(journal.entries) == ["r1"]
+        journal.record([{"row": "r3", "customer": "c-3"}])
+    with Journal(path, CHAIN) as journal:
+        assert list(journal.entries) == ["r1", "r3"]
 
 
 def test_another_networks_journal_is_refused(tmp_path: Path) -> None:

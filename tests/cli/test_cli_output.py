@@ -15,7 +15,7 @@ import node.backup.restoring  # noqa: F401
 from chain.errors import CATALOGUE, KehuError
 from cli.amounts import minor_units
 from cli.exits import Exit, exit_of
-from cli.layout import plain, time_text
+from cli.layout import column_widths, plain, time_text
 from cli.output import Answer, Screen, json_ready, print_answer, print_error, progress
 from cli.profile import PROFILE_DEPARTMENT, Profile
 from cli.records import read_fields
@@ -89,6 +89,12 @@ def test_json_shows_bytes_as_hex_and_chinese_as_it_is(capsys: pytest.CaptureFixt
     assert json_ready({"a": [b"\0"]}) == {"a": ["00"]}
 
 
+def test_a_time_is_one_word_that_no_table_breaks() -> None:
+    row = ("wang-fang", "person:wang-lei", time_text(1_796_009_276_417))
+    assert column_widths([row], 80) == [9, 15, 29]
+    assert column_widths([row], 58) is None
+
+
 def test_an_error_shows_code_cause_details_and_cure(capsys: pytest.CaptureFixture[str]) -> None:
     error = KehuError(PROFILE_DEPARTMENT, department="marketing")
     print_error(error, is_json=False)
@@ -99,6 +105,16 @@ def test_an_error_shows_code_cause_details_and_cure(capsys: pytest.CaptureFixtur
     problem = json.loads(capsys.readouterr().err)
     assert problem["details"] == {"department": "marketing"}
     assert problem["exit"] == Exit.MACHINE
+
+
+def test_a_time_in_an_error_is_a_time_for_people_and_milliseconds_for_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = KehuError(PROFILE_DEPARTMENT, now_ms=1_796_009_276_417)
+    print_error(error, is_json=False)
+    assert "now_ms = 2026-" in capsys.readouterr().err
+    print_error(error, is_json=True)
+    assert json.loads(capsys.readouterr().err)["details"]["now_ms"] == 1_796_009_276_417
 
 
 def test_progress_says_nothing_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,6 +140,11 @@ def test_progress_draws_a_bar_with_what_is_done_on_a_terminal(monkeypatch: pytes
 )
 def test_an_expiry_is_a_span_or_a_moment(text: str, ms: int) -> None:
     assert read_expiry(text, now_ms=0) == ms
+
+
+@pytest.mark.parametrize("text", ["2026-12-31", "20261231", "2026-W53-4"])
+def test_an_expiry_that_is_a_day_is_its_end_however_the_day_is_written(text: str) -> None:
+    assert read_expiry(text) == read_expiry("2027-01-01T00:00")
 
 
 @pytest.mark.parametrize("text", ["", "soon", "7w", "-1d", "2026-13-01", "²d"])

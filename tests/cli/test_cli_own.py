@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +72,27 @@ def test_customers_see_which_department_read_what_for_which_purpose(kehu: Kehu, 
     screen = kehu("own", "accesses", as_=granted).out
     assert "yourself" in screen
     assert "sales" in screen
+
+
+def test_bytes_on_stdin_that_are_no_text_are_said_to_be_none(
+    kehu: Kehu, customer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.asking.sys", SimpleNamespace(stdin=io.StringIO("\udcff\udcfe")))
+    assert kehu.problem("own", "feedback", "-", as_=customer, exit=2)["code"] == "usage.stdin"
+
+
+def test_customers_see_what_became_of_their_own_feedback_once_it_is_granted(kehu: Kehu, customer: str) -> None:
+    sent = kehu.json("own", "feedback", "电话有误", "--correction", as_=customer)["feedback"]
+    other = kehu.json("customer", "add", "name=冯九", "phone=13812340007", "--temporary", as_="li")["customer"]
+    foreign = kehu.json("feedback", "send", other, "text=别人的", as_="admin")["record"]
+    assert "kehu own answer f-" in kehu("own", "feedback", "再说一次", as_=customer).out
+    kehu.json("own", "answer", sent, as_=customer, exit=1)
+    kehu.json("feedback", "resolve", sent, "resolved", "resolution=已更正", as_="admin")
+    kehu.json("grant", f"person:{customer}", "--action", "read", "--table", "feedback", as_="admin")
+    seen = kehu.json("own", "answer", sent, as_=customer)
+    assert (seen["facts"]["state"], seen["fields"]["resolution"]["value"]) == ("resolved", "已更正")
+    refused = kehu("own", "answer", foreign, "--json", as_=customer)
+    assert (refused.exit, "别人的" in refused.out) == (1, False)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,31 @@ def test_somebody_is_enrolled_logs_in_and_is_listed(kehu: Kehu, tmp_path: Path) 
     assert "chen" in [row["person"] for row in kehu.json("people", "list", as_="chen")["people"]]
     assert kehu.json("people", "show", "chen", as_="admin")["fields"]["name"]["value"] == "陈静"
     kehu.json("people", "show", "chen", as_="li", exit=1)
+
+
+def test_somebodys_data_are_corrected_by_the_administrator_and_by_nobody_else(kehu: Kehu, tmp_path: Path) -> None:
+    enrol(kehu, "tang", tmp_path)
+    done = kehu.json("people", "update", "tang", "name=唐静", "phone=138-0013-8000", "email=tang@x.cn", as_="admin")
+    assert (done["person"], done["version"]) == ("tang", 2)
+    shown = kehu.json("people", "show", "tang", as_="admin")["fields"]
+    assert [shown[name]["value"] for name in ("name", "phone", "email")] == ["唐静", "+8613800138000", "tang@x.cn"]
+    kehu.json("people", "update", "tang", "phone=8001", as_="admin")  # an extension within the house
+    assert kehu.json("people", "show", "tang", as_="admin")["fields"]["phone"]["value"] == "8001"
+    conflict = kehu.problem("people", "update", "tang", "email=", "--expect", "2", as_="admin", exit=3)
+    assert conflict["code"] == "record.version_conflict"
+    assert kehu.problem("people", "update", "tang", "name= ", as_="admin", exit=2)["code"] == "usage.field_needed"
+    assert kehu.problem("people", "update", "tang", as_="admin", exit=2)["code"] == "usage.nothing_to_change"
+    assert kehu.problem("people", "update", "nobody", "email=", as_="admin", exit=1)["code"] == "record.absent_proven"
+    assert kehu.problem("people", "update", "tang", "email=", as_="wang", exit=1)["code"] == "permission.denied"
+
+
+def test_a_colleague_is_found_by_the_number_as_it_was_typed_at_enrolment(kehu: Kehu, tmp_path: Path) -> None:
+    request = tmp_path / "tao.json"
+    request.write_text(json.dumps(kehu.json("key", "new", "tao", "--department", "sales")))
+    kehu.json("people", "enrol", "tao", "name=陶", "phone=13912345678", "--request", str(request), as_="admin")
+    for typed in ("139 1234", "13912345678", "+86 139-1234-5678"):
+        found = kehu.json("people", "search", typed, as_="admin")["records"]
+        assert [row["record"] for row in found] == ["tao"]
 
 
 def test_only_an_administrator_enrols(kehu: Kehu, tmp_path: Path) -> None:
@@ -157,6 +184,16 @@ def test_a_file_that_the_machine_refuses_is_an_error_and_no_defect(
 
     assert perform(refuse, Run(is_json=True), {}) == Exit.MACHINE
     assert json.loads(capsys.readouterr().err)["code"] == "machine.file_refused"
+
+
+def test_a_full_disk_is_an_error_and_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(_run: Any) -> Answer:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    assert perform(refuse, Run(is_json=True), {}) == Exit.MACHINE
+    problem = json.loads(capsys.readouterr().err)
+    assert (problem["code"], problem["details"]["problem"]) == ("machine.file_refused", os.strerror(errno.ENOSPC))
+    assert "room" in problem["cure"]
 
 
 def test_an_export_is_audited_and_a_changed_byte_is_found(kehu: Kehu, tmp_path: Path) -> None:

@@ -93,6 +93,41 @@ def test_the_map_shows_chart_lines_influence_and_parts_with_names(stage: Stage) 
     assert screen.index("总经办") < screen.index("采购部") < screen.index("陈静")
 
 
+def test_what_belongs_to_an_organisation_a_customer_and_a_project_is_listed_from_either_side(stage: Stage) -> None:
+    demand = stage.add("demand", "add", stage.wang, "text=需要培训", "--project", stage.p)
+    stage.add("feedback", "send", stage.wang, "text=电话有误", "--project", stage.p, as_="admin")
+    people = stage.run("org", "people", stage.o)["records"]
+    assert [row["record"] for row in people] == [stage.wang, stage.chen, stage.zhou]
+    assert [row["fields"]["name"]["value"] for row in people] == ["王总", "陈静", "周强"]
+    assert set(people[0]["fields"]) == {"name", "phone", "position"}
+    assert [row["record"] for row in stage.run("org", "projects", stage.o)["records"]] == [stage.p]
+    (part,) = stage.run("customer", "projects", stage.wang)["records"]
+    assert (part["record"], part["facts"]["project"]) == (stage.part, stage.p)
+    (asked,) = stage.run("customer", "demands", stage.wang)["records"]
+    assert (asked["record"], asked["fields"]["text"]["value"]) == (demand, "需要培训")
+    (said,) = stage.run("project", "feedback", stage.p, as_="admin")["records"]
+    assert said["fields"]["text"]["value"] == "电话有误"
+    assert stage.run("customer", "projects", stage.wang, as_="zhao", exit=1)["code"] == "permission.denied"
+
+
+def test_a_department_says_in_which_organisation_a_customer_is_placed(stage: Stage) -> None:
+    newcomer = stage.customer("郑新")
+    placed = stage.run("customer", "place", newcomer, "--department", stage.buying)
+    assert (placed["organisation"], placed["client_department"]) == (stage.o, stage.buying)
+    placed = stage.run("customer", "place", newcomer)
+    assert (placed["organisation"], placed["client_department"]) == (None, None)
+
+
+def test_a_change_of_nothing_is_refused_and_makes_no_version(stage: Stage) -> None:
+    changes = (("org", stage.o), ("dept", stage.head), ("relation", stage.line), ("project", stage.p))
+    for table, record in (*changes, ("participation", stage.part)):
+        problem = stage.kehu.problem(table, "update", record, as_="li", exit=2)
+        assert problem["code"] == "usage.nothing_to_change"
+    assert stage.run("relation", "show", stage.line)["version"] == 1
+    assert stage.kehu.problem("payment", "update", "y-1", as_="qian", exit=2)["code"] == "usage.nothing_to_change"
+    assert stage.kehu.problem("demand", "update", "n-1", as_="li", exit=2)["code"] == "usage.nothing_to_change"
+
+
 def test_the_map_of_a_height_stays_and_two_heights_are_compared(stage: Stage) -> None:
     before = stage.height()
     sales = stage.add("dept", "add", stage.o, "name=销售部")
@@ -376,6 +411,7 @@ def test_a_customers_history_names_what_was_moved_where(stage: Stage) -> None:
     ("text", "currency", "minor", "shown"),
     [
         ("12,500.5", "CNY", "1250050", "12,500.50 CNY"),
+        ("１２，５００．５", "CNY", "1250050", "12,500.50 CNY"),
         ("900", "JPY", "900", "900 JPY"),
         ("1.234", "KWD", "1234", "1.234 KWD"),
         ("0.05", "EUR", "5", "0.05 EUR"),

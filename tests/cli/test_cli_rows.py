@@ -33,6 +33,14 @@ def test_chinese_columns_become_fields_and_the_number_becomes_e164() -> None:
 
 
 @pytest.mark.parametrize(
+    "cell", ['"=""13800138000"""', "\t13800138000", "'13800138000", "'+8613800138000", "+8613800138000"]
+)
+def test_a_number_that_a_spreadsheet_was_to_leave_alone_is_read_as_the_number(cell: str) -> None:
+    (row,) = sheet(f'姓名,电话\n"=""王芳""",{cell}\n').rows
+    assert row.fields == {"name": "王芳", "phone": "+8613800138000"}
+
+
+@pytest.mark.parametrize(
     ("raw", "encoding"),
     [
         (GOOD.encode(), "utf-8"),

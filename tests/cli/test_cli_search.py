@@ -117,6 +117,12 @@ def test_what_is_not_indexed_is_said(kehu: Kehu) -> None:
         ("010-1234", None, "+86101234"),
         ("＋86 138", None, "+86138"),
         ("0086138", None, "+86138"),
+        ("(+86) 138", None, "+86138"),
+        ("138\u20130013", None, "+861380013"),
+        ("\u202a138 0013\u202c", None, "+861380013"),
+        ("86-13800138000", None, "+8613800138000"),
+        ("8 (912) 345-67-89", "ru", "+79123456789"),
+        ("+44 (0)20 7946 0018", None, "+442079460018"),
         ("06 12", "FR", "+33612"),
         ("06 12", "IT", "+390612"),
     ],
@@ -124,6 +130,17 @@ def test_what_is_not_indexed_is_said(kehu: Kehu) -> None:
 def test_the_beginning_of_a_number_is_looked_for_as_it_is_recorded(typed: str, region: str | None, start: str) -> None:
     assert phone_start(typed, region) == start
     assert read_text(typed, region) == Filter("field", "phone", start)
+
+
+def test_a_region_that_is_none_is_said_and_not_taken_for_another() -> None:
+    with pytest.raises(KehuError, match=r"phone\.region"):
+        phone_start("138", "ZZ")
+
+
+@pytest.mark.parametrize("typed", ["Wang.Fang@X.cn", "wang.fang@", " wang@x "])
+def test_what_looks_like_an_email_is_looked_for_as_one(typed: str) -> None:
+    assert read_text(typed) == Filter("field", "email", typed)
+    assert read_text(typed, None, "demands", "text") == Filter("field", "text", typed)
 
 
 def test_filters_know_what_they_name() -> None:
@@ -220,6 +237,7 @@ def test_times_are_read_as_they_are_written() -> None:
     assert read_moment("2h", now_ms=10_000_000) == 2_800_000
     assert read_moment("1970-01-02T00:00+00:00") == 86_400_000
     begin, end = read_moment("2026-03-01"), read_moment("2026-03-01", is_end=True)
+    assert (begin, end) == (read_moment("20260301"), read_moment("20260301", is_end=True))
     assert begin is not None
     assert end is not None
     assert end - begin == 86_400_000 - 1

@@ -20,6 +20,10 @@ from node.carrier.numbers import is_e164, national_digits, parse_number
         "+8613800138000",
         "0086 13800138000",
         "86-13800138000",
+        "(+86) 138-0013-8000",
+        "（＋86）13800138000",
+        "\u202a+86 138 0013 8000\u202c",
+        "\u200b13800138000\ufeff",
     ],
 )
 def test_spellings_of_a_chinese_mobile_number_become_one_e164(text: str) -> None:
