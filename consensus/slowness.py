@@ -66,14 +66,18 @@ def observe(state: ReplicaState) -> None:
 
 
 def judge(state: ReplicaState, overtaken: int) -> None:
-    """P2: the height under way has been appended: brings the account of its primary up to date."""
+    """P2: the height under way has been appended: brings the account of its primary up to date.
+
+    A slow agreement excuses its own height; that it paid for others would be for the primary to arrange.
+    """
     watch, timeout_ms = state.watch, state.config.view_timeout_ms
     watch.heights, watch.overtaken = watch.heights + 1, overtaken
     accepted_ms = state.now_ms if watch.accepted_ms is None else watch.accepted_ms
     waited_ms = 0 if watch.waiting_since_ms is None else accepted_ms - watch.waiting_since_ms
     agreed_ms = state.now_ms - accepted_ms
-    patient_ms = max(allowance_of(state, watch.views_left), AGREEMENTS_ALLOWED * agreed_ms)
-    watch.debt_ms = min(max(0, watch.debt_ms + waited_ms - patient_ms), 2 * timeout_ms)
+    allowance_ms = allowance_of(state, watch.views_left)
+    late_ms = max(waited_ms - max(allowance_ms, AGREEMENTS_ALLOWED * agreed_ms), -allowance_ms)
+    watch.debt_ms = min(max(0, watch.debt_ms + late_ms), 2 * timeout_ms)
     watch.calm_heights = watch.calm_heights + 1 if waited_ms <= allowance_of(state, 0) else 0
     if watch.calm_heights >= CALM_HEIGHTS:
         watch.views_left = 0

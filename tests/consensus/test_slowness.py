@@ -59,6 +59,15 @@ def test_one_long_pause_is_forgiven() -> None:
     assert views(cluster) == [0] * 4
 
 
+def test_a_slow_agreement_does_not_pay_for_a_proposal_at_another_height() -> None:
+    """The primary can make one: by withholding its proposal from as many as are needed, until they ask others (O7)."""
+    cluster = Cluster()
+    for view in (0, 1):
+        decide_one(cluster, 0, TIMEOUT_MS // 4)
+        decide_one(cluster, TIMEOUT_MS * 9 // 10)
+        assert views(cluster) == [view] * 4
+
+
 def test_waiting_is_compared_with_what_the_replicas_need_themselves() -> None:
     """Large blocks on a slow network: proposals take long, and so does the agreement on them."""
     cluster = Cluster()
