@@ -26,7 +26,7 @@ NOT_PRIMARY: Final = "proposal.not_primary"
 PROPOSAL_INVALID: Final = "proposal.invalid"
 """The primary proposed a block that does not validate, or another one than NEW-VIEW demands."""
 PROPOSAL_EQUIVOCATION: Final = "proposal.equivocation"
-"""Two PRE-PREPAREs for different blocks in one view."""
+"""Two PRE-PREPAREs for different blocks in one view; or one for another block than a quorum voted for in that view."""
 BODY_INVALID: Final = "proposal.wrong_body"
 """A body, sent on request, that is not the body of the block asked for."""
 VOTE_EQUIVOCATION: Final = "vote.equivocation"
@@ -66,9 +66,14 @@ def accuse_of_view_changes(state: ReplicaState, one: ViewChange, other: ViewChan
 
 
 def compare(state: ReplicaState, certificate: Certificate) -> None:
-    """O6: whoever signed a valid certificate of this height may have told us something else: that is evidence too."""
+    """O6: whoever signed a valid certificate of this height may have told us something else: that is evidence too. So
+    may the primary, whose proposal a quorum took; that it showed us another one is our word only."""
     if certificate.height != state.at.height:
         return
+    shown = state.at.log.pre_prepares.get(state.validators.primary(certificate.view))
+    if shown is not None and shown.view == certificate.view and shown.block_id != certificate.block_id:
+        detail = f"height {shown.height} view {shown.view}, another block than to a quorum"
+        accuse(state, shown.department, PROPOSAL_EQUIVOCATION, detail)
     for department, signature in certificate.signatures:
         known = state.at.log.vote_of(department, certificate.phase, certificate.view)
         if known is None or known.block_id == certificate.block_id or department == state.me:

@@ -11,6 +11,7 @@ Everything is kept per member and bounded, so that a faulty member can fill its 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from chain.certificate import Phase, Vote
@@ -55,6 +56,12 @@ class MessageLog:
         key = (view, phase)
         found = [kept[key] for kept in self.votes.values() if key in kept]
         return [vote for vote in found if vote.block_id == block_id]
+
+    def block_prepared_by(self, members: int, view: int, primary: str) -> bytes | None:
+        """The block for which so many members other than the primary said PREPARE in this view, if any."""
+        key: tuple[int, Phase] = (view, "prepare")
+        found = Counter(kept[key].block_id for name, kept in self.votes.items() if name != primary and key in kept)
+        return next((block_id for block_id, count in found.items() if count >= members), None)
 
     def view_changes_for(self, view: int) -> tuple[ViewChange, ...]:
         """The VIEW-CHANGEs for exactly this view, in order of department."""

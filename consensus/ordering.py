@@ -107,6 +107,8 @@ def on_proposal_validated(state: ReplicaState, event: ProposalValidated) -> None
     elif event.block_id == at.required:
         evidence.accuse(state, sender, evidence.BODY_INVALID, f"height {at.height} {event.problem}")
         at.liars.add(sender)
+    elif event.block_id == at.wanted:
+        at.liars.add(sender)  # no accusation: it may be our clock that differs
 
 
 def on_proposal_request(state: ReplicaState, sender: str, message: ProposalRequest) -> None:
@@ -117,11 +119,13 @@ def on_proposal_request(state: ReplicaState, sender: str, message: ProposalReque
 
 def on_proposal_reply(state: ReplicaState, sender: str, message: ProposalReply) -> None:
     at = state.at
-    is_wanted = message.height == at.height and message.block_id == at.required and at.is_active and state.is_primary
+    wanted = at.required if state.is_primary else at.wanted
+    is_wanted = message.height == at.height and message.block_id == wanted and at.is_active and at.proposal is None
     key = (at.view, message.block_id)
     if is_wanted and message.block_id not in at.bodies and key not in at.validating and sender not in at.liars:
         at.validating[key] = (message.body, sender)
-        state.emit(ValidateProposal(at.height, at.view, message.block_id, message.body, is_prepared=True))
+        is_prepared = at.required is not None
+        state.emit(ValidateProposal(at.height, at.view, message.block_id, message.body, is_prepared=is_prepared))
 
 
 # Rules
@@ -178,11 +182,18 @@ def propose(state: ReplicaState) -> bool:
 def accept(state: ReplicaState) -> bool:
     """O3: a backup takes the primary's first proposal of an active view and has it validated."""
     at = state.at
-    if at.proposal is not None or not at.is_active or not at.log.pre_prepares:
+    if at.proposal is not None or not at.is_active:
+        return False
+    if at.wanted in at.bodies:
+        at.proposal = at.wanted
+        return True
+    if not at.log.pre_prepares:
         return False
     message = at.log.pre_prepares.get(state.validators.primary(at.view))
     if message is None or message.view != at.view or state.is_primary:
         return False
+    if at.commit_certificate is not None and message.block_id != at.commit_certificate.block_id:
+        return False  # too late for that one
     if at.required is not None and message.block_id != at.required:
         if not at.is_suspect:
             detail = f"height {at.height} view {at.view}: not the block of NEW-VIEW"
@@ -190,6 +201,8 @@ def accept(state: ReplicaState) -> bool:
             at.is_suspect = True
             return True
         return False
+    if (at.view, message.block_id) in at.validating:
+        return False  # another member's answer, whose verdict must not fall on the primary
     at.proposal = message.block_id
     if message.block_id not in at.bodies:
         at.validating[at.view, message.block_id] = (message.body, message.department)

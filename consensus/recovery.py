@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chain.certificate import Certificate
-from consensus import evidence, new_view, ordering
+from consensus import evidence, new_view, ordering, withheld
 from consensus.effects import ObserverChanged
 from consensus.messages import Status, ViewChange, VoteMessage
 from consensus.replica_state import HeightState, ReplicaState
@@ -120,11 +120,14 @@ def help_with_height(state: ReplicaState, sender: str, theirs: Status) -> None:
     """R5: what one who works at the same height lacks."""
     at = state.at
     is_behind = theirs.view < at.view or (theirs.view == at.view and not theirs.is_active)
-    if at.is_active and at.new_view is not None and is_behind:
-        state.send(sender, at.new_view)
     lacks_proposal = theirs.view < at.view or (theirs.view == at.view and not theirs.has_proposal)
-    if at.prepare is not None and state.is_primary and lacks_proposal and state.may_help(sender):
-        state.send(sender, ordering.own_pre_prepare(state, at.prepare.block_id))
+    opened = at.new_view if at.is_active and is_behind else None
+    proposed = at.prepare if state.is_primary and lacks_proposal else None
+    if (opened is not None or proposed is not None) and state.may_help(sender):
+        if opened is not None:
+            state.send(sender, opened)
+        if proposed is not None:
+            state.send(sender, ordering.own_pre_prepare(state, proposed.block_id))
     for message in last_words(state):
         state.send(sender, message)
 
@@ -143,7 +146,9 @@ def repeat(state: ReplicaState) -> None:
     state.broadcast(own_status(state, wants_reply=True))
     for message in last_words(state):
         state.broadcast(message)
+    state.at.is_late = True
     new_view.request_body(state)
+    withheld.request(state)
     state.fetch_to_height = 0
     catch_up(state)
 

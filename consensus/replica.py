@@ -19,7 +19,7 @@ from typing import Final
 
 from chain.crypto import Signer, Verifier, verify
 from chain.errors import InvariantError, KehuError
-from consensus import evidence, new_view, ordering, pacing, recovery, slowness, view_change
+from consensus import evidence, new_view, ordering, pacing, recovery, slowness, view_change, withheld
 from consensus.config import ReplicaConfig
 from consensus.effects import Effect, ForgetVotes, ObserverChanged, ViewEntered
 from consensus.events import (
@@ -59,6 +59,7 @@ RULES: Final[tuple[Callable[[ReplicaState], bool], ...]] = (
     new_view.open_view,
     ordering.propose,
     ordering.accept,
+    withheld.ask,
     ordering.prepare,
     ordering.commit,
     ordering.fetch_decided,

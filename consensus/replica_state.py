@@ -54,6 +54,11 @@ class HeightState:
     """Work came while a block was being built, so the answer that there is none may be old."""
     is_suspect: bool = False
     """The primary of this view has failed us: its time is up, or its proposal is invalid."""
+    is_late: bool = False
+    """The retransmission timer has run out in this view."""
+    wanted: bytes | None = None
+    """A block that others prepare in this view and whose proposal the primary has not sent us (consensus.withheld)."""
+    times_asked: int = 0
     prepare: Vote | None = None
     commit: Vote | None = None
     prepared: Certificate | None = None
@@ -159,8 +164,8 @@ class ReplicaState:
         at = self.at
         at.view, at.is_active, at.new_view = view, is_active, new_view
         at.required = None if new_view is None else new_view.block_id
-        at.proposal = at.prepare = at.commit = None
-        at.is_build_asked = at.is_work_newer = at.is_suspect = False
+        at.proposal = at.wanted = at.prepare = at.commit = None
+        at.is_build_asked = at.is_work_newer = at.is_suspect = at.is_late = False
         self.watch.begin_view()
         self.emit(ViewEntered(at.height, view, self.validators.primary(view), is_active))
 

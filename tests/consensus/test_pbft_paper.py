@@ -114,6 +114,18 @@ def test_o6_a_quorum_of_commits_of_any_view_decides_and_without_the_body_catch_u
     assert [e.to_height for e in cluster[3].effects if isinstance(e, FetchBlocks)] == [1]
 
 
+def test_o7_without_a_proposal_a_backup_takes_the_block_that_f_plus_one_others_prepare() -> None:
+    cluster = Cluster()
+    body, bench = b"shown to the others", cluster[3]
+    bench.work()
+    bench.fire("retransmit")
+    for who, asks in ((0, 0), (1, 0), (2, 1)):
+        bench.receive(cluster.names[who], cluster.vote("prepare", who, 1, 0, block_id_of(body)))
+        assert len(bench.said(ProposalRequest)) == asks
+    bench.receive(cluster.names[2], ProposalReply(1, block_id_of(body), body))
+    assert [vote.block_id for vote in bench.votes_said("prepare")] == [block_id_of(body)]
+
+
 def test_v1_when_its_time_is_up_a_replica_asks_for_the_next_view_and_shows_what_it_prepared() -> None:
     cluster, block_id = prepared_everywhere()
     effects = cluster[2].fire("view")

@@ -25,6 +25,7 @@ def visible(local: Local) -> tuple[object, ...]:
     at = state.at
     return (
         at.view, at.is_active, at.is_touched, at.is_suspect, at.is_build_asked, at.required, at.proposal,
+        at.is_late, at.wanted,
         at.prepare and at.prepare.block_id, at.commit and at.commit.block_id, certified(at.prepared),
         certified(at.commit_certificate), frozenset(at.bodies), frozenset(at.liars), "view" in state.timers,
         state.fetch_to_height, state.has_work, local.decided, not at.is_active and is_quorum_leaving(state),

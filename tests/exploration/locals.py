@@ -179,7 +179,8 @@ def local_key(local: Local) -> tuple[object, ...]:
     return (
         local.decided, certified(local.certificate), state.has_work, state.fetch_to_height, state.proven_height,
         at.height, at.first_view, at.view, at.is_active, at.is_touched, at.required, at.proposal, at.is_suspect,
-        at.is_build_asked, at.prepare and at.prepare.block_id, at.commit and at.commit.block_id, certified(at.prepared),
+        at.is_late, at.wanted, at.is_build_asked, at.prepare and at.prepare.block_id,
+        at.commit and at.commit.block_id, certified(at.prepared),
         certified(at.commit_certificate), at.is_deciding, tuple(sorted(at.bodies)), tuple(sorted(at.liars)),
         at.new_view and message_key(at.new_view),
         tuple(sorted((name, message.view, message.block_id) for name, message in log.pre_prepares.items())),

@@ -7,17 +7,19 @@ from typing import Any
 
 from chain.certificate import Certificate
 from chain.evidence import Evidence
-from consensus import evidence, ordering, replica
+from consensus import evidence, ordering, replica, slowness
 from consensus.config import ReplicaConfig
 from consensus.effects import Accuse, FetchBlocks
 from consensus.message_log import FutureMessages, MessageLog, coordinates
 from consensus.messages import decode_message
 from consensus.replica_state import ReplicaState
 from tests.consensus import (
+    test_later_heights,
     test_messages,
     test_ordering,
     test_properties,
     test_recovery,
+    test_slowness,
     test_view_change,
     test_view_change_size,
 )
@@ -106,6 +108,16 @@ MUTANTS = [
         "B45 a flood of offences is a flood of accusations",
         attribute(evidence, "accuse", accuses_always),
         test_messages.test_mutated_messages_never_raise_in_a_replica,
+    ),
+    Mutant(
+        "a status brings a NEW-VIEW each time",
+        attribute(ReplicaState, "may_help", lambda _state, _department: True),
+        test_later_heights.test_statuses_of_one_at_the_same_height_bring_it_the_new_view_once_in_a_while,
+    ),
+    Mutant(
+        "complaints about any height count",
+        attribute(slowness, "COMPLAINT_HEIGHTS", 1 << 62),
+        test_slowness.test_complaints_about_another_view_or_a_distant_height_count_for_nothing,
     ),
     Mutant(
         "B07 views without a window",

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from consensus import evidence, new_view, ordering, pacing, recovery, replica, slowness, view_change
+from consensus import evidence, new_view, ordering, pacing, recovery, replica, slowness, view_change, withheld
 from consensus.config import ReplicaConfig
 from consensus.effects import FetchBlocks, ValidateProposal
 from consensus.events import PeerConnected, ProposalValidated
 from consensus.message_log import FutureMessages, MessageLog
 from consensus.messages import Status
-from consensus.replica_state import ReplicaState
-from tests.consensus import test_new_view, test_ordering, test_recovery, test_slowness, test_view_change
+from consensus.replica_state import HeightState, ReplicaState
+from tests.consensus import (
+    test_later_heights,
+    test_new_view,
+    test_ordering,
+    test_recovery,
+    test_slowness,
+    test_view_change,
+    test_withheld,
+)
 from tests.mutants.base import Mutant, attribute, reduced_search, rule, some_seeds, together, wrapped
 from tests.simulation import test_simulation
 
@@ -98,6 +106,16 @@ def believing_status(learn: Call) -> Call:
     return careless
 
 
+def accepts_what_is_over(accept: Call) -> Call:
+    def careless(state: ReplicaState) -> bool:
+        certificate, state.at.commit_certificate = state.at.commit_certificate, None
+        accepted: bool = accept(state)
+        state.at.commit_certificate = certificate
+        return accepted
+
+    return careless
+
+
 def running_ahead(_state: ReplicaState) -> bool:
     return True
 
@@ -172,6 +190,39 @@ MUTANTS = [
         "B26 a slow primary stays",
         rule(slowness.lose_patience, None),
         lambda: test_slowness.test_a_primary_that_delays_nine_tenths_of_the_timeout_is_left_after_two_blocks_b26(4),
+    ),
+    Mutant(
+        "O7 a primary may show its proposals to a few",
+        rule(withheld.ask, None),
+        lambda: test_withheld.test_who_was_left_out_takes_the_proposal_from_those_who_prepare_it_o7(4),
+    ),
+    Mutant(
+        "O7 f members and the primary are believed",
+        wrapped(
+            MessageLog,
+            "block_prepared_by",
+            lambda genuine: lambda self, members, view, _primary: genuine(self, members, view, ""),
+        ),
+        test_withheld.test_f_members_and_the_primary_make_nobody_ask_o7,
+    ),
+    Mutant(
+        "O7 one is asked again and again",
+        attribute(HeightState, "times_asked", property(lambda _at: 0, lambda _at, _times: None)),
+        test_withheld.test_one_is_asked_at_a_time_another_one_each_time_and_never_the_primary_o7,
+    ),
+    Mutant(
+        "keeps messages of two heights only",
+        wrapped(
+            ReplicaConfig,
+            "__init__",
+            lambda genuine: lambda self, *values, **named: genuine(self, *values, **{**named, "height_window": 2}),
+        ),
+        test_ordering.test_who_is_sixteen_heights_behind_goes_on_with_the_others_after_one_answer,
+    ),
+    Mutant(
+        "works off proposals of heights that were decided otherwise",
+        rule(ordering.accept, accepts_what_is_over(ordering.accept)),
+        test_later_heights.test_other_proposals_of_decided_heights_cost_neither_a_validation_nor_a_view_change,
     ),
     Mutant(
         "B26 patience has no end",
