@@ -35,6 +35,10 @@ ACTOR_KINDS = (
     "flooder",
     "agitator",
     "favourer",
+    "miser",
+    "hoarder",
+    "postponer",
+    "stale_sync",
 )
 CHANGE_KINDS = ("member_added", "member_removed", "member_replaced", "key_rotated")
 """Changes of the validator set while everything else goes on. No faults, and no kind may be missing either."""

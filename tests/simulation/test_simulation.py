@@ -149,11 +149,11 @@ def test_one_seed_can_be_replayed_by_that_command() -> None:
 STEADY_S = 16
 
 
-def throughput(plan: Plan, seed: int, *, delays: str = "") -> tuple[float, int]:
+def throughput(plan: Plan, seed: int, *, delays: str = "", kind: str = "slow_primary") -> tuple[float, int]:
     """Blocks a second of virtual time over `STEADY_S` of steady work, and the view at the end."""
     world = World(seed, plan)
     if delays:
-        slow = CAST["slow_primary"](world, delays, world.nodes_of[delays][0].signer)
+        slow = CAST[kind](world, delays, world.nodes_of[delays][0].signer)
         world.nodes_of[delays][0].actor = slow
     for transaction in range(STEADY_S * 50):
         world.at(transaction * 20, world.submit, transaction)
@@ -184,6 +184,20 @@ def test_the_slow_primary_is_slow_as_long_as_nobody_complains(monkeypatch: pytes
     monkeypatch.setattr(replica, "RULES", rules)
     plan = Plan(4, transactions=0)
     assert throughput(plan, 0, delays=World(0, plan).validators.primary(0))[0] < 1.5
+
+
+@pytest.mark.parametrize("n", [pytest.param(n, marks=[pytest.mark.slow] if n > 5 else []) for n in SIZES if n != 6])
+def test_a_primary_whose_late_vote_is_needed_gains_a_retransmission_time_and_no_more_o7(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It proposes at once, to too few; of six members the correct ones are a quorum without one of them."""
+    from consensus import replica, withheld
+
+    plan = Plan(n, transactions=0)
+    first = World(0, plan).validators.primary(0)
+    assert throughput(plan, 0, delays=first, kind="miser")[0] > 1.9
+    monkeypatch.setattr(replica, "RULES", tuple(rule for rule in replica.RULES if rule is not withheld.ask))
+    assert throughput(plan, 0, delays=first, kind="miser")[0] < 1.3
 
 
 def test_withheld_proposals_cost_a_member_little_b43() -> None:

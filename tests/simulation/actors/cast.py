@@ -11,11 +11,15 @@ from tests.simulation.actors.favourer import Favourer
 from tests.simulation.actors.flooder import Flooder
 from tests.simulation.actors.forger import Forger
 from tests.simulation.actors.garbler import Garbler
+from tests.simulation.actors.hoarder import Hoarder
 from tests.simulation.actors.huge_views import HugeViews
 from tests.simulation.actors.lying_sync import LyingSync
+from tests.simulation.actors.miser import Miser
+from tests.simulation.actors.postponer import Postponer
 from tests.simulation.actors.replayer import Replayer
 from tests.simulation.actors.silent import Silent
 from tests.simulation.actors.slow_primary import SlowPrimary
+from tests.simulation.actors.stale_sync import StaleSync
 from tests.simulation.actors.twins import Twins
 from tests.simulation.actors.withholder import Withholder
 
@@ -30,11 +34,15 @@ CAST: dict[str, type[Actor]] = {
         Flooder,
         Forger,
         Garbler,
+        Hoarder,
         HugeViews,
         LyingSync,
+        Miser,
+        Postponer,
         Replayer,
         Silent,
         SlowPrimary,
+        StaleSync,
         Twins,
         Withholder,
     )
