@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chain import codec
+from chain import codec, protocol
 from chain.export import ExportBlock, export_chunks
 from chain.transaction import Call
 from tests.chain.test_audit import FRAMES, GENESIS, reheaded, with_signatures
@@ -47,6 +47,10 @@ SCHEDULES = [
 
 def validators_of(case: Any) -> verifier.Validators:
     return verifier.Validators.of(primitives.decode(hexed(case["validators"]), 10_000))
+
+
+def test_the_verifier_knows_every_version_that_kehu_speaks() -> None:
+    assert tuple(range(protocol.OLDEST, protocol.NEWEST + 1)) == verifier.VERSIONS
 
 
 def test_the_verifier_uses_nothing_of_kehu() -> None:

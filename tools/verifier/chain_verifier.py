@@ -18,7 +18,7 @@ from tools.verifier.primitives import (
     structure,
 )
 
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 HEADER_KINDS = (int, 32, int, 32, int, str, 32, 32, 32, 32, 32)
 
 
