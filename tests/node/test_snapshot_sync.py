@@ -19,7 +19,7 @@ from node.config import Home, Snapshots
 from node.peers.transport import PEER_TIMEOUT
 from node.snapshot.incoming import install, whole_folder
 from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers
-from node.snapshot.past import PAST_KIND, answer_past
+from node.snapshot.past import PAST_KIND, PastBlocks, answer_past
 from node.snapshot.sync import SnapshotSync
 from node.storage.leveldb import LevelStore
 from tests.node.cluster import DEPARTMENTS, eventually
@@ -223,3 +223,18 @@ async def test_a_large_block_comes_in_slices(network: Network, monkeypatch: pyte
     monkeypatch.setattr("node.snapshot.past.ANSWER_BYTES_MAX", 100)
     await run(network)
     assert is_like(network.installed(), network.chain)
+
+
+async def test_whoever_gives_an_old_block_byte_by_byte_is_asked_once(network: Network) -> None:
+    """Each byte was a question more, for as long as a snapshot may take, and nothing else was asked meanwhile."""
+    asked = 0
+
+    async def first_byte(_kind: str, _payload: bytes, _timeout_s: float) -> bytes:
+        nonlocal asked
+        asked += 1
+        assert asked == 1
+        return codec.encode_flat([[], 1 << 20, b"\x92"])
+
+    past = PastBlocks.below(network.chain.blocks.block(HEIGHT))
+    with pytest.raises(KehuError, match=r"codec\."):
+        await past.fetch(first_byte, 1)
