@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,7 +68,8 @@ MARK: Final = "\ufeff"
 
 EXPORT_OTHER = define(
     "usage.export_other",
-    "an export into this file was begun with other options or in another network, or its rows are gone",
+    "an export into this file was begun by somebody else, with other options or in another network, or its rows are "
+    "gone",
     "go on with the same options, or remove FILE.partial and FILE.resume and begin anew",
 )
 
@@ -143,11 +145,9 @@ class Exporter:
 
     async def run(self) -> Progress:
         """Writes what is left; raises when the node is gone, and then it goes on from there another time."""
-        with storage_failures(self._rows, "write export"):
-            descriptor = os.open(self._rows, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = self._open_rows()
         try:
-            if os.fstat(descriptor).st_size < self.progress.bytes:
-                raise KehuError(EXPORT_OTHER, file=str(self._rows))
+            _require_ours(os.fstat(descriptor), self.progress.bytes, self._rows)
             os.ftruncate(descriptor, self.progress.bytes)  # a page whose end was not noted is read again
             os.lseek(descriptor, 0, os.SEEK_END)
             if self.progress.bytes == 0:
@@ -162,6 +162,12 @@ class Exporter:
         else:
             self._forget(self._rows)
         return self.progress
+
+    def _open_rows(self) -> int:
+        if self._rows.is_symlink():
+            raise KehuError(EXPORT_OTHER, file=str(self._rows))
+        with storage_failures(self._rows, "write export"):
+            return os.open(self._rows, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     async def _write_page(self, descriptor: int) -> None:
         progress = self.progress
@@ -211,6 +217,13 @@ class Exporter:
             rows.unlink(missing_ok=True)
             self._resume.unlink(missing_ok=True)
             sync_folder(rows.parent)
+
+
+def _require_ours(rows: os.stat_result, size: int, path: Path) -> None:
+    """In a folder for everybody, whoever laid the file there would have the values. Errors: usage.export_other."""
+    is_alone = stat.S_ISREG(rows.st_mode) and rows.st_uid == os.geteuid() and not rows.st_mode & 0o077
+    if not is_alone or rows.st_size < size:
+        raise KehuError(EXPORT_OTHER, file=str(path))
 
 
 def _fact(name: str, value: Any) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,25 @@ def test_an_export_whose_rows_are_gone_does_not_go_on(
     problem = kehu.problem("customer", "export", str(file), as_="admin", exit=2)
     assert problem["code"] == "usage.export_other"
     assert not file.exists()
+
+
+@pytest.mark.parametrize("laid", ["link", "readable", "pipe"])
+def test_an_export_takes_no_file_that_somebody_laid_there(
+    kehu: Kehu, stocked: list[str], tmp_path: Path, laid: str
+) -> None:
+    rows, theirs = tmp_path / "g.csv.partial", tmp_path / "theirs"
+    theirs.write_bytes(b"")
+    if laid == "link":
+        rows.symlink_to(theirs)
+    elif laid == "pipe":
+        os.mkfifo(rows, 0o600)
+    else:
+        rows.touch(0o644)
+    problem = kehu.problem("customer", "export", str(tmp_path / "g.csv"), as_="admin", exit=2)
+    assert problem["code"] == "usage.export_other"
+    assert theirs.read_bytes() == b""
+    rows.unlink()
+    assert kehu.json("customer", "export", str(tmp_path / "g.csv"), as_="admin")["rows"] == len(stocked)
 
 
 def test_values_the_vault_lacks_are_counted(kehu: Kehu, office: Office, stocked: list[str], tmp_path: Path) -> None:
