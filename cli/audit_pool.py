@@ -19,7 +19,7 @@ from chain.findings import AuditFinding
 
 WORKER_LOST = define(
     "machine.worker_lost",
-    "a process that checks signatures for the audit was ended from outside",
+    "a process that checks signatures for the audit was ended from outside, or none could be started",
     "the machine may be short of memory: try again with --jobs 1; --resume keeps what was checked",
 )
 
@@ -60,7 +60,7 @@ class SignaturePool:
         try:
             for begin in range(0, len(chunk), CHUNK_SIGNATURES):
                 self._pending.append(self._pool().submit(check_signatures, chunk[begin : begin + CHUNK_SIGNATURES]))
-        except BrokenExecutor:
+        except (BrokenExecutor, OSError):  # the latter from a start just while the pool finds out that it has ended
             raise KehuError(WORKER_LOST, jobs=self.jobs) from None
         return self._collect(self.jobs * CHUNKS_PER_JOB)
 

@@ -147,4 +147,4 @@ def test_the_independent_verifier_refuses_versions_that_fall_or_are_unknown() ->
     with pytest.raises(VerificationError, match="version falls"):
         _verify_links(fallen, headers[5], fallen.chain_id, b"", Sets(fallen.chain_id))
     with pytest.raises(VerificationError, match="does not know"):
-        verifier.Header.of(headers[6].raw[:1] + b"\x04" + headers[6].raw[2:])
+        verifier.Header.of(headers[6].raw[:1] + bytes([protocol.NEWEST + 1]) + headers[6].raw[2:])

@@ -113,6 +113,21 @@ def test_an_audit_whose_process_was_ended_from_outside_says_so() -> None:
             check_often(pool, checks)
 
 
+def test_an_audit_that_can_start_no_process_says_so() -> None:
+    """As in the moment in which the pool finds out that its processes have ended."""
+    checks: list[SignatureCheck] = [(1, "transaction", 0, bytes(32), bytes(100), bytes(64))] * CHUNK_SIGNATURES
+    with SignaturePool(2) as pool:
+        pool._executor = executor = pool._pool()
+        executor.shutdown(wait=True)
+
+        def refused(*_given: object) -> None:
+            raise OSError("handle is closed")
+
+        executor.submit = refused  # type: ignore[assignment]
+        with pytest.raises(KehuError, match=r"machine\.worker_lost"):
+            pool.submit(checks)
+
+
 def check_often(pool: SignaturePool, checks: list[SignatureCheck]) -> None:
     for _ in range(1_000):
         pool.submit(checks)
