@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final, Self
 
@@ -40,13 +41,19 @@ class SignaturePool:
         self._gathered: list[SignatureCheck] = []
         self._pending: deque[Future[AuditFinding | None]] = deque()
         self._executor: ProcessPoolExecutor | None = None
+        self._not_ours: set[BaseProcess] = set()
+        self._is_lost = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._executor is None:
+            return
+        if self._is_lost:
+            for process in set(multiprocessing.active_children()) - self._not_ours:
+                process.kill()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, checks: list[SignatureCheck]) -> AuditFinding | None:
         """Takes more work; returns a finding as soon as the oldest chunks are known to have one. Errors:
@@ -60,8 +67,8 @@ class SignaturePool:
         try:
             for begin in range(0, len(chunk), CHUNK_SIGNATURES):
                 self._pending.append(self._pool().submit(check_signatures, chunk[begin : begin + CHUNK_SIGNATURES]))
-        except (BrokenExecutor, OSError):  # the latter from a start just while the pool finds out that it has ended
-            raise KehuError(WORKER_LOST, jobs=self.jobs) from None
+        except (BrokenExecutor, OSError):  # the latter from a start just while the executor finds out
+            raise self._lost() from None
         return self._collect(self.jobs * CHUNKS_PER_JOB)
 
     def drain(self) -> AuditFinding | None:
@@ -74,16 +81,24 @@ class SignaturePool:
             try:
                 finding = self._pending.popleft().result()
             except BrokenExecutor:
-                raise KehuError(WORKER_LOST, jobs=self.jobs) from None
+                raise self._lost() from None
             if finding is not None:
                 return finding
         return None
 
+    def _lost(self) -> KehuError:
+        self._is_lost = True
+        return KehuError(WORKER_LOST, jobs=self.jobs)
+
     def _pool(self) -> ProcessPoolExecutor:
         if self._executor is None:
+            self._not_ours = set(multiprocessing.active_children())
             self._executor = ProcessPoolExecutor(
                 self.jobs, multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
             )
+            # All processes at once, as where it forks. One that is started while it finds out that another was ended
+            # from outside is forgotten, and waited for without end (seen with Python 3.11).
+            self._executor._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
         return self._executor
 
 
