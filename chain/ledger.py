@@ -205,8 +205,9 @@ class Ledger:
             block.parent_certificate.verify(self.validators(head.height), self.genesis.chain_id)
 
     def _check_time(self, header: Header, now_ms: int | None) -> None:
-        latest = None if now_ms is None else now_ms + self.genesis.clock_skew_ms_max
+        """The parent's time is never too late: where all clocks were set back, time stands still and blocks go on."""
         earliest = self.head.header.time_ms
+        latest = None if now_ms is None else max(earliest, now_ms + self.genesis.clock_skew_ms_max)
         if header.time_ms < earliest or (latest is not None and header.time_ms > latest):
             raise KehuError(BLOCK_TIME, height=header.height, actual=header.time_ms, earliest=earliest, latest=latest)
 

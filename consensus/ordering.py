@@ -92,7 +92,11 @@ def on_nothing_to_propose(state: ReplicaState, event: NothingToPropose) -> None:
 
 
 def on_proposal_validated(state: ReplicaState, event: ProposalValidated) -> None:
-    """An invalid proposal is reason enough to ask for another primary; a wrong body only discredits its sender."""
+    """An invalid proposal is reason enough to ask for another primary; a wrong body only discredits its sender.
+
+    Where every member has had its turn at this height and was refused (clocks or releases that differ), the next ones
+    keep their view until its time is up: otherwise views would follow each other as fast as the members can (O3).
+    """
     at = state.at
     waiting = at.validating.pop((event.view, event.block_id), None) if event.height == at.height else None
     if waiting is None:
@@ -103,7 +107,7 @@ def on_proposal_validated(state: ReplicaState, event: ProposalValidated) -> None
     elif (event.view, event.block_id) == (at.view, at.proposal):
         detail = f"height {at.height} view {at.view} {event.problem}"
         evidence.accuse(state, sender, evidence.PROPOSAL_INVALID, detail)
-        at.is_suspect = True
+        at.is_suspect = at.view - at.first_view < len(state.validators.departments)
     elif event.block_id == at.required:
         evidence.accuse(state, sender, evidence.BODY_INVALID, f"height {at.height} {event.problem}")
         at.liars.add(sender)

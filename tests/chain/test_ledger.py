@@ -253,6 +253,22 @@ def test_a_block_time_before_the_parent_or_far_ahead_of_the_clock_is_refused(tim
     assert caught.value.code == "block.time"
 
 
+def test_with_clocks_set_back_a_block_may_have_its_parents_time_and_no_later_one() -> None:
+    chain = Chain()
+    chain.append(batch(put("a")))
+    parent_ms = chain.ledger.head.header.time_ms
+    an_hour_ago = parent_ms - 3_600_000
+    executed = chain.ledger.build("finance", an_hour_ago, [batch(put("b", nonce=1))])
+    assert executed.block.header.time_ms == parent_ms
+    chain.ledger.check(executed.block, verify_batch, now_ms=an_hour_ago)
+    later = Block.of(replace(executed.block.header, time_ms=parent_ms + 1), executed.block.parent_certificate,
+                     executed.block.batches)  # fmt: skip
+    with pytest.raises(KehuError) as caught:
+        chain.ledger.check(later, verify_batch, now_ms=an_hour_ago)
+    assert caught.value.code == "block.time"
+    assert caught.value.details["latest"] == parent_ms
+
+
 def test_a_forged_signature_inside_a_batch_is_refused() -> None:
     chain = Chain()
     good = put("a")

@@ -234,6 +234,24 @@ def test_an_invalid_proposal_gets_no_vote_and_costs_the_primary_its_view_b08() -
     assert cluster.heights() == [1, 1, 1, 1]
 
 
+def test_where_every_members_proposal_is_refused_views_follow_each_other_no_faster_than_their_time() -> None:
+    cluster = Cluster()
+    cluster.invalid_bodies |= {f"{cluster.names[view % 4]} 1 {view}".encode() for view in range(6)}
+    cluster.work()
+    cluster.deliver()
+    assert [bench.replica.view for bench in cluster] == [4, 4, 4, 4]
+    cluster.fire("view")
+    cluster.deliver()
+    assert [bench.replica.view for bench in cluster] == [5, 5, 5, 5]
+    assert cluster.heights() == [0, 0, 0, 0]
+    cluster.fire("view")
+    cluster.deliver()
+    assert cluster.heights() == [1, 1, 1, 1]
+    cluster.work()
+    cluster.deliver()
+    assert [bench.replica.view for bench in cluster] == [6, 6, 6, 6]
+
+
 def test_a_body_that_is_not_of_the_block_is_not_voted_for() -> None:
     cluster = Cluster()
     cluster[1].receive(cluster.names[0], replace(cluster.pre_prepare(0, 1, 0, b"x"), body=b"y"))

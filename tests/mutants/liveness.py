@@ -53,6 +53,17 @@ def patient_with_invalid_blocks(handler: Call) -> Call:
     return patient
 
 
+def hasty_with_every_invalid_block(handler: Call) -> Call:
+    """Where no member's proposal is accepted, views follow each other as fast as members can."""
+
+    def hasty(state: ReplicaState, event: ProposalValidated) -> None:
+        handler(state, event)
+        if not event.is_valid and (event.view, event.block_id) == (state.at.view, state.at.proposal):
+            state.at.is_suspect = True
+
+    return hasty
+
+
 def no_timer_while_fetching(pace: Call) -> Call:
     """B12: the view's time does not run while blocks are being fetched."""
 
@@ -149,6 +160,11 @@ MUTANTS = [
         "B08 waits out the time of a primary with invalid blocks",
         wrapped(ordering, "on_proposal_validated", patient_with_invalid_blocks),
         test_ordering.test_an_invalid_proposal_gets_no_vote_and_costs_the_primary_its_view_b08,
+    ),
+    Mutant(
+        "O3 leaves at once though every member's proposal was refused",
+        wrapped(ordering, "on_proposal_validated", hasty_with_every_invalid_block),
+        test_ordering.test_where_every_members_proposal_is_refused_views_follow_each_other_no_faster_than_their_time,
     ),
     Mutant(
         "B12 no view change while blocks are fetched",

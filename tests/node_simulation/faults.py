@@ -27,6 +27,7 @@ class Faults:
         for machine in world.machines.values():
             machine.skew_ms = rng.randint(-plan.skew_ms, plan.skew_ms)
             world.counts["clock_skew"] += bool(machine.skew_ms)
+            machine.skew_ms += plan.ahead_ms
         moments = (
             [self.partition] * plan.partitions
             + [self.cut_one_way] * plan.one_way_cuts
@@ -38,6 +39,8 @@ class Faults:
             + [self.slow_disk] * plan.slow_disks
             + [self.fill_disk] * plan.full_disks
         )
+        if plan.ahead_ms:
+            world.later(plan.chaos_s / 2, self._inject, self.set_back)
         for fault in moments:
             world.later(rng.uniform(0.0, plan.chaos_s), self._inject, fault)
         victims = list(world.machines.values())
@@ -115,6 +118,11 @@ class Faults:
             self.world.count("pause")
             machine.life.is_paused = True
             self.world.later(self.rng.choice((0.3, 2.0, 10.0)), self.world.loop.go_on, machine.life)
+
+    def set_back(self) -> None:
+        self.world.count("clocks_set_back")
+        for machine in self.world.machines.values():
+            machine.skew_ms -= self.plan.ahead_ms
 
     def kill(self) -> None:
         machine = self._up()

@@ -27,6 +27,7 @@ FAULT_KINDS = (
     "disk_full",
     "clock_skew",
     "clock_step",
+    "clocks_set_back",
     "wiped",
     "rolled_back",
     "grabber",
@@ -58,6 +59,8 @@ class Plan:
     full_disks: int = 0
     skew_ms: int = 0
     """Every clock is wrong by up to so much."""
+    ahead_ms: int = 0
+    """All clocks are ahead by so much for half of `chaos_s`; then they are set back, behind the chain's time."""
     damaged: tuple[str, ...] = ()
 
     @classmethod
@@ -81,6 +84,7 @@ class Plan:
             full_disks=rng.choice((0, 0, 1)),
             skew_ms=rng.choice((0, 0, 200, 1_000)),
             damaged=tuple(rng.choice(DAMAGE_KINDS) for _ in range(faulty)),
+            ahead_ms=rng.choice((0, 0, 0, 30_000, 3_600_000)),
         )
 
     @property

@@ -32,6 +32,12 @@ def test_without_faults_everything_commits_and_settles_at_once() -> None:
     assert outcome.convergence_s <= 1.0
 
 
+def test_a_network_whose_clocks_are_all_set_back_an_hour_goes_on_at_once() -> None:
+    outcome = require_seed(1, Plan(4, chaos_s=8.0, ahead_ms=3_600_000))
+    assert outcome.counts["clocks_set_back"] == 1
+    assert outcome.convergence_s <= 1.0
+
+
 @pytest.mark.slow
 def test_a_small_network_keeps_every_property_under_power_cuts_and_broken_links() -> None:
     outcome = require_seed(2, Plan(4, chaos_s=8.0, operations=8, resets=0.005, kills=1, power_cuts=3))
