@@ -55,7 +55,7 @@ class Listener:
         self._deadline_s, self._pending_max = deadline_s, pending_max
         self._pending: dict[asyncio.Task[None], None] = {}  # in order of arrival
         self._evicted: set[asyncio.Task[None]] = set()
-        self._acceptor: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._socket: socket.socket | None = None
 
     @property
@@ -69,36 +69,45 @@ class Listener:
         listener = socket.create_server((host, port), family=family, backlog=256)
         listener.setblocking(False)
         self._socket = listener
-        self._acceptor = asyncio.create_task(self._accept(listener), name="accept peers")
+        self._listen(listener)
         bound: int = listener.getsockname()[1]
         return bound
 
     async def close(self) -> None:
-        if self._acceptor is not None:
-            self._acceptor.cancel()
-            await asyncio.gather(self._acceptor, return_exceptions=True)
+        listener, self._socket = self._socket, None
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener)
+        if self._retry is not None:
+            self._retry.cancel()
         await asyncio.sleep(0)  # every greeting has begun and owns its socket
         tasks = [*self._pending, *self._evicted]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._socket is not None:
-            self._socket.close()
+        if listener is not None:
+            listener.close()
 
-    async def _accept(self, listener: socket.socket) -> None:
+    def _listen(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """One connection in each turn of the loop: a burst must neither hold it up nor evict what has not begun. From
+        here to its greeting nothing waits, so no connection is lost between the two when the node stops."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError:  # out of descriptors, or gone before it was accepted
-                await asyncio.sleep(_RETRY_S)
-                continue
-            task = loop.create_task(self._greet(connection), name="greet peer")
-            self._pending[task] = None
-            task.add_done_callback(self._forget)
-            if len(self._pending) > self._pending_max:
-                self._evict_oldest()
-            await asyncio.sleep(0)  # a burst must neither hold up the loop nor evict what has not begun
+        try:
+            connection, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError:  # out of descriptors
+            loop.remove_reader(listener)
+            self._retry = loop.call_later(_RETRY_S, self._listen, listener)
+            return
+        connection.setblocking(False)
+        task = loop.create_task(self._greet(connection), name="greet peer")
+        self._pending[task] = None
+        task.add_done_callback(self._forget)
+        if len(self._pending) > self._pending_max:
+            self._evict_oldest()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._pending.pop(task, None)

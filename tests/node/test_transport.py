@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
+import gc
 import secrets
 import socket
 import ssl
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -365,3 +368,22 @@ async def test_strangers_and_those_who_only_claim_to_have_been_members_are_told_
         "peer.unknown_department",
     )
     assert told == []
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_comes_while_the_node_stops_is_closed(turns: int) -> None:
+    server = Server()
+    server.port = await server.listener.start(HOST, 0)
+    for _ in range(3):
+        await asyncio.sleep(0)  # it waits for connections
+    with warnings.catch_warnings(record=True) as told, socket.create_connection((HOST, server.port)) as stranger:
+        warnings.simplefilter("always")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.close()
+        await asyncio.sleep(0)
+        gc.collect()
+        stranger.settimeout(5)
+        with contextlib.suppress(ConnectionResetError):  # it was never accepted
+            assert await asyncio.to_thread(stranger.recv, 1) == b""
+    assert [str(one.message) for one in told] == []
