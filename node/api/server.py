@@ -41,6 +41,7 @@ _NEVER_S: Final = 86_400.0
 """For aiohttp's own timer, so that there is one deadline and not two."""
 _LINGER_S: Final = 1.0
 """How long an unread body is drained, so that the client sees the refusal rather than a reset."""
+_ONCE_MORE_S: Final = 0.05
 
 
 class Gate:
@@ -109,7 +110,11 @@ class GuardedHandler(web.RequestHandler):
         """Sets the connection's deadline to `seconds` from now."""
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(seconds, self._cut)
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._look_once_more)
+
+    def _look_once_more(self) -> None:
+        """Where the loop was held up, a request that came in time may still be unread: it is, before the end."""
+        self._deadline = asyncio.get_running_loop().call_later(_ONCE_MORE_S, self._cut)
 
     def _cut(self) -> None:
         if self.transport is not None:

@@ -7,6 +7,7 @@ import base64
 import gzip
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,17 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_kept(start: Start)
         await client.send(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
         assert (await client.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
     await client.send(b"GET /healthz HT")
+    assert await client.rest() == b""
+
+
+async def test_a_request_that_came_in_time_is_answered_though_the_node_was_held_up_beyond_it(start: Start) -> None:
+    api = await start(limits=replace(QUICK, request_s=600))
+    client = await Socket.open(api)
+    for is_held_up in (False, True):
+        await client.send(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
+        if is_held_up:
+            time.sleep(QUICK.header_s + 0.05)  # noqa: ASYNC251 - the loop itself, as a large block holds it up
+        assert (await client.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
     assert await client.rest() == b""
 
 
