@@ -102,7 +102,7 @@ async def _on(load: Load, folder: Path, effort: Effort, parts: tuple[str, ...]) 
     found: Figures = {"records": effort.few}
     found["hundred"] = await _told("100 per request", scenario.rate(load, lanes, 100, effort))
     if "audit" in parts:
-        found["audit"] = await _told("audit", scenario.audit(network, folder, effort.runs))
+        found["audit"] = await _told("audit", scenario.audit(network, folder, effort))
         found["sizes"] = scenario.sizes(network, found["audit"]["transactions"])
     if {"one", "latency"} & set(parts):
         singles = load.lanes("s", effort.lanes_one, 1, network.editors)

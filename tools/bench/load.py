@@ -20,6 +20,8 @@ SETTLE_S = 0.5
 WAIT_MS = 30_000
 """How long a node waits for commitment before it answers."""
 ANSWERS_S = 30.0
+KEPT_S = 5.0
+"""A node closes a connection that has been idle for ten seconds (docs/api.md); a client lets go of it before."""
 ADDRESSES = tuple(f"127.0.0.{number}" for number in range(2, 10))
 """Where requests come from: a node takes 64 connections of one address."""
 LATER = frozenset({"mempool.busy", "mempool.full", "mempool.sender_limit", "http.connections", "vault.staged_full"})
@@ -59,7 +61,7 @@ class Load:
     async def __aenter__(self) -> Load:
         self._sessions = [
             aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0)),
+                connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0), keepalive_timeout=KEPT_S),
                 timeout=aiohttp.ClientTimeout(total=60),
             )
             for address in ADDRESSES
