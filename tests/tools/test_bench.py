@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ async def test_a_made_chain_is_one_that_auditors_and_nodes_accept(tmp_path: Path
     from tools.bench.growth import NO_SNAPSHOT, catch_up
     from tools.bench.load import Load
     from tools.bench.network import Network
-    from tools.bench.scenario import audit
+    from tools.bench.scenario import QUICK, audit
 
     network = Network(tmp_path / "network", 4)
     away = network.departments[-1]
@@ -114,7 +115,7 @@ async def test_a_made_chain_is_one_that_auditors_and_nodes_accept(tmp_path: Path
             tally = Tally()
             await load.send(lane, lane.next(9, load.height), tally)
             assert (tally.committed, dict(tally.codes)) == (9, {})
-        assert (await audit(network, tmp_path, 1))["transactions"] >= 209
+        assert (await audit(network, tmp_path, replace(QUICK, runs=1)))["transactions"] >= 209
     except KehuError as error:
         pytest.fail(str(error))
     finally:

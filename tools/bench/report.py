@@ -20,7 +20,8 @@ def table(figures: dict[str, Any]) -> str:
     if "blocks" in figures:
         rows += _block_rows(figures["blocks"])
     effort = figures["effort"]
-    head = f"{figures['cores']} cores; mix: {figures['mix']}; {effort['runs']} runs of {effort['seconds']:g} s"
+    head = f"{figures['cores']} cores; {figures['interpreter']}\nmix: {figures['mix']}; "
+    head += f"{effort['runs']} runs of {effort['seconds']:g} s"
     parts = [head, _aligned(rows)]
     if points := figures.get("four", {}).get("overload"):
         parts += ["", plot(points)]
