@@ -37,6 +37,7 @@ CODES: Final = {
     "node.left_behind": "this node's software does not speak the version that counts from a stated height on",
     "peer.left_behind": "a department's node does not speak the version that counts, or will from a stated height on",
     "clock.differs": "another node's clock differs from this one's by more than blocks allow, or half of that",
+    "clock.behind_chain": "the newest block is from later than this clock allows: blocks keep its time until then",
     "disk.full": "a disk of this node is as good as full",
     "disk.low": "a disk of this node is nearly full",
     "vault.missing": "values that this department should hold are not here yet",
@@ -47,8 +48,8 @@ CODES: Final = {
 }
 """What each code means."""
 OPERATORS: Final = frozenset(
-    {"peer.wrong_key", "peer.disk", "clock.differs", "disk.full", "disk.low", "vault.missing", "vault.unconfirmed",
-     "requests.refused", "peer.accused"}
+    {"peer.wrong_key", "peer.disk", "clock.differs", "clock.behind_chain", "disk.full", "disk.low", "vault.missing",
+     "vault.unconfirmed", "requests.refused", "peer.accused"}
 )  # fmt: skip
 """Not told to anybody who asks: they say where a node could be hurt, or what its people do."""
 
@@ -235,6 +236,11 @@ def _clocks(facts: Facts) -> Iterator[Finding]:
         limit = f"blocks may be {seconds(facts.clock_skew_ms_max)} ahead of a node's clock"
         text = f"The clock of {peer.department} is {seconds(abs(offset_ms))} {which} this node's; {limit}"
         yield Finding("clock.differs", ACT, text, {"department": peer.department, "offset_ms": offset_ms})
+    ahead_ms = facts.block_time_ms - facts.now_ms
+    if ahead_ms > facts.clock_skew_ms_max:
+        text = f"Block {facts.height} is from {seconds(ahead_ms)} after what this node's clock says now"
+        text += "; where all clocks were set back, blocks keep that time until the clocks have come there"
+        yield Finding("clock.behind_chain", ACT, text, {"height": facts.height, "ahead_ms": ahead_ms})
 
 
 def _vault(facts: Facts) -> Iterator[Finding]:

@@ -114,6 +114,7 @@ def test_a_standstill_with_a_quorum_names_the_votes_that_are_there_and_lacking(
         ("peer.behind", replace(WELL, peers=peers(finance=standing("finance", height=3)))),
         ("peer.disk", replace(WELL, peers=peers(finance=standing("finance", disk="full")))),
         ("clock.differs", replace(WELL, peers=peers(finance=standing("finance", offset_ms=-3_600_000)))),
+        ("clock.behind_chain", replace(WELL, block_time_ms=WELL.now_ms + WELL.clock_skew_ms_max + 1)),
         ("disk.full", replace(WELL, disks=(Disk("chain", 1 << 20, 1 << 40),))),
         ("disk.low", replace(WELL, disks=(Disk("chain", 1 << 29, 1 << 40),))),
         ("vault.missing", replace(WELL, vault_missing=3)),
@@ -129,6 +130,7 @@ def test_every_other_finding_comes_from_its_fact(code: str, facts: Facts) -> Non
 
 def test_clocks_that_differ_within_the_half_and_disks_with_room_are_no_finding() -> None:
     facts = replace(WELL, peers=peers(finance=standing("finance", offset_ms=WELL.clock_skew_ms_max // 2)))
+    facts = replace(facts, block_time_ms=WELL.now_ms + WELL.clock_skew_ms_max)
     assert codes(replace(facts, disks=(Disk("chain", 1 << 31, 1 << 40),))) == ["network.progresses"]
 
 
