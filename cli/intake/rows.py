@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,10 +132,16 @@ def _is_damaged_utf8(raw: bytes) -> bool:
     return raw.startswith(codecs.BOM_UTF8) or whole > text.count(_BROKEN)
 
 
+_TOLD_SEPARATOR: Final = re.compile("sep=([,;\t])(?:\r\n?|\n)", re.IGNORECASE)
+"""A first line for spreadsheets, which they neither show nor count."""
+
+
 def parse_sheet(text: str, encoding: str, region: str | None, mapping: Mapping | None = None) -> Sheet:
     """As `read_sheet`, from text. Errors: import.header, phone.region."""
     _require_region(region)
     separator = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
+    if (told := _TOLD_SEPARATOR.match(text)) is not None:
+        separator, text = told[1], text[told.end() :]
     lines = _lines(text, separator)
     _, header = next(lines, (1, []))
     if isinstance(header, KehuError):

@@ -186,6 +186,13 @@ def test_a_column_nobody_asked_for_is_reported_as_ignored() -> None:
     assert sheet("姓名,电话,星座\n王芳,13800138000,狮子\n").ignored == ["星座"]
 
 
+@pytest.mark.parametrize("told", ["sep=;\n", "SEP=;\r\n"])
+def test_a_first_line_that_tells_spreadsheets_the_separator_is_no_row_and_is_not_counted(told: str) -> None:
+    (row,) = sheet(told + "姓名;电话;备注\n王芳;13800138000;a,b,c,d\n").rows
+    assert (row.number, row.fields["note"]) == (2, "a,b,c,d")
+    assert faults("sep=\t\n姓名\t电话\n王芳\t12\n") == [(2, "phone", "phone.impossible")]
+
+
 def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(KehuError) as caught:
         read_sheet(tmp_path / "nobody.csv", "CN")
