@@ -44,22 +44,15 @@ class Effort:
     shares: tuple[float, ...]
 
 
-QUICK = Effort(3, 1.0, 15, 1, 16, 20, 1_600, 3_200, 500, 1, 0.5, 0.2, (0.5, 1.0, 3.0))
+QUICK = Effort(
+    runs=3, seconds=1.0, samples=15, lanes_many=1, lanes_one=16, lanes_over=20, few=1_600, many=3_200, blocks=500,
+    starts=1, settling_s=0.5, bound_s=0.2, shares=(0.5, 1.0, 3.0),
+)  # fmt: skip
 FULL = Effort(
-    3,
-    60.0,
-    500,
-    4,
-    24,
-    400,
-    20_000,
-    1_000_000,
-    100_000,
-    3,
-    5.0,
-    0.4,
-    (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0),
-)
+    runs=3, seconds=60.0, samples=500, lanes_many=4, lanes_one=24, lanes_over=400, few=20_000, many=1_000_000,
+    blocks=100_000, starts=3, settling_s=5.0, bound_s=0.4,
+    shares=(0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0),
+)  # fmt: skip
 
 
 def spread(values: Sequence[float], digits: int = 3) -> Figures:
