@@ -85,7 +85,7 @@ async def _measure(effort: Effort, parts: tuple[str, ...]) -> Figures:
 
 
 def _interpreter() -> str:
-    """With what the nodes run. One that was built without profile-guided optimisation takes about a sixth longer."""
+    """With what the nodes run. How it was built counts for some per cent (docs/performance.md)."""
     is_optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     how = "" if is_optimised else " built without --enable-optimizations"
     return f"{platform.python_implementation()} {platform.python_version()}{how}"
