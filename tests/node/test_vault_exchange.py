@@ -11,9 +11,9 @@ from chain.errors import KehuError
 from chain.transaction import Call, Transaction
 from node.peers.transport import PEER_TIMEOUT
 from node.vault.release import decode_answers, encode_wanted
-from node.vault.values import FieldId, encode_values
+from node.vault.values import FieldId
 from tests.node.peer_kit import until
-from tests.node.vault_network import HASTY, TIMING, Network, network
+from tests.node.vault_network import HASTY, TIMING, Network, network, staged_code
 
 REGISTERED = ("name", "phone", "position")
 ALL = (*REGISTERED, "identifier")
@@ -184,61 +184,6 @@ async def test_a_transaction_without_values_waits_for_nobody(tmp_path: Path) -> 
         read = Call("access.read", {"table": "customers", "record": "c1", "fields": ["*"], "purpose": "sale"})
         await net.nodes["sales"].exchange.safeguard(net.transaction("li", read), [])
         assert net.requests == []
-
-
-# What a holder accepts
-
-
-async def staged_code(net: Network, pair: tuple[Transaction, list], sender: str, holder: str) -> str:
-    transaction, values = pair
-    payload = codec.encode([[transaction.raw, encode_values(values)]])
-    raw = await net.nodes[sender].links.request(holder, "vault.stage", payload, 5.0)
-    ((_, code),) = codec.decode(raw, 1 << 16)
-    return str(code)
-
-
-async def test_a_department_refuses_values_that_it_may_not_hold(tmp_path: Path) -> None:
-    async with network(tmp_path) as net:
-        transaction, values = net.registration()
-        assert await staged_code(net, (transaction, values[:1]), "sales", "technical") == "vault.not_entitled"
-        assert await staged_code(net, (transaction, values), "sales", "finance") == "vault.not_entitled"
-        assert await staged_code(net, (transaction, values[:1]), "sales", "finance") == "ok"
-        assert net.nodes["technical"].staged() == []
-
-
-async def test_a_holder_checks_the_values_against_the_envelope(tmp_path: Path) -> None:
-    async with network(tmp_path) as net:
-        transaction, _ = net.registration()
-        wrong = [net.value("c1", "name", "李四")]
-        assert await staged_code(net, (transaction, wrong), "sales", "finance") == "vault.other_value"
-        assert net.nodes["finance"].staged() == []
-
-
-async def test_a_holder_takes_nothing_under_a_forged_signature(tmp_path: Path) -> None:
-    async with network(tmp_path) as net:
-        transaction, values = net.registration()
-        forged = Transaction.from_bytes(codec.encode([transaction.body, bytes(64)]))
-        with pytest.raises(KehuError) as raised:
-            await staged_code(net, (forged, values), "sales", "finance")
-        assert raised.value.details["reason"] == "signature.invalid"
-        assert net.nodes["finance"].staged() == []
-
-
-async def test_a_holder_takes_nothing_from_a_department_through_which_the_sender_can_not_come(tmp_path: Path) -> None:
-    async with network(tmp_path) as net:
-        transaction, values = net.registration()
-        assert await staged_code(net, (transaction, values[:1]), "technical", "finance") == "transaction.elsewhere"
-
-
-@pytest.mark.parametrize(("expires", "code"), [(0, "transaction.expired"), (10**9, "transaction.expiry_too_far")])
-async def test_a_holder_keeps_nothing_for_a_transaction_that_can_not_commit(
-    tmp_path: Path, expires: int, code: str
-) -> None:
-    async with network(tmp_path) as net:
-        transaction, values = net.registration()
-        again = net.transaction("li", *transaction.calls, expires=expires)
-        assert await staged_code(net, (again, values[:1]), "sales", "finance") == code
-        assert net.nodes["finance"].staged() == []
 
 
 # After the block

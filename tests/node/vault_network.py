@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from chain import codec
 from chain.attestation import sign_attestation
 from chain.batch import Batch, sign_batch
 from chain.block import Block
@@ -29,7 +30,7 @@ from node.vault.exchange import VaultExchange
 from node.vault.refill import VaultTiming
 from node.vault.replication import ReplicationTiming
 from node.vault.store import Vault
-from node.vault.values import VaultValue
+from node.vault.values import VaultValue, encode_values
 from tests.contracts.office import TIME_MS, genesis_value, key_of, salt_of
 from tests.node.peer_kit import until
 
@@ -280,6 +281,15 @@ class Network:
     async def holds(self, department: str, *fields: str, record: str = "c1") -> None:
         """Waits until exactly these fields are live there."""
         await until(lambda: sorted(self.nodes[department].live(record)) == sorted(fields))
+
+
+async def staged_code(net: Network, pair: tuple[Transaction, list], sender: str, holder: str) -> str:
+    """What `holder` says to these values from `sender`'s node; "ok" if it keeps them."""
+    transaction, values = pair
+    payload = codec.encode([[transaction.raw, encode_values(values)]])
+    raw = await net.nodes[sender].links.request(holder, "vault.stage", payload, 5.0)
+    ((_, code),) = codec.decode(raw, 1 << 16)
+    return str(code)
 
 
 @asynccontextmanager
