@@ -152,7 +152,11 @@ class NodeClient:
                     return came_to
                 return await self._settle(draft, deadline, is_there=came_to)
 
-        return list(await asyncio.gather(*map(settle, drafts, handed)))
+        outcomes = list(await asyncio.gather(*map(settle, drafts, handed)))
+        heights = [outcome.height for outcome in outcomes if isinstance(outcome, Committed)]
+        # What is signed next expires so many blocks from here; where nothing is proven, the node is asked again.
+        self._height = max(*heights, self._height or 0) if heights else None
+        return outcomes
 
     async def _hand_over_patiently(self, drafts: Sequence[Draft], deadline: float) -> list[Handed]:
         """`_hand_over`, again for those that the node has no room for now, as long as there is time."""

@@ -118,6 +118,23 @@ async def test_what_got_lost_on_its_way_is_sent_again_under_the_same_id() -> Non
     assert came == [[draft.transaction.raw]] * 2
 
 
+async def test_a_client_that_goes_on_for_long_signs_by_the_newest_block_that_it_knows() -> None:
+    """It asks once where the node is; after as many blocks as a transaction may wait, all it signed had expired."""
+    node = FakeNode(commits_at_once=True)
+    server = await serve(make_app(node, node.clock), "127.0.0.1", 0)
+    try:
+        async with NodeClient(f"http://127.0.0.1:{server.port}", node.genesis, "sales", key_of("li")) as client:
+            expires = []
+            for _ in range(3):
+                draft = await client.draft([Call("access.login", {})])
+                expires.append(draft.transaction.expires_height)
+                (outcome,) = await client.submit([draft])
+                assert isinstance(outcome, Committed)
+    finally:
+        await server.close()
+    assert expires == [expires[0], expires[0] + 1, expires[0] + 2]
+
+
 async def test_what_the_node_has_is_not_sent_again() -> None:
     came = []
 
