@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from cli.client import NodeClient
 from cli.records import seal_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from contracts.attestations import attestations_of
+from contracts.policy import require_fields
 from node.vault.values import VaultValue
 
 TABLE = "customers"
@@ -89,6 +91,16 @@ async def require_new_number(client: NodeClient, customer: str, phone: str) -> N
     others = [one for one in found if one != customer]
     if others:
         raise KehuError(RECORD_DUPLICATE, customers=",".join(others))
+
+
+async def require_known_fields(client: NodeClient, fields: Mapping[str, str]) -> None:
+    """The policy knows these fields of a customer: said before a carrier is asked, who wants to be paid for an answer.
+
+    Errors: record.field_unknown.
+    """
+    row, _ = await client.state("policy", "current")
+    if row is not None:
+        require_fields(row["policy"], TABLE, list(fields))
 
 
 async def register_call(

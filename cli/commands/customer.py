@@ -77,7 +77,7 @@ async def add(
 
     If a customer that you may see has the number already, nothing is recorded unless you allow it.
     """
-    from cli.phones import register_call, require_new_number
+    from cli.phones import register_call, require_known_fields, require_new_number
     from cli.profile import require_name
 
     given = _plain_fields(fields, fields_file, region)
@@ -87,6 +87,7 @@ async def add(
     async with run.client() as client:
         if not allows_duplicate:
             await require_new_number(client, customer, given["phone"])
+        await require_known_fields(client, given)
         call, values, outcome = await register_call(client, customer, given, is_temporary=is_temporary)
         committed = await client.execute([call], values)
     result = committed.result()
@@ -130,15 +131,17 @@ async def update(
     A new phone goes to the carrier first, unless another customer that you may see has it: then nothing is changed
     unless you allow it. A conflict is exit code 3 and changes nothing.
     """
-    from cli.phones import require_new_number, update_calls
+    from cli.phones import require_known_fields, require_new_number, update_calls
     from cli.working import require_change
 
     given = _plain_fields(fields, fields_file, region)
     require_change(given)
     async with run.client() as client:
         version = expect if expect is not None else await _present_version(client, customer)
-        if "phone" in given and not allows_duplicate:
-            await require_new_number(client, customer, given["phone"])
+        if "phone" in given:
+            if not allows_duplicate:
+                await require_new_number(client, customer, given["phone"])
+            await require_known_fields(client, given)
         calls, values = await update_calls(client, customer, version, given, is_temporary=is_temporary)
         committed = await client.execute(calls, values)
     result = committed.receipt.results[-1]

@@ -155,3 +155,16 @@ def test_reading_the_history_is_permitted_and_recorded(kehu: Kehu) -> None:
         ("person:wang", "answers", "permission.denied"),
         ("person:shen", "answers", "ok"),
     ]
+
+
+def test_a_field_that_the_policy_does_not_know_is_said_before_the_carrier_is_asked(kehu: Kehu, office: Office) -> None:
+    from node.carrier.simulator.faults import FaultOrder
+
+    customer, phone = add(kehu, number()), number()
+    office.simulator.faults.add(FaultOrder(kind="fail"))  # whoever is asked now gives no answer
+    try:
+        added = kehu.problem("customer", "add", "name=司马光", f"phone={phone}", "wechat=sima", as_="li", exit=1)
+        changed = kehu.problem("customer", "update", customer, f"phone={phone}", "wechat=sima", as_="li", exit=1)
+    finally:
+        office.simulator.faults.clear()
+    assert (added["code"], changed["code"]) == ("record.field_unknown",) * 2
