@@ -25,8 +25,8 @@ from contracts.changes import is_name
 from contracts.policy import default_policy
 from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
 from node.carrier.simulator.process import CLIENT_ID_FILE, CLIENT_SECRET_FILE, LOOKUP_TOKEN_FILE, ensure_token
-from node.config import Home
-from node.keys import create_key_file
+from node.folder.config import Home
+from node.keys.files import create_key_file
 from node.storage.durable import storage_failures, write_file
 from node.storage.wal import VoteLog
 

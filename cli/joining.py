@@ -16,10 +16,10 @@ from cli.client import ID_MALFORMED
 from cli.founding import claim, gateway_id, possession_of
 from cli.introduction import Introduction
 from contracts.base import is_record_id
-from node.config import Home, parse_config, split_address
-from node.joining import FORMAT
-from node.keys import create_key_file, load_key, read_public
-from node.passphrase import read_passphrase
+from node.folder.config import Home, parse_config, split_address
+from node.keys.files import create_key_file, load_key, read_public
+from node.keys.passphrase import read_passphrase
+from node.members.joining import FORMAT
 from node.storage.durable import storage_failures, write_file
 from node.storage.wal import VoteLog
 

@@ -13,7 +13,7 @@ from chain.errors import KehuError
 from cli.founding import possession_of
 from cli.profile import KEY_NAME_UNKNOWN
 from cli.run import Run
-from node.keys import load_key, read_public
+from node.keys.files import load_key, read_public
 from node.storage.durable import storage_failures, sync_folder
 
 

@@ -125,7 +125,7 @@ class Profile:
 
     @cached_property
     def genesis(self) -> Genesis:
-        from node.config import read_genesis
+        from node.folder.config import read_genesis
 
         return read_genesis(self.folder / "genesis.json")
 

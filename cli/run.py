@@ -42,13 +42,13 @@ class Run:
     @cached_property
     def key(self) -> SigningKey:
         """The signer's key, opened with the passphrase from wherever the options say."""
-        from node.keys import load_key
+        from node.keys.files import load_key
 
         return load_key(self.key_file.path, self.passphrase(f"Passphrase of {self.key_file.name}"))
 
     def passphrase(self, prompt: str, *, is_new: bool = False) -> str:
         """From --passphrase-file, --passphrase-fd or, on a terminal, a prompt (a new one is asked for twice)."""
-        from node.passphrase import read_passphrase
+        from node.keys.passphrase import read_passphrase
 
         file, fd = self.passphrase_file, self.passphrase_fd
         if fd is not None and file is not None and str(file) == os.environ.get("KEHU_PASSPHRASE_FILE"):

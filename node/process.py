@@ -20,11 +20,11 @@ from node.api.app import make_app
 from node.api.metrics import LIMITS as METRICS_LIMITS
 from node.api.metrics import make_metrics_app
 from node.api.server import listen, serve
-from node.config import Config, Home, listening_on, split_address
-from node.farewell import MEMBERSHIP_REMOVED
+from node.folder.config import Config, Home, listening_on, split_address
+from node.folder.opening import open_home
+from node.folder.reading import origins
 from node.logs import begin_logging, configure_logging
-from node.opening import open_home
-from node.reading import origins
+from node.members.farewell import MEMBERSHIP_REMOVED
 from node.service import Node
 from node.soundness.setting_aside import heal
 from node.storage.durable import StorageFailure

@@ -21,34 +21,35 @@ from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
 from consensus.events import Event, PeerConnected, Started
-from node.admission import Admission, Admitter
-from node.agreement import Agreement
 from node.backup.making import backup_of
-from node.batcher import Batcher
-from node.catch_up import REQUEST_KIND, BlockServer, CatchUp
-from node.config import listening_on, split_address
-from node.decoding import KnownTransactions
-from node.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
-from node.driving import make_driver
-from node.duplicates import DuplicateDesk
-from node.evidence import EvidenceBook
-from node.inbox import BatchInbox
-from node.level import Level
-from node.membership import Membership
-from node.mempool import Mempool
+from node.folder.config import listening_on, split_address
+from node.folder.opening import Opened
+from node.intake.admission import Admission, Admitter
+from node.intake.batcher import Batcher
+from node.intake.decoding import KnownTransactions
+from node.intake.inbox import BatchInbox
+from node.intake.mempool import Mempool
+from node.intake.own_transactions import OwnTransactions
+from node.intake.pressure import Pressure
+from node.intake.verification import BatchVerifier, RememberedSignatures
+from node.intake.waiting import Committed, Waiting, find_committed
+from node.members.membership import Membership
+from node.members.protocol import describe as describe_protocol
 from node.metrics import Metrics
-from node.opening import Opened
-from node.own_transactions import OwnTransactions
 from node.peers.links import Links
 from node.peers.transport import Identity
 from node.phone.book import PhoneBook
 from node.phone.desk import PhoneAnswer
 from node.phone.due import DuePage
+from node.phone.duplicates import DuplicateDesk
 from node.phone.office import PhoneOffice
-from node.pressure import Pressure
 from node.preview import Preview, preview_calls
-from node.protocol import describe as describe_protocol
-from node.returning import come_back
+from node.replica.agreement import Agreement
+from node.replica.catch_up import REQUEST_KIND, BlockServer, CatchUp
+from node.replica.driving import make_driver
+from node.replica.evidence import EvidenceBook
+from node.replica.level import Level
+from node.replica.returning import come_back
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
@@ -57,11 +58,10 @@ from node.soundness.scrub import Scrub
 from node.surroundings import Surroundings
 from node.upkeep import Upkeep
 from node.vault.commitments import digests_of
+from node.vault.disclosure import ACCESS_NOT_COMMITTED, allowed_values, disclose
 from node.vault.exchange import OBTAIN_S, VaultExchange
 from node.vault.replication import Pair
 from node.vault.values import VaultValue
-from node.verification import BatchVerifier, RememberedSignatures
-from node.waiting import Committed, Waiting, find_committed
 from node.why.collector import Collector
 from node.why.standing import STANDING_KIND
 

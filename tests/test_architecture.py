@@ -81,4 +81,4 @@ def test_no_secret_is_compared_in_a_time_that_depends_on_it() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if compared.search(line)
     ]
-    assert left == ["node/passphrase.py"]
+    assert left == ["node/keys/passphrase.py"]

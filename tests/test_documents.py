@@ -17,7 +17,7 @@ from cli.intake.columns import COLUMNS
 from cli.main import tree
 from node.api.limits import ApiLimits
 from node.carrier.config import Carrier
-from node.config import Config
+from node.folder.config import Config
 from node.soundness.check_bytes import KNOWN_FILES, KNOWN_FOLDERS
 from node.storage.leveldb import CACHE_BYTES, WRITE_BUFFER_BYTES
 

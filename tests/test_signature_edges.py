@@ -18,8 +18,8 @@ from chain.evidence import Evidence, Statement
 from chain.transaction import Transaction
 from chain.validators import Validator, ValidatorSet
 from node.api.signature_terms import RefusedSignature, StrictEd25519
+from node.intake.verification import RememberedSignatures
 from node.peers.transport import Peer, _check_hello, hello_payload
-from node.verification import RememberedSignatures
 from tests.signature_edges import KEY, TORSION, WYCHEPROOF, edges, wycheproof
 from tools.verifier.chain_verifier import Validators, verify_batch, verify_transaction
 from tools.verifier.evidence import verify_evidence

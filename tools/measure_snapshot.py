@@ -23,7 +23,7 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
-from node.config import Home, Snapshots
+from node.folder.config import Home, Snapshots
 from node.snapshot.incoming import install
 from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers
 from node.snapshot.past import answer_past

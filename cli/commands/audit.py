@@ -108,7 +108,7 @@ def _is_url(node: str | None) -> bool:
 
 def _genesis(run: Run, given: Path | None, node: str | None) -> bytes | None:
     """Of the network folder too where it only said where the department's node is."""
-    from node.config import read_genesis
+    from node.folder.config import read_genesis
 
     if given is not None:
         return read_genesis(given).raw

@@ -146,7 +146,7 @@ def _key_of(run: Run, customer: str) -> tuple[SigningKey, Path]:
     """The key in the customer's key file, which is made if there is none."""
     from chain.crypto import SigningKey
     from contracts.base import ADMINISTRATION
-    from node.keys import create_key_file, load_key
+    from node.keys.files import create_key_file, load_key
 
     path = run.profile.key_path(ADMINISTRATION, customer)
     if path.exists():

@@ -52,7 +52,7 @@ def new(
     from chain.errors import KehuError
     from cli.founding import possession_of
     from cli.profile import PROFILE_DEPARTMENT
-    from node.keys import create_key_file
+    from node.keys.files import create_key_file
 
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd
     profile = run.profile
@@ -96,7 +96,7 @@ def show_key(
     run: Run, name: Annotated[str | None, typer.Argument(metavar="NAME", help="One key only.")] = None
 ) -> Answer:
     """Show the public half of the keys in the network folder; no passphrase is needed."""
-    from node.keys import read_public
+    from node.keys.files import read_public
 
     profile = run.profile
     paths = [profile.find_key(name).path] if name else sorted(profile.keys.glob("*/*.key"))
@@ -137,7 +137,7 @@ def change_passphrase(
     new_fd: Annotated[int | None, typer.Option("--new-passphrase-fd", metavar="N", help="The new one.")] = None,
 ) -> Answer:
     """Seal a key under another passphrase; the key stays the same."""
-    from node import keys
+    from node.keys import files as keys
 
     path = run.profile.find_key(name).path
     run.passphrase_file, run.passphrase_fd = passphrase_file, passphrase_fd

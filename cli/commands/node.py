@@ -120,7 +120,7 @@ async def introduce_home(
 ) -> Answer:
     """Tell a node that was away for long where the members are now, and their keys; it is believed for links only."""
     from cli.joining import introduce, newest_members
-    from node.config import Home
+    from node.folder.config import Home
 
     async with run.reader() as client:
         told = await client.membership()
@@ -235,9 +235,9 @@ def change_passphrase(
     replace, and needs --new-passphrase-file. If it is interrupted, give the same command again: the new passphrase is
     in the file of that name with .next until then. Backups that were made before open with the old passphrase.
     """
-    from node.config import Home
-    from node.passphrase import read_passphrase
-    from node.resealing import reseal_home
+    from node.folder.config import Home
+    from node.keys.passphrase import read_passphrase
+    from node.keys.resealing import reseal_home
 
     folder = Home(home)
     named = folder.path / folder.read_config().passphrase_file
@@ -264,8 +264,8 @@ async def doctor(run: Run, home: Annotated[Path, typer.Argument(metavar="HOME", 
     done, 8 if it can't start or can't take part.
     """
     from cli.introduction import fingerprint_of
-    from node.config import Home
     from node.fitness.examination import examine
+    from node.folder.config import Home
 
     urls = run.profile.nodes if run.network is not None else {}
     found = await examine(Home(home), urls)

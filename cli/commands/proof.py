@@ -120,7 +120,7 @@ def verify(
     """
     from cli.evidence import is_evidence_file, verify_evidence_file
     from cli.proof_file import Proven, verify_proof_file
-    from node.config import read_genesis
+    from node.folder.config import read_genesis
 
     trusted, raw = read_genesis(genesis), _read_file(file)
     evidence = verify_evidence_file(trusted, raw) if is_evidence_file(raw) else None

@@ -9,7 +9,7 @@ from aiohttp import web
 from node.api.context import answer, context_of
 from node.api.models import GenesisAnswer, HealthAnswer, MembershipAnswer, ProtocolAnswer, StatusAnswer, WhyAnswer
 from node.api.policy import Policy, Route
-from node.membership import describe
+from node.members.membership import describe
 
 
 async def show_health(_request: web.Request) -> web.Response:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from chain import codec
 from chain.errors import KehuError, define
-from node.keys import ScryptCost
+from node.keys.files import ScryptCost
 
 DATA_MAGIC: Final = b"KEHU-BACKUP-1\n"
 KEYS_MAGIC: Final = b"KEHU-BACKUP-KEYS-1\n"

@@ -17,10 +17,10 @@ from typing import Final
 from chain.blocks import BlockStore
 from chain.errors import KehuError
 from node.backup.format import ID_BYTES, KeysSealer, Pair, data_chunks, digest_in, encode_frame, framed
-from node.config import Home
-from node.keys import KEY_FILE_MISSING, ScryptCost, require_opens
-from node.opening import Opened
-from node.passphrase import read_passphrase
+from node.folder.config import Home
+from node.folder.opening import Opened
+from node.keys.files import KEY_FILE_MISSING, ScryptCost, require_opens
+from node.keys.passphrase import read_passphrase
 from node.storage.scans import begun
 from node.vault.store import Vault
 

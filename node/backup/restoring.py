@@ -21,8 +21,8 @@ from chain.ledger import Ledger
 from contracts.registry import contract_table
 from node.backup.format import BACKUP_DAMAGED, BACKUP_OTHER, Frame, Pair, read_data, read_keys
 from node.backup.making import KEY_FILES
-from node.config import Home
-from node.keys import load_key
+from node.folder.config import Home
+from node.keys.files import load_key
 from node.storage.durable import storage_failures, write_file
 from node.storage.leveldb import LevelStore
 from node.storage.unfinished import unfinished

@@ -11,7 +11,7 @@ from node.carrier.config import Carrier, PlatformSettings
 from node.carrier.lookup import IdentifierLookup, LookupConfig
 from node.carrier.oauth import Credentials
 from node.carrier.platform import PlatformTable
-from node.config import CONFIG_INVALID, CONFIG_MISSING
+from node.folder.config import CONFIG_INVALID, CONFIG_MISSING
 
 Client = IdentifierLookup | NumberRecycling
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
-from node.config import Listen, split_address
 from node.fitness.findings import Finding, found
+from node.folder.config import Listen, split_address
 
 _CODES: Final = {
     errno.EADDRINUSE: "address.in_use",

@@ -14,15 +14,15 @@ from chain.crypto import SigningKey
 from chain.errors import KehuError
 from chain.genesis import Genesis, is_department_id, is_hex_key
 from node.carrier.platforms import require_secrets
-from node.config import Config, Home, split_address
 from node.fitness.addresses import look_at_addresses
 from node.fitness.findings import Finding, found, refused, sort
 from node.fitness.machine import is_running, look_at_disk, look_at_libraries, look_at_limits, look_at_secrets
 from node.fitness.neighbours import Probing, Told, ask_nodes, look_at_clocks, look_at_peer
-from node.joining import Member, read_members
-from node.keys import read_public
+from node.folder.config import Config, Home, split_address
+from node.folder.reading import FilesRead, try_home
+from node.keys.files import read_public
+from node.members.joining import Member, read_members
 from node.peers.transport import PEER_UNKNOWN, Peer
-from node.reading import FilesRead, try_home
 from node.surroundings import wall_ms
 from node.why.findings import STILL
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from node.config import Config, Home
 from node.fitness.findings import Finding, found
+from node.folder.config import Config, Home
 from node.why.facts import Disk
 
 FILES_MIN: Final = 1024

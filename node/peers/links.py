@@ -8,10 +8,10 @@ from typing import Final
 from chain.batch import Batch
 from chain.ledger import Ledger
 from chain.state import View
-from node.config import split_address
-from node.joining import Member
-from node.membership import address_to_be
-from node.mempool import Mempool
+from node.folder.config import split_address
+from node.intake.mempool import Mempool
+from node.members.joining import Member
+from node.members.membership import address_to_be
 from node.peers.frames import Kind
 from node.peers.network import PeerNetwork
 from node.peers.transport import Identity, Peer

@@ -8,7 +8,7 @@ The way in, for both sides within one deadline and under 1 KiB:
 3. HELLO, dialler to server: [version, chain id, department, key, signature]. The signature has the purpose
    "peer-hello" and covers [nonce, server's department, server's key, own department, own key, version].
 4. WELCOME [version], or REFUSAL [code]. A former member that proved its former key then gets FAREWELL [proof, ...]:
-   the receipts of the changes of membership, by which it finds that it was removed (node/farewell.py).
+   the receipts of the changes of membership, by which it finds that it was removed (node/members/farewell.py).
 
 Why the signature needs no channel binding: somebody in the middle would have to get an honest dialler to sign the
 nonce that the server gave to *them*. But a dialler signs only nonces that reached it inside a TLS channel whose other

@@ -26,7 +26,7 @@ from contracts.subjects import ACTIVE, Subject, subject_of_person
 from node.carrier.attest import Question
 from node.carrier.gateway import Gateway
 from node.carrier.numbers import parse_number
-from node.own_transactions import OwnTransactions
+from node.intake.own_transactions import OwnTransactions
 from node.phone.due import DuePage, find_due
 from node.phone.kept import KeptIdentifiers
 from node.phone.panel import Heard, Panel

@@ -2,8 +2,8 @@
 
 A gateway's attestation has the identifier's digest, and a call needs no more. The identifier itself is for the vaults:
 who records a customer may not read it, and nothing is on the record yet. So it waits here, with a salt that the node
-drew, for the transaction that names the digest (`node.admission`). A restart forgets it; then the number is asked
-about anew.
+drew, for the transaction that names the digest (`node.intake.admission`). A restart forgets it; then the number is
+asked about anew.
 """
 
 from __future__ import annotations

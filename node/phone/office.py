@@ -11,9 +11,9 @@ from chain.ledger import Ledger
 from chain.state import View
 from node.carrier.gateway import Gateway
 from node.carrier.platforms import Platforms
-from node.keys import read_public
-from node.opening import Opened
-from node.own_transactions import OwnTransactions
+from node.folder.opening import Opened
+from node.intake.own_transactions import OwnTransactions
+from node.keys.files import read_public
 from node.phone.desk import PHONE_NO_GATEWAY, PhoneDesk
 from node.phone.kept import KeptIdentifiers
 from node.phone.panel import Panel

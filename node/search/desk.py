@@ -16,12 +16,12 @@ from contracts.permissions import Case
 from contracts.records import RECORD_TABLES
 from contracts.searches import may_be_found
 from contracts.subjects import subject_of_person
+from node.intake.waiting import Committed
 from node.search.dues import by_overdue
 from node.search.finding import BY_SET, find
 from node.search.index import RecordIndex
 from node.search.query import Filter, Query
 from node.search.reached import at_stage, reached, records_within
-from node.waiting import Committed
 
 SEARCH_NOT_READY = define(
     "search.not_ready",

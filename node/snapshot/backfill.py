@@ -15,7 +15,7 @@ from typing import Final
 
 from chain.blocks import BlockStore
 from chain.errors import KehuError
-from node.catch_up import Request
+from node.replica.catch_up import Request
 from node.snapshot.past import PastBlocks
 from node.storage.durable import StorageFailure
 
@@ -28,7 +28,7 @@ log = logging.getLogger("kehu.snapshot")
 
 
 class BackFill:
-    """`others` gives the departments to ask; `request` as in `node.catch_up`."""
+    """`others` gives the departments to ask; `request` as in `node.replica.catch_up`."""
 
     def __init__(self, blocks: BlockStore, others: Callable[[], Sequence[str]], request: Request) -> None:
         self._blocks, self._others, self._request = blocks, others, request

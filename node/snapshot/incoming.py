@@ -20,7 +20,7 @@ from chain.blocks import ExecutedBlock, block_puts, state_puts
 from chain.errors import KehuError
 from chain.snapshot import Offer, Part
 from chain.store import Store
-from node.config import Home
+from node.folder.config import Home
 from node.snapshot.past import PastBlocks
 from node.storage.durable import STORAGE_IO, storage_failures, sync_folder
 from node.storage.leveldb import LevelStore

@@ -9,7 +9,7 @@ from typing import Any
 
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.ledger import Ledger
-from node.config import Home, Snapshots
+from node.folder.config import Home, Snapshots
 from node.peers.network import PeerNetwork
 from node.snapshot.backfill import BackFill
 from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers

@@ -18,9 +18,9 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.snapshot import Offer, Part, take_piece
 from chain.state import state_key
-from node.catch_up import Request
-from node.config import Home, Snapshots
+from node.folder.config import Home, Snapshots
 from node.peers.exchange import PEER_BUSY, PEER_REQUEST_REFUSED
+from node.replica.catch_up import Request
 from node.snapshot.incoming import Incoming, incoming_folder, make_whole
 from node.snapshot.offers import KEPT_MAX, OFFERS_KIND, PIECE_KIND
 from node.storage.durable import StorageFailure

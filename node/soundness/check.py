@@ -15,11 +15,11 @@ from chain.crypto import SigningKey
 from chain.errors import ErrorSpec, InvariantError, KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
-from node.config import CONFIG_MISSING, Config, Home
-from node.joining import NODE_WRONG_KEY, require_known
-from node.keys import load_key
-from node.opening import read_votes, require_fitting
-from node.passphrase import read_passphrase
+from node.folder.config import CONFIG_MISSING, Config, Home
+from node.folder.opening import read_votes, require_fitting
+from node.keys.files import load_key
+from node.keys.passphrase import read_passphrase
+from node.members.joining import NODE_WRONG_KEY, require_known
 from node.soundness.check_bytes import (
     DATABASES,
     check_database,

@@ -9,8 +9,8 @@ from typing import Final
 
 from chain.errors import KehuError
 from chain.genesis import Genesis
-from node.config import Config, Home
-from node.keys import read_public
+from node.folder.config import Config, Home
+from node.keys.files import read_public
 from node.soundness.copying import PREFIX
 from node.soundness.findings import (
     CHECK_EVIDENCE,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from chain.errors import KehuError
-from node.config import Home
+from node.folder.config import Home
 from node.storage.durable import storage_failures
 from node.storage.leveldb import STORAGE_IN_USE
 

@@ -19,8 +19,8 @@ from chain import merkle
 from chain.block import Block
 from chain.blocks import STORAGE_INCOMPLETE, BlockStore
 from chain.errors import KehuError
-from node.config import Scrub as Pace
-from node.opening import Opened, readable
+from node.folder.config import Scrub as Pace
+from node.folder.opening import Opened, readable
 from node.soundness.setting_aside import list_aside
 
 PAGE_BYTES: Final = 256 << 10

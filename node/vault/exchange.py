@@ -4,7 +4,7 @@
     on_block     after a block is appended: staged values go live or are destroyed, changes of entitlement are followed
     recover      at the start, before anything is served: leftovers of the last run, erasures that it missed
     run          in the background: refilling (node/vault/refill.py), receipts of erasures (node/vault/erasure.py),
-                 retention periods (node/retention.py), grants that expire (node/vault/expiry.py)
+                 retention periods (node/vault/retention.py), grants that expire (node/vault/expiry.py)
 
 and three services to other departments: vault.stage, vault.fetch, vault.held.
 """
@@ -23,7 +23,7 @@ from chain.execution import is_execution
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from node.aside import Blocking, thread
-from node.retention import Retention
+from node.intake.waiting import Committed, find_committed
 from node.together import run_together
 from node.vault.affected import affected_by
 from node.vault.commitments import commitments
@@ -34,13 +34,13 @@ from node.vault.refill import AlwaysLevel, Level, Refill, VaultTiming
 from node.vault.release import FETCH, HELD, ReleaseServer, Submit
 from node.vault.replication import Replication
 from node.vault.report import VaultReport
+from node.vault.retention import Retention
 from node.vault.rows import Digests
 from node.vault.seal import RecordId, Wanted
 from node.vault.shares import STAGE, Peers
 from node.vault.staging import StageServer
 from node.vault.store import Vault
 from node.vault.values import VaultValue
-from node.waiting import Committed, find_committed
 
 EXPIRY_WAIT_S = 60.0
 """The clock may be set meanwhile, so the wait for the next expiry is never longer."""

@@ -22,7 +22,6 @@ from typing import Final, Protocol
 from chain import codec
 from chain.errors import KehuError
 from contracts.records import RECORD_TABLES
-from node.retention import RetentionTiming
 from node.storage.durable import StorageFailure
 from node.together import run_together
 from node.vault.backlog import Backlog
@@ -38,6 +37,7 @@ from node.vault.release import (
     encode_wanted,
 )
 from node.vault.replication import ReplicationTiming
+from node.vault.retention import RetentionTiming
 from node.vault.rows import Digests
 from node.vault.seal import RecordId, Wanted
 from node.vault.shares import OK, Peers
@@ -70,8 +70,8 @@ class VaultTiming:
 
 
 class Level(Protocol):
-    """What the vault needs of `node.level.Level`: whether the state is as new as the vault. Before, what the chain says
-    may be older than what is here, and destroying by it would destroy the newest."""
+    """What the vault needs of `node.replica.level.Level`: whether the state is as new as the vault. Before, what the
+    chain says may be older than what is here, and destroying by it would destroy the newest."""
 
     @property
     def is_reached(self) -> bool: ...

@@ -13,11 +13,11 @@ from typing import Any, Final
 from chain import protocol
 from chain.ledger import Ledger
 from consensus.situation import Situation
-from node.agreement import Agreement
-from node.driver import Driver
-from node.mempool import Mempool
+from node.intake.mempool import Mempool
+from node.members.protocol import coming_change
 from node.peers.network import PeerNetwork
-from node.protocol import coming_change
+from node.replica.agreement import Agreement
+from node.replica.driver import Driver
 from node.why.facts import Disk, Facts, Peer, Standing, Timer
 from node.why.findings import OPERATORS, diagnose
 from node.why.standing import StandingBook

@@ -17,7 +17,7 @@ from cli.founding import Plan, found_network, possession_of
 from cli.profile import Profile
 from cli.records import seal_fields
 from contracts.base import ADMINISTRATION
-from node.keys import load_key
+from node.keys.files import load_key
 from tests.chaos import disks, netns
 from tests.chaos.disks import Disk
 from tests.chaos.machine import FOLDER

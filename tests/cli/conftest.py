@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from cli.founding import Plan, found_network
 from cli.main import tree
 from cli.profile import Profile
-from node.keys import ScryptCost, create_key_file
+from node.keys.files import ScryptCost, create_key_file
 from tests.cli.contract import json_keys_of
 from tests.cli.office import Office
 

@@ -26,7 +26,6 @@ from cli.founding import gateway_id
 from cli.profile import Profile
 from contracts.registry import contract_table
 from contracts.subjects import subject_of_person
-from node.admission import Admission
 from node.api.app import make_app
 from node.api.limits import ApiLimits
 from node.api.server import ApiServer, serve
@@ -35,21 +34,22 @@ from node.carrier.lookup import IdentifierLookup, LookupConfig
 from node.carrier.numbers import parse_number
 from node.carrier.platform import PlatformTable
 from node.carrier.simulator import SimulatorConfig, make_simulator, serving
-from node.config import Home
-from node.disclosure import disclose
-from node.duplicates import DuplicateDesk
-from node.keys import load_key
+from node.folder.config import Home
+from node.intake.admission import Admission
+from node.intake.pressure import MEMPOOL_BUSY
+from node.intake.waiting import Committed, Waiting, find_committed
+from node.keys.files import load_key
 from node.phone.desk import PhoneAnswer
 from node.phone.due import DuePage, find_due
-from node.pressure import MEMPOOL_BUSY
+from node.phone.duplicates import DuplicateDesk
 from node.preview import preview_calls
 from node.search.desk import SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
 from node.storage.durable import STORAGE_IO, StorageFailure
+from node.vault.disclosure import disclose
 from node.vault.duty import Duties
 from node.vault.values import VaultValue
-from node.waiting import Committed, Waiting, find_committed
 
 
 @dataclass

@@ -11,10 +11,10 @@ import pytest
 from cli.introduction import Introduction, fingerprint_of
 from cli.joining import newest_members
 from cli.profile import Profile
-from node.config import Home
-from node.keys import change_passphrase, create_key_file, load_key, read_public
-from node.passphrase import read_passphrase
-from node.reading import read_home
+from node.folder.config import Home
+from node.folder.reading import read_home
+from node.keys.files import change_passphrase, create_key_file, load_key, read_public
+from node.keys.passphrase import read_passphrase
 from tests.cli.conftest import Kehu, make_folder
 from tests.node.cluster import CHEAP
 

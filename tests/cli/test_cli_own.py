@@ -277,7 +277,7 @@ def test_colleagues_prove_what_they_read_too(kehu: Kehu, granted: str, tmp_path:
 
 
 def _genesis(kehu: Kehu) -> Any:
-    from node.config import read_genesis
+    from node.folder.config import read_genesis
 
     return read_genesis(kehu.folder / "genesis.json")
 

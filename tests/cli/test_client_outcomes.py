@@ -14,12 +14,12 @@ from chain.transaction import Call
 from cli.client import NOT_COMMITTED, OUTCOME_UNKNOWN, NodeClient
 from cli.exits import Exit, exit_of
 from cli.verify import Committed
-from node.admission import Admission
 from node.api.app import make_app
 from node.api.problems import problem_of
 from node.api.server import serve
-from node.membership import NODE_NOT_MEMBER
-from node.pressure import MEMPOOL_BUSY
+from node.intake.admission import Admission
+from node.intake.pressure import MEMPOOL_BUSY
+from node.members.membership import NODE_NOT_MEMBER
 from node.storage.durable import STORAGE_IO, StorageFailure
 from node.vault.values import VaultValue
 from tests.node.api.fake_node import FakeNode, key_of, make_genesis

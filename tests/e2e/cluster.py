@@ -13,7 +13,7 @@ from chain.genesis import Genesis
 from cli.client import NodeClient
 from cli.processes import Process, processes
 from cli.profile import Profile
-from node.keys import load_key
+from node.keys.files import load_key
 from tests.e2e.forked import ForkedKehu
 from tools.demo.kehu import Json, Kehu, order
 from tools.demo.story import wait_for

@@ -21,7 +21,7 @@ import cli
 from cli import processes
 from cli.main import main
 from cli.processes import launch
-from node.keys import ScryptCost, create_key_file
+from node.keys.files import ScryptCost, create_key_file
 from node.process import run_node
 from tools.demo.kehu import COMMAND_TIMEOUT_S, Kehu
 

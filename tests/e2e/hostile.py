@@ -14,11 +14,11 @@ from chain.certificate import sign_vote
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from consensus.messages import Message, PrePrepare, ProposalRequest, Status, ViewChange, VoteMessage
-from node.catch_up import REQUEST_KIND
-from node.config import Home, split_address
-from node.keys import load_key
+from node.folder.config import Home, split_address
+from node.keys.files import load_key
 from node.peers.frames import HEADER, LINKED, PAYLOAD_BYTES_MAX, Kind
 from node.peers.transport import Identity, Link, Peer, dial
+from node.replica.catch_up import REQUEST_KIND
 from tests.e2e.cluster import Cluster
 
 GREETING_S: Final = 10.0

@@ -19,9 +19,9 @@ from chain import codec
 from chain.crypto import SigningKey, digest
 from chain.transaction import Call, Transaction, sign_transaction
 from cli.founding import possession_of
-from node.config import Home
-from node.keys import create_key_file
-from node.passphrase import read_passphrase
+from node.folder.config import Home
+from node.keys.files import create_key_file
+from node.keys.passphrase import read_passphrase
 from node.process import EXIT_REFUSED
 from tests.e2e.cluster import ADMIN, Cluster
 from tools.demo.kehu import Json

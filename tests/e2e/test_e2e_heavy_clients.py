@@ -20,7 +20,7 @@ import pytest
 from chain.crypto import SigningKey
 from chain.transaction import NONCE_BYTES, Call, sign_transaction
 from cli.client import NodeClient
-from node.config import split_address
+from node.folder.config import split_address
 from tests.e2e.cluster import Cluster
 from tests.e2e.writing import writers, writing
 

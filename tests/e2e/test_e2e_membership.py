@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chain.transaction import Call
-from node.config import Home
-from node.keys import read_public
+from node.folder.config import Home
+from node.keys.files import read_public
 from tests.e2e.cluster import ADMIN, Cluster, approve, found_cluster, stop_cluster
 from tests.node.cluster import free_ports
 from tools.demo.kehu import order

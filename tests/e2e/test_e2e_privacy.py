@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from node.carrier.numbers import national_digits
-from node.config import Home
-from node.keys import load_key
-from node.passphrase import read_passphrase
+from node.folder.config import Home
+from node.keys.files import load_key
+from node.keys.passphrase import read_passphrase
 from node.vault.store import Vault
 from tests.e2e.conftest import Disturbed
 

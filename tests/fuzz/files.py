@@ -17,8 +17,8 @@ from cli.intake.rows import decode_text, parse_sheet
 from cli.proof_file import MAGIC as PROOF_MAGIC
 from cli.proof_file import Entry, ProofFile, Read, verify_proof_file
 from node.backup.format import DATA_MAGIC, KeysSealer, data_chunks, encode_frame, read_data, read_keys
-from node.config import Home, read_genesis
-from node.keys import ScryptCost, create_key_file, read_public
+from node.folder.config import Home, read_genesis
+from node.keys.files import ScryptCost, create_key_file, read_public
 from node.storage.wal import VoteLog, read_log
 from tests.fuzz.mutation import Mutator, change_bytes
 from tests.fuzz.target import Draw, Finding, Take, Target, reader

@@ -17,11 +17,11 @@ from chain.crypto import SigningKey, digest
 from chain.errors import KehuError
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction
-from node.catch_up import REQUEST_KIND, answer_request, decode_response
 from node.peers.exchange import PEER_HANDLER_FAILED, Exchange, Handler
 from node.peers.frames import HEADER, LINKED, Kind, read_frame
 from node.peers.outbox import LANE_LIMITS, Outbox
 from node.peers.transport import Identity, Peer, authenticate_dialler
+from node.replica.catch_up import REQUEST_KIND, answer_request, decode_response
 from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers
 from node.snapshot.past import PAST_KIND, answer_past
 from node.vault.exchange import STAGE

@@ -25,9 +25,9 @@ from chain.protocol import NEWEST
 from chain.records import field_digest
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.policy import default_policy
-from node.config import Home
-from node.keys import ScryptCost, create_key_file
-from node.opening import open_home
+from node.folder.config import Home
+from node.folder.opening import open_home
+from node.keys.files import ScryptCost, create_key_file
 from node.service import Node
 from node.storage.wal import VoteLog
 from node.vault.values import VaultValue

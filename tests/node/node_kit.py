@@ -16,7 +16,7 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
-from node.mempool import Mempool
+from node.intake.mempool import Mempool
 from node.storage.leveldb import LevelStore
 from tests.node.cluster import DEPARTMENTS, PEOPLE, genesis_value
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chain.errors import KehuError
-from node.config import Home
-from node.opening import Opened, open_home
+from node.folder.config import Home
+from node.folder.opening import Opened, open_home
 from node.soundness.scrub import follow_links
 from node.soundness.setting_aside import heal, list_aside
 from node.vault.rows import LIVE, parse_live_key

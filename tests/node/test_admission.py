@@ -15,13 +15,13 @@ from chain.crypto import digest
 from chain.errors import KehuError, define
 from chain.transaction import Call, Transaction
 from contracts.work import LOOK, WORK_MAX
-from node.admission import Admission, Admitter
-from node.batcher import Batcher
-from node.mempool import Mempool, next_window
+from node.intake.admission import Admission, Admitter
+from node.intake.batcher import Batcher
+from node.intake.mempool import Mempool, next_window
+from node.intake.verification import BatchVerifier
 from node.storage.durable import STORAGE_IO, StorageFailure
 from node.vault.commitments import digests_of
 from node.vault.values import VaultValue
-from node.verification import BatchVerifier
 from tests.node.cluster import eventually
 from tests.node.node_kit import CHAIN, EXPIRY_HEIGHTS_MAX, Chain, batch_of, node_key, transact
 

@@ -19,9 +19,9 @@ from chain.crypto import digest
 from chain.errors import InvariantError, KehuError
 from consensus.effects import BuildProposal, Decide, ValidateProposal
 from consensus.events import NothingToPropose, ProposalBuilt, ProposalValidated
-from node.agreement import Agreement
-from node.mempool import Mempool
-from node.verification import BatchVerifier
+from node.intake.mempool import Mempool
+from node.intake.verification import BatchVerifier
+from node.replica.agreement import Agreement
 from tests.node.node_kit import (
     CHAIN,
     DEPARTMENTS,

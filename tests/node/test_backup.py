@@ -23,8 +23,8 @@ from node.backup.format import (
 )
 from node.backup.making import DATA, KEYS, backup_chunks
 from node.backup.restoring import Restored, restore
-from node.config import Home
-from node.keys import ScryptCost, change_passphrase, create_key_file, load_key
+from node.folder.config import Home
+from node.keys.files import ScryptCost, change_passphrase, create_key_file, load_key
 from node.storage.leveldb import LevelStore
 from node.vault.store import Vault
 from node.vault.values import VaultValue

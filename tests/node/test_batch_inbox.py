@@ -13,10 +13,10 @@ from consensus.effects import BuildProposal, ValidateProposal
 from consensus.events import ProposalBuilt, ProposalValidated
 from contracts.changes import effect_of
 from contracts.subjects import POSSESSION_PURPOSE, possession_payload
-from node.agreement import Agreement
-from node.inbox import UNREAD_PER_PEER_MAX, BatchInbox
-from node.mempool import Mempool
-from node.verification import BatchVerifier
+from node.intake.inbox import UNREAD_PER_PEER_MAX, BatchInbox
+from node.intake.mempool import Mempool
+from node.intake.verification import BatchVerifier
+from node.replica.agreement import Agreement
 from tests.node.cluster import eventually
 from tests.node.node_kit import CHAIN, GENESIS, Chain, batch_of, certify, key_of, node_key, transact
 from tests.node.test_agreement import Silent

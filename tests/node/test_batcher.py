@@ -16,12 +16,12 @@ from chain.batch import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, Batch, sign_bat
 from chain.crypto import digest
 from chain.errors import KehuError
 from chain.transaction import Call
-from node import batcher as batcher_module
-from node import verification
-from node.batcher import Batcher
-from node.inbox import UNREAD_PER_PEER_MAX, BatchInbox
-from node.mempool import Mempool
-from node.verification import INLINE_TRANSACTIONS_MAX, BatchVerifier
+from node.intake import batcher as batcher_module
+from node.intake import verification
+from node.intake.batcher import Batcher
+from node.intake.inbox import UNREAD_PER_PEER_MAX, BatchInbox
+from node.intake.mempool import Mempool
+from node.intake.verification import INLINE_TRANSACTIONS_MAX, BatchVerifier
 from tests.node.cluster import eventually
 from tests.node.node_kit import CHAIN, GENESIS, Chain, admitted, batch_of, key_of, node_key, transact
 
@@ -218,7 +218,9 @@ async def test_a_batch_known_already_costs_no_decoding(tmp_path: Path, monkeypat
         await eventually(lambda: desk.work == 1)
         decoded = []
         real = Batch.from_bytes
-        monkeypatch.setattr("node.mempool.Batch.from_bytes", lambda raw, read: decoded.append(raw) or real(raw, read))
+        monkeypatch.setattr(
+            "node.intake.mempool.Batch.from_bytes", lambda raw, read: decoded.append(raw) or real(raw, read)
+        )
         for _ in range(10):
             desk.inbox.receive("after_sales", batch.raw)
         desk.inbox.receive("after_sales", other.raw)

@@ -17,8 +17,10 @@ from chain.certificate import Certificate
 from chain.crypto import digest
 from chain.errors import InvariantError, KehuError
 from chain.transaction import Call
-from node.agreement import Agreement
-from node.catch_up import (
+from node.intake.mempool import Mempool
+from node.intake.verification import BatchVerifier
+from node.replica.agreement import Agreement
+from node.replica.catch_up import (
     BLOCKS_MAX,
     RESPONSE_BYTES_MAX,
     BlockServer,
@@ -27,8 +29,6 @@ from node.catch_up import (
     decode_response,
     encode_request,
 )
-from node.mempool import Mempool
-from node.verification import BatchVerifier
 from tests.node.node_kit import CHAIN, DEPARTMENTS, Chain, batch_of, certify, transact
 from tests.node.peer_kit import until
 
@@ -297,13 +297,13 @@ def test_a_request_is_answered_in_order_and_within_the_chain(
 
 def test_an_answer_is_capped_in_number_and_in_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     size = max(len(bench.others.blocks.block_bytes(height)) for height in range(1, TOP + 1))
-    monkeypatch.setattr("node.catch_up.BLOCKS_MAX", 2)
+    monkeypatch.setattr("node.replica.catch_up.BLOCKS_MAX", 2)
     assert heights(bench.honest(1)) == [1, 2]
-    monkeypatch.setattr("node.catch_up.BLOCKS_MAX", 500)
-    monkeypatch.setattr("node.catch_up.RESPONSE_BYTES_MAX", 2 * size)
+    monkeypatch.setattr("node.replica.catch_up.BLOCKS_MAX", 500)
+    monkeypatch.setattr("node.replica.catch_up.RESPONSE_BYTES_MAX", 2 * size)
     assert heights(bench.honest(1))[:1] == [1]
     assert len(heights(bench.honest(1))) < TOP
-    monkeypatch.setattr("node.catch_up.RESPONSE_BYTES_MAX", 1)
+    monkeypatch.setattr("node.replica.catch_up.RESPONSE_BYTES_MAX", 1)
     assert len(bench.honest(1)) > 1  # one block always goes out, or nobody would ever get on
 
 
@@ -322,7 +322,7 @@ async def test_a_long_catch_up_holds_one_answer_at_a_time_b45(bench: Bench, monk
     for _ in range(blocks):
         bench.others.append(batch_of(transact(long, expires=bench.others.ledger.height + 9)))
     top = bench.others.ledger.height
-    monkeypatch.setattr("node.catch_up.RESPONSE_BYTES_MAX", answer_bytes)
+    monkeypatch.setattr("node.replica.catch_up.RESPONSE_BYTES_MAX", answer_bytes)
     request = lambda height: answer_request(bench.others.blocks, top, encode_request(height))  # noqa: E731
     tracemalloc.start()
     try:
@@ -347,7 +347,7 @@ async def test_who_asks_all_the_time_has_one_answer_in_the_making_and_others_do_
             may_end.wait()
         return request
 
-    monkeypatch.setattr("node.catch_up.answer_request", answer)
+    monkeypatch.setattr("node.replica.catch_up.answer_request", answer)
     server = BlockServer(bench.others.blocks, lambda: TOP)
     greedy = [asyncio.create_task(server.serve("sales", codec.encode([0, 1 << 32]))) for _ in range(12)]
     try:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from chain import codec
-from node.catch_up import CatchUp
-from node.membership import Membership
+from node.members.membership import Membership
+from node.replica.catch_up import CatchUp
 from node.snapshot.past import PAST_KIND
 from tests.node.cluster import DEPARTMENTS
 from tests.node.peer_kit import until

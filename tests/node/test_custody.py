@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.custody import Custody
+from node.intake.custody import Custody
 
 
 def run(custody: Custody[str], height: int, included: list[str], waiting: set[str], *came: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 from chain.errors import KehuError
 from chain.receipt import Receipt
 from chain.transaction import Call, Transaction
-from node.disclosure import WINDOW_MS, allowed_values, disclose
+from node.vault.disclosure import WINDOW_MS, allowed_values, disclose
 from node.vault.values import VaultValue
 from tests.contracts.office import key_of
 from tests.node.vault_network import Network, network

@@ -39,8 +39,8 @@ from consensus.events import (
     WorkAvailable,
     WorkDone,
 )
-from node import driver as driver_module
-from node.driver import MESSAGES_PER_PEER_MAX, Driver
+from node.replica import driver as driver_module
+from node.replica.driver import MESSAGES_PER_PEER_MAX, Driver
 from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.cluster import eventually
 

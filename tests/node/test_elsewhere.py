@@ -9,8 +9,8 @@ from pathlib import Path
 from chain.batch import Batch
 from consensus.effects import ValidateProposal
 from consensus.events import ProposalValidated
-from node.mempool import next_window
-from node.waiting import Waiting
+from node.intake.mempool import next_window
+from node.intake.waiting import Waiting
 from tests.node.node_kit import Chain, admitted, batch_of, transact
 from tests.node.test_admission import Desk as FrontDesk
 from tests.node.test_batch_inbox import Desk

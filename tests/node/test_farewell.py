@@ -9,7 +9,7 @@ import pytest
 
 from chain import codec
 from chain.state import state_key
-from node.farewell import Farewells, read_farewell
+from node.members.farewell import Farewells, read_farewell
 from tools.membership_vectors import ACCEPTED_AT, receipt_proof
 from tools.sample_chain import key_of, make_changes
 

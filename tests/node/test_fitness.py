@@ -13,12 +13,12 @@ import pytest
 
 from node.api.app import make_app
 from node.api.server import serve
-from node.config import Home
 from node.fitness import machine, neighbours
 from node.fitness.addresses import listen_refusal
 from node.fitness.examination import Examination, examine
 from node.fitness.findings import CODES
-from node.keys import create_key_file
+from node.folder.config import Home
+from node.keys.files import create_key_file
 from node.surroundings import wall_ms
 from node.why.findings import LEVELS
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, Cluster, free_ports, genesis_value, key_of, make_home

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from chain.crypto import SigningKey
-from node.config import Home
-from node.joining import take_next_key
-from node.keys import create_key_file, load_key, read_public
+from node.folder.config import Home
+from node.keys.files import create_key_file, load_key, read_public
+from node.members.joining import take_next_key
 from node.storage.leveldb import LevelStore
 from tests.node.cluster import CHEAP, PASSPHRASE
 from tests.node.killing import STEPS

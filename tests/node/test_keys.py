@@ -11,8 +11,8 @@ import pytest
 
 from chain.crypto import SigningKey
 from chain.errors import KehuError
-from node.keys import PublicKey, ScryptCost, change_passphrase, create_key_file, load_key, read_public
-from node.passphrase import read_passphrase
+from node.keys.files import PublicKey, ScryptCost, change_passphrase, create_key_file, load_key, read_public
+from node.keys.passphrase import read_passphrase
 
 SEED = bytes(range(32))
 CHEAP = ScryptCost(n=16)
@@ -108,7 +108,9 @@ def test_public_fields_are_bound_to_the_secret_even_if_the_checksum_is_forged(
 ) -> None:
     edit(path, **changes)
     assert code_of(load_key, path, PASSPHRASE) == "key.file_damaged"
-    monkeypatch.setattr("node.keys._Sealed.checksum", lambda _: bytes.fromhex(json.loads(path.read_text())["checksum"]))
+    monkeypatch.setattr(
+        "node.keys.files._Sealed.checksum", lambda _: bytes.fromhex(json.loads(path.read_text())["checksum"])
+    )
     assert code_of(load_key, path, PASSPHRASE) == "key.passphrase_wrong"
 
 

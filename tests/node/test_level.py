@@ -11,9 +11,9 @@ from chain.errors import KehuError
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from contracts.registry import contract_table
-from node import level as level_module
-from node.level import Level
 from node.peers.exchange import PEER_DISCONNECTED
+from node.replica import level as level_module
+from node.replica.level import Level
 from tests.contracts.office import genesis_value
 from tests.node.peer_kit import until
 

@@ -12,7 +12,7 @@ from hypothesis.strategies import integers, sampled_from
 from chain.batch import Batch
 from chain.errors import KehuError
 from chain.transaction import Transaction
-from node.mempool import MEMPOOL_FULL, MEMPOOL_SENDER_LIMIT, Mempool, Window
+from node.intake.mempool import MEMPOOL_FULL, MEMPOOL_SENDER_LIMIT, Mempool, Window
 from tests.node.node_kit import EXPIRY_HEIGHTS_MAX, admitted, batch_of, transact
 
 PEOPLE = {name: [transact(sender=name, expires=20) for _ in range(6)] for name in ("li", "wang", "wu")}

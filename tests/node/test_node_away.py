@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.membership import describe
+from node.members.membership import describe
 from node.peers.network import PeerNetwork
 from node.peers.transport import Identity, Peer
 from tests.node.cluster import Cluster, eventually, key_of

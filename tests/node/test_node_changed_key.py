@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chain.errors import KehuError
-from node.keys import read_public
-from node.membership import describe
+from node.keys.files import read_public
+from node.members.membership import describe
 from tests.node.cluster import Cluster, eventually, key_of
 from tests.node.test_node_membership import accept, give_next_key, node_key
 

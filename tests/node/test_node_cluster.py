@@ -11,9 +11,9 @@ import pytest
 from chain.blocks import BlockStore
 from chain.execution import HOME_ONLY
 from contracts.holders import holders
+from node.intake.waiting import find_committed
 from node.storage.leveldb import LevelStore
 from node.vault.values import VaultValue
-from node.waiting import find_committed
 from tests.node.cluster import DEPARTMENTS, PEOPLE, Cluster, eventually, running
 
 pytestmark = pytest.mark.slow

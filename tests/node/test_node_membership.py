@@ -15,9 +15,9 @@ from chain.transaction import Call
 from contracts.changes import effect_of
 from contracts.registry import contract_table
 from contracts.subjects import POSSESSION_PURPOSE, possession_payload
-from node.config import Home
-from node.keys import create_key_file, read_public
-from node.membership import describe
+from node.folder.config import Home
+from node.keys.files import create_key_file, read_public
+from node.members.membership import describe
 from tests.node.cluster import CHEAP, PASSPHRASE, Cluster, eventually, free_ports, key_of, make_home
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio]

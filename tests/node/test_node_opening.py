@@ -18,9 +18,9 @@ from chain.errors import InvariantError, KehuError
 from chain.genesis import Genesis
 from consensus.votes import PrepareRecord
 from node import process
-from node.config import Home
-from node.keys import create_key_file
-from node.opening import Opened, open_home
+from node.folder.config import Home
+from node.folder.opening import Opened, open_home
+from node.keys.files import create_key_file
 from node.process import EXIT_INVARIANT, EXIT_REFUSED, EXIT_STORAGE, run_node
 from node.service import Node
 from node.soundness.setting_aside import TRIES_MAX, list_aside

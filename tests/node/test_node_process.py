@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from node.opening import open_home
+from node.folder.opening import open_home
 from node.process import API_STOP_S
 from node.service import STOP_S
 from node.storage.durable import STORAGE_IO, StorageFailure

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from chain.errors import KehuError
-from node.config import Config, Home
+from node.folder.config import Config, Home
+from node.folder.reading import CONFIG_SEVERAL, origins, read_home
 from node.logs import JsonLines
-from node.reading import CONFIG_SEVERAL, origins, read_home
 from tests.node.cluster import DEPARTMENTS, genesis_value, make_home
 
 

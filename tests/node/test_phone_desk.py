@@ -15,13 +15,13 @@ from chain.transaction import Call
 from node.carrier.config import PhoneDuties
 from node.carrier.gateway import Gateway
 from node.carrier.platform import Answer, PlatformTable
+from node.intake.waiting import Committed
 from node.phone.desk import PhoneDesk
 from node.phone.kept import KeptIdentifiers
 from node.phone.panel import Panel
 from node.phone.question import Questions
 from node.phone.sweep import Sweeper
 from node.vault.values import VaultValue
-from node.waiting import Committed
 from tests.contracts.office import DAY_MS, Office, key_of, salt_of
 
 PHONE = "+8613800000001"

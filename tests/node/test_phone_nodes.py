@@ -17,7 +17,7 @@ from chain.transaction import Call, Transaction
 from contracts.attestations import attestations_of
 from contracts.policy import default_policy
 from node.carrier.simulator import Simulator, SimulatorConfig, make_simulator, serving
-from node.keys import create_key_file
+from node.keys.files import create_key_file
 from node.phone.panel import ATTEST
 from node.vault.values import VaultValue
 from tests.node.cluster import CHEAP, DEPARTMENTS, PASSPHRASE, Cluster, eventually, key_of

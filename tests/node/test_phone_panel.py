@@ -13,8 +13,8 @@ from chain.attestation import FOUND, SAME, Attestation, Outcome, identifier_dige
 from chain.errors import KehuError
 from contracts.policy import default_policy
 from node.carrier.platform import Answer
+from node.intake.waiting import Committed
 from node.phone.panel import Panel
-from node.waiting import Committed
 from tests.contracts.office import DAY_MS, Office, key_of
 from tests.node.test_phone_desk import Desk
 

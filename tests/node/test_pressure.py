@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chain.errors import KehuError
-from node.admission import Admission
-from node.mempool import MEMPOOL_SENDER_LIMIT, SENDER_MIN, Mempool
-from node.pressure import MEMPOOL_BUSY, WAITING_MIN, Pressure
+from node.intake.admission import Admission
+from node.intake.mempool import MEMPOOL_SENDER_LIMIT, SENDER_MIN, Mempool
+from node.intake.pressure import MEMPOOL_BUSY, WAITING_MIN, Pressure
 from tests.node.node_kit import admitted, transact
 
 WAIT_MAX_MS = 4_000

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from chain.errors import KehuError
-from node.config import Home
-from node.keys import create_key_file, load_key
-from node.passphrase import read_passphrase
-from node.resealing import reseal_home
+from node.folder.config import Home
+from node.keys.files import create_key_file, load_key
+from node.keys.passphrase import read_passphrase
+from node.keys.resealing import reseal_home
 from tests.node.cluster import CHEAP
 from tests.node.killing import killed_at
 

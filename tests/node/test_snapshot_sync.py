@@ -15,7 +15,7 @@ from chain.ledger import Ledger
 from chain.snapshot import PIECE_ENTRIES_MAX, Offer
 from chain.store import MemoryStore
 from contracts.registry import contract_table
-from node.config import Home, Snapshots
+from node.folder.config import Home, Snapshots
 from node.peers.transport import PEER_TIMEOUT
 from node.snapshot.incoming import install, whole_folder
 from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from node.config import Home
+from node.folder.config import Home
 from node.soundness.copying import copied, stopped
 from node.storage.leveldb import LevelStore
 

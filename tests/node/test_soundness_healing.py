@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 
 from chain.errors import KehuError
-from node.config import Home
-from node.opening import open_home
+from node.folder.config import Home
+from node.folder.opening import open_home
 from node.soundness.check import check_home
 from node.soundness.setting_aside import heal, list_aside
 from node.storage.leveldb import LevelStore

@@ -16,9 +16,9 @@ import pytest
 
 from chain.crypto import SigningKey
 from chain.errors import KehuError
-from node.config import Home
-from node.keys import create_key_file
-from node.opening import open_home
+from node.folder.config import Home
+from node.folder.opening import open_home
+from node.keys.files import create_key_file
 from node.soundness.check import check_home
 from node.soundness.findings import Weight
 from node.storage.leveldb import LevelStore

@@ -12,10 +12,10 @@ import pytest
 
 from chain.errors import KehuError
 from chain.transaction import Call
-from node.retention import RetentionTiming
 from node.storage.durable import STORAGE_IO, StorageFailure
 from node.vault import exchange as vault_exchange
 from node.vault.erasure import ErasureTiming
+from node.vault.retention import RetentionTiming
 from node.vault.seal import RecordId
 from node.vault.values import VaultValue
 from tests.node.peer_kit import until

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chain.crypto import SigningKey, digest, verify
-from node import verification
-from node.verification import RememberedSignatures
+from node.intake import verification
+from node.intake.verification import RememberedSignatures
 
 KEY, OTHER = SigningKey(bytes(32)), SigningKey(bytes([1] * 32))
 CHAIN, OTHER_CHAIN = digest("genesis", b"one"), digest("genesis", b"another")

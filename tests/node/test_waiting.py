@@ -14,11 +14,11 @@ from chain.crypto import digest
 from chain.errors import KehuError
 from chain.receipt import Receipt
 from chain.transaction import Call, Transaction
-from node import waiting as waiting_module
-from node.admission import Admission
-from node.mempool import MEMPOOL_FULL
-from node.own_transactions import EXPIRY_HEIGHTS, OwnTransactions
-from node.waiting import Committed, Waiting, find_committed
+from node.intake import waiting as waiting_module
+from node.intake.admission import Admission
+from node.intake.mempool import MEMPOOL_FULL
+from node.intake.own_transactions import EXPIRY_HEIGHTS, OwnTransactions
+from node.intake.waiting import Committed, Waiting, find_committed
 from tests.node.cluster import eventually
 from tests.node.node_kit import EXPIRY_HEIGHTS_MAX, LOGIN, Chain, batch_of, node_key, transact
 

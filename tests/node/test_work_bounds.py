@@ -13,10 +13,10 @@ from chain.protocol import NEWEST
 from chain.transaction import CALLS_MAX, Call, Transaction
 from consensus.events import ProposalBuilt
 from contracts.work import LOOK, WORK_MAX, work_of
-from node.batcher import Batcher
-from node.mempool import Mempool, next_window
-from node.retention import ERASED_AT_ONCE
-from node.verification import BatchVerifier
+from node.intake.batcher import Batcher
+from node.intake.mempool import Mempool, next_window
+from node.intake.verification import BatchVerifier
+from node.vault.retention import ERASED_AT_ONCE
 from tests.node.node_kit import CHAIN, Chain, admitted, batch_of, node_key, transact
 from tests.node.peer_kit import until
 from tests.node.test_agreement import Bench

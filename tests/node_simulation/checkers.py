@@ -10,10 +10,10 @@ from chain.blocks import BlockStore
 from chain.state import View
 from contracts.holders import holders
 from contracts.retention import is_erased
+from node.intake.waiting import Committed
 from node.service import Node
 from node.vault.seal import RecordId
 from node.vault.values import FieldId, VaultValue
-from node.waiting import Committed
 from tests.node_simulation.disk import CHAIN, VAULT, VAULT_KEYS, SimDisk
 from tests.node_simulation.plan import MEMPOOL_MAX
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from chain.ledger import Ledger
-from node.joining import Member
-from node.reading import HomeFiles
+from node.folder.reading import HomeFiles
+from node.members.joining import Member
 from node.storage.durable import STORAGE_IO, StorageFailure
 from node.storage.leveldb import STORAGE_REFUSED
 from node.storage.wal import VOTELOG_EXISTS, VOTELOG_MISSING, VoteLog
@@ -248,7 +248,7 @@ class SimVoteLog(VoteLog):
 
 
 class DiskOfLife:
-    """node.opening.Disk for one run of the process."""
+    """node.folder.opening.Disk for one run of the process."""
 
     def __init__(self, disk: SimDisk, life: Life) -> None:
         self._disk, self._life = disk, life

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from chain.batch import Batch, sign_batch
 from chain.crypto import SigningKey
-from node.mempool import Window
+from node.intake.mempool import Window
 from node.service import Node
 
 

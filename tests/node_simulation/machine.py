@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chain.errors import InvariantError, KehuError
 from node.aside import thread
-from node.config import Config, Home
-from node.opening import open_disk
-from node.reading import HomeFiles
+from node.folder.config import Config, Home
+from node.folder.opening import open_disk
+from node.folder.reading import HomeFiles
 from node.service import Node
 from node.soundness.setting_aside import parts_hit
 from node.storage.durable import StorageFailure

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from chain.errors import KehuError
 from chain.records import field_digest
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
-from node.disclosure import allowed_values
+from node.intake.waiting import Committed
+from node.vault.disclosure import allowed_values
 from node.vault.values import VaultValue
-from node.waiting import Committed
 from tests.node.cluster import PEOPLE, key_of
 from tests.node_simulation.checkers import ViolationError
 from tests.node_simulation.machine import UnreachableError

@@ -11,7 +11,7 @@ import pytest
 
 from chain import execution
 from chain.protocol import NEWEST
-from node.driver import Driver
+from node.replica.driver import Driver
 from node.vault.duty import Duties
 from node.vault.keys import RecordKeys
 from node.vault.refill import Refill

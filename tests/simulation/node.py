@@ -38,7 +38,7 @@ from consensus.events import (
 )
 from consensus.replica import Replica
 from consensus.replica_state import Head
-from node.custody import Custody
+from node.intake.custody import Custody
 from tests.simulation.actors.base import Actor
 from tests.simulation.disk import Block, Disk, block_id_of
 

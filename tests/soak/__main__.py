@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Final
 
-from node.config import Home
+from node.folder.config import Home
 from tests.soak.load import Person
 from tests.soak.memory import MIB, Growth, Sample, entry_bytes_of, growth_of, overfull
 from tools.bench.network import Network

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import Home
+from node.folder.config import Home
 from tests.node import storage_workload
 from tests.soak.memory import MIB, STAGED_MAX, Sample, entry_bytes_of, growth_of, overfull
 

@@ -32,8 +32,8 @@ from cli.records import seal_fields
 from consensus.votes import CommitRecord
 from contracts.holders import holders_of
 from contracts.registry import contract_table
-from node.config import Home
-from node.reading import read_home
+from node.folder.config import Home
+from node.folder.reading import read_home
 from node.storage.leveldb import LevelStore
 from node.storage.scratch import ScratchRows
 from node.storage.wal import VoteLog

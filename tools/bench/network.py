@@ -18,7 +18,7 @@ from cli.processes import Process, processes, wait_ended, wait_ready
 from cli.profile import Profile
 from cli.records import seal_fields
 from contracts.base import ADMINISTRATION
-from node.keys import load_key
+from node.keys.files import load_key
 
 DEPARTMENTS = ("administration", "sales", "finance", "after_sales", "technical", "process")
 """The first four, or all six. All but the last may register and change customers by the default policy."""

@@ -23,9 +23,9 @@ from chain.transaction import Transaction
 from consensus.replica import Replica
 from contracts.permissions import Case
 from contracts.registry import ContractTable
-from node.admission import Admitter
 from node.api.server import GuardedHandler
-from node.mempool import Mempool
+from node.intake.admission import Admitter
+from node.intake.mempool import Mempool
 from node.peers.connection import Connection
 from node.process import run_node
 from node.search.index import RecordIndex

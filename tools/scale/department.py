@@ -1,4 +1,4 @@
-"""A department in the simulated network: the real replica, driven as node/driver.py drives it, on a simulated host.
+"""A department in the simulated network: the real replica, driven as node/replica/driver.py does, on a simulated host.
 
 A request's way: admitted and verified here, its values durable at the holders, its batch gossiped and verified by all;
 the primary's replica asks for a block, executes, proposes; the others execute and vote; everybody appends.

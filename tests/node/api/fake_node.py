@@ -24,19 +24,19 @@ from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
 from contracts.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
-from node.admission import Admission
-from node.disclosure import ACCESS_NOT_COMMITTED, disclose
-from node.duplicates import DuplicateDesk
-from node.mempool import MEMPOOL_FULL
+from node.intake.admission import Admission
+from node.intake.mempool import MEMPOOL_FULL
+from node.intake.pressure import MEMPOOL_BUSY
+from node.intake.waiting import Committed, Waiting, find_committed
+from node.members.protocol import describe
 from node.phone.due import DuePage, find_due
-from node.pressure import MEMPOOL_BUSY
+from node.phone.duplicates import DuplicateDesk
 from node.preview import Preview, preview_calls
-from node.protocol import describe
 from node.search.desk import Found, SearchDesk
 from node.search.index import RecordIndex
 from node.search.query import Query
+from node.vault.disclosure import ACCESS_NOT_COMMITTED, disclose
 from node.vault.values import VaultValue
-from node.waiting import Committed, Waiting, find_committed
 
 TIME_MS = 1_700_000_000_000
 DEPARTMENTS = ("administration", "finance", "process", "sales")

@@ -21,8 +21,8 @@ from contracts.subjects import subject_of_person
 from node.api.app import ROUTES, make_app
 from node.api.limits import ApiLimits
 from node.api.server import serve
-from node.disclosure import _CALLS
 from node.search.query import Filter, Query
+from node.vault.disclosure import _CALLS
 from tests.node.api.conftest import Api
 from tests.node.api.fake_node import DEPARTMENTS, PEOPLE, FakeNode, key_of
 from tests.node.api.reveals import (

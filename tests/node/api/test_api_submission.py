@@ -11,7 +11,7 @@ import pytest
 
 from chain import codec
 from chain.transaction import Call, Transaction, sign_transaction
-from node.waiting import Committed
+from node.intake.waiting import Committed
 from tests.node.api.conftest import Api
 from tests.node.api.fake_node import FakeNode, key_of
 

@@ -11,7 +11,7 @@ from chain.errors import KehuError
 from node.carrier.camara import NumberRecycling
 from node.carrier.lookup import IdentifierLookup
 from node.carrier.platforms import Platforms
-from node.config import Config, Home
+from node.folder.config import Config, Home
 
 BASE = """
 department = "sales"

@@ -15,8 +15,8 @@ from chain.batch import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, Batch, sign_bat
 from chain.crypto import Signer
 from chain.transaction import Transaction
 from contracts.work import WORK_MAX, work_of
-from node.mempool import Mempool
-from node.verification import BatchVerifier
+from node.intake.mempool import Mempool
+from node.intake.verification import BatchVerifier
 
 INTERVAL_S: Final = 0.005
 REGOSSIP_S: Final = 0.7

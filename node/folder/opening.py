@@ -20,11 +20,11 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from consensus.votes import decode_record
 from contracts.registry import contract_table
-from node.config import Config, Home
-from node.joining import Member, choose_key, read_members
-from node.passphrase import read_passphrase
-from node.protocol import require_spoken
-from node.reading import HomeFiles, read_home
+from node.folder.config import Config, Home
+from node.folder.reading import HomeFiles, read_home
+from node.keys.passphrase import read_passphrase
+from node.members.joining import Member, choose_key, read_members
+from node.members.protocol import require_spoken
 from node.snapshot.incoming import install
 from node.soundness.copying import remove_checks
 from node.soundness.setting_aside import destroy_keys, heal

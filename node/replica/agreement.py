@@ -29,12 +29,12 @@ from consensus.effects import (
 from consensus.events import Appended, NothingToPropose, ProposalBuilt, ProposalValidated
 from contracts.work import WORK_MAX, work_of
 from node.aside import Blocking
-from node.catch_up import CatchUp
-from node.mempool import Mempool, next_window
-from node.protocol import require_spoken
+from node.intake.mempool import Mempool, next_window
+from node.intake.verification import BatchVerifier
+from node.members.protocol import require_spoken
+from node.replica.catch_up import CatchUp
 from node.storage.durable import StorageFailure
 from node.storage.wal import require_voted
-from node.verification import BatchVerifier
 
 _BLOCK_ROOM: Final = 1 << 17
 """What header, certificate and framing may take of a block."""

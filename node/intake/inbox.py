@@ -12,8 +12,8 @@ from chain.batch import Batch, batch_id
 from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.validators import ValidatorSet
-from node.mempool import Mempool, next_window
-from node.verification import BatchVerifier
+from node.intake.mempool import Mempool, next_window
+from node.intake.verification import BatchVerifier
 
 UNREAD_PER_PEER_MAX: Final = 200
 

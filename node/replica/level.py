@@ -14,7 +14,7 @@ from typing import Final
 from chain import codec
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
-from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, Request, decode_response
+from node.replica.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, Request, decode_response
 
 PAUSE_S: float = 0.2
 """Between two rounds of asking."""

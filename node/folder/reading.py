@@ -15,9 +15,9 @@ from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
 from node.api.limits import ApiLimits
-from node.config import CONFIG_INVALID, Config, Home, split_address
-from node.keys import load_key
-from node.passphrase import read_passphrase
+from node.folder.config import CONFIG_INVALID, Config, Home, split_address
+from node.keys.files import load_key
+from node.keys.passphrase import read_passphrase
 
 CONFIG_SEVERAL = define(
     "config.several",

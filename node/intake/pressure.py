@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from chain.blocks import ExecutedBlock
 from chain.errors import KehuError, define
-from node.admission import Admission
+from node.intake.admission import Admission
 from node.vault.values import VaultValue
 
 WAITING_MIN: Final = 256

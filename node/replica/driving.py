@@ -9,8 +9,8 @@ from consensus.replica import Replica
 from consensus.replica_state import Head
 from consensus.votes import decode_record
 from node.aside import Blocking
-from node.driver import Driver, Host
-from node.opening import Opened
+from node.folder.opening import Opened
+from node.replica.driver import Driver, Host
 
 
 def make_driver(opened: Opened, host: Host, clock_ms: Callable[[], int], blocking: Blocking) -> tuple[Replica, Driver]:

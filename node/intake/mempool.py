@@ -18,7 +18,7 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from contracts.work import WORK_MAX, work_of
-from node.custody import Custody
+from node.intake.custody import Custody
 
 BYTES_MAX: Final = 64 << 20
 """Of one department's waiting transactions."""
@@ -100,7 +100,7 @@ class Mempool:
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
         self.is_pressed: Callable[[], bool] = bool
-        """Whether so much waits that nobody may have more than the mean waiting (node/pressure.py)."""
+        """Whether so much waits that nobody may have more than the mean waiting (node/intake/pressure.py)."""
 
     def __contains__(self, transaction_id: object) -> bool:
         """Whether this node let it in and it still waits."""

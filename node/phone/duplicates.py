@@ -16,7 +16,7 @@ from contracts.matches import MATCHES_MAX
 from contracts.permissions import Case
 from contracts.subjects import subject_of_person
 from node.carrier.numbers import parse_number
-from node.waiting import Committed
+from node.intake.waiting import Committed
 
 TABLE: Final = "customers"
 FIELD: Final = "phone"

@@ -9,9 +9,9 @@ from chain.crypto import Signer
 from chain.errors import CATALOGUE, KehuError, define
 from chain.ledger import Ledger
 from chain.transaction import NONCE_BYTES, Call, sign_transaction
-from node.admission import Admission
+from node.intake.admission import Admission
+from node.intake.waiting import Committed
 from node.vault.values import VaultValue
-from node.waiting import Committed
 
 EXPIRY_HEIGHTS: Final = 1_000
 

@@ -18,11 +18,11 @@ from chain.execution import TRANSACTION_ELSEWHERE, TRANSACTION_EXPIRED, TRANSACT
 from chain.ledger import Ledger
 from chain.transaction import Transaction
 from contracts.work import WORK_MAX, work_of
-from node.batcher import Batcher
-from node.mempool import Mempool
+from node.intake.batcher import Batcher
+from node.intake.mempool import Mempool
+from node.intake.verification import INLINE_TRANSACTIONS_MAX
 from node.storage.durable import StorageFailure
 from node.vault.values import VaultValue
-from node.verification import INLINE_TRANSACTIONS_MAX
 
 VALUE_UNCOMMITTED = define(
     "vault.value_uncommitted",

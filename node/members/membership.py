@@ -21,11 +21,11 @@ from chain.transaction import Call
 from contracts.activation import PROPOSALS, governance
 from contracts.changes import effect_of, present_protocol
 from contracts.governance import OPEN, counted_approvals
-from node.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, decode_response
-from node.config import Home
-from node.farewell import MEMBERSHIP_REMOVED, Farewells, read_farewell
-from node.keys import read_public
+from node.folder.config import Home
+from node.keys.files import read_public
+from node.members.farewell import MEMBERSHIP_REMOVED, Farewells, read_farewell
 from node.peers.network import PeerNetwork
+from node.replica.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, decode_response
 
 PAUSE_S: Final = 0.5
 LONELY_ROUNDS: Final = 10

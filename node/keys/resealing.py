@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.errors import KehuError
-from node.config import Home
-from node.keys import KEY_PASSPHRASE_WRONG, change_passphrase, load_key
-from node.passphrase import PASSPHRASE_MISSING, read_passphrase
+from node.folder.config import Home
+from node.keys.files import KEY_PASSPHRASE_WRONG, change_passphrase, load_key
+from node.keys.passphrase import PASSPHRASE_MISSING, read_passphrase
 from node.storage.durable import storage_failures, sync_folder, write_file
 
 

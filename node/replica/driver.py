@@ -31,7 +31,7 @@ from consensus.effects import (
 )
 from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired, WorkAvailable
 from node.aside import Blocking
-from node.protocol import Outdated
+from node.members.protocol import Outdated
 from node.storage.durable import StorageFailure
 from node.storage.wal import VoteLog
 

@@ -1,0 +1,1 @@
+"""Keys in files, the passphrases that open them, and how to change one."""
