@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chain.errors import KehuError, define
-from contracts.currencies import is_currency, minor_digits
+from contracts.projects.currencies import is_currency, minor_digits
 
 _AMOUNT: Final = re.compile(r"(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(?:\.(\d{1,3}))?", re.ASCII)
 

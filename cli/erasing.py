@@ -11,8 +11,8 @@ from chain.errors import KehuError, define
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.transport import NODE_ANSWER_MALFORMED
-from contracts.endings import ERASED
-from contracts.erasure import overdue
+from contracts.erasing.endings import ERASED
+from contracts.erasing.erasure import overdue
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN
 from contracts.registry import require_arguments
 

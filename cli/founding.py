@@ -21,9 +21,9 @@ from chain.protocol import NEWEST
 from cli.addresses import Addresses, in_containers, on_one_machine
 from cli.profile import Profile, require_name
 from contracts.base import ADMINISTRATION
-from contracts.changes import is_name
-from contracts.policy import default_policy
-from contracts.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
+from contracts.deciding.policy import default_policy
+from contracts.deciding.subjects import ADMINISTRATOR, POSSESSION_PURPOSE, possession_payload
+from contracts.departments.changes import is_name
 from node.carrier.simulator.process import CLIENT_ID_FILE, CLIENT_SECRET_FILE, LOOKUP_TOKEN_FILE, ensure_token
 from node.folder.config import Home
 from node.keys.files import create_key_file

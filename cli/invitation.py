@@ -17,7 +17,7 @@ from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.transaction import Call
 from cli.profile import require_name
-from contracts.invitations import (
+from contracts.people.invitations import (
     CODE_BYTES,
     INVITATION_PURPOSE,
     invitation_digest,

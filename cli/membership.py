@@ -16,8 +16,8 @@ from chain.state import View, state_key
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.output import Screen
-from contracts.changes import effect_of, present_protocol
-from contracts.governance import counted_approvals
+from contracts.departments.changes import effect_of, present_protocol
+from contracts.departments.governance import counted_approvals
 from contracts.work_errors import GOVERNANCE_UNKNOWN
 
 MEMBER_REQUEST = define(

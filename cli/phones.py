@@ -15,8 +15,8 @@ from chain.transaction import Call
 from cli.client import NodeClient
 from cli.records import seal_fields
 from cli.transport import NODE_ANSWER_MALFORMED
-from contracts.attestations import attestations_of
-from contracts.policy import require_fields
+from contracts.deciding.policy import require_fields
+from contracts.people.attestations import attestations_of
 from node.vault.values import VaultValue
 
 TABLE = "customers"

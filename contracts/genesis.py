@@ -2,7 +2,7 @@
 
   people    [{id, department, role, key}, ...], at least one administrator
   gateways  [{id, department, key}, ...]
-  policy    parts of a policy; what it leaves out is the default (contracts.policy)
+  policy    parts of a policy; what it leaves out is the default (contracts.deciding.policy)
 
 A genesis holds no field digests and no proofs of possession: both would have to name the chain id, which is the
 digest of the genesis.
@@ -20,11 +20,11 @@ from chain.execution import CallContext
 from chain.genesis import GENESIS_INVALID, Genesis, is_hex_key
 from chain.state import View
 from contracts.base import ADMINISTRATION, count_of, is_department_id, is_record_id, one_of
-from contracts.gateways import add_gateway
-from contracts.people import add_person
-from contracts.policy import complete_policy, require_policy, write_policy
+from contracts.deciding.policy import complete_policy, require_policy, write_policy
+from contracts.deciding.subjects import ACTIVE, ROLES, Subject, enrol_key
+from contracts.people.gateways import add_gateway
+from contracts.people.people import add_person
 from contracts.records import write_fields
-from contracts.subjects import ACTIVE, ROLES, Subject, enrol_key
 
 _PERSON: Final[dict[str, codec.Check]] = {
     "id": is_record_id,

@@ -13,10 +13,10 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import EVERY, stamp
+from contracts.deciding.subjects import Subject
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN, TABLE_UNKNOWN, VERSION_CONFLICT
-from contracts.journals import add_entry
-from contracts.subjects import Subject
-from contracts.versions import keep_version
+from contracts.reading.journals import add_entry
+from contracts.reading.versions import keep_version
 
 RECORD_ARGUMENTS: Final = {
     "customers": "customer",

@@ -12,45 +12,29 @@ from chain.genesis import Genesis
 from chain.protocol import FIRST
 from chain.state import View
 from chain.transaction import Call, Transaction
-from contracts import (
-    access,
-    contact,
-    customers,
+from contracts.base import ADMINISTRATION, Method, shown_name
+from contracts.deciding import explanations, grants
+from contracts.deciding.subjects import home_of
+from contracts.departments import evidence, governance, vault, vote_losses
+from contracts.departments.activation import activate_due
+from contracts.departments.features import CALLS
+from contracts.erasing import erasure, holds, retention
+from contracts.errors import CALL_UNKNOWN
+from contracts.genesis import write_genesis
+from contracts.people import customers, gateways, invitations, people, phone_identity
+from contracts.projects import (
     demands,
-    erasure,
-    evidence,
-    explanations,
     feedback,
-    gateways,
-    governance,
-    grants,
-    history,
-    holds,
-    invitations,
-    logs,
-    matches,
-    members,
     organisations,
     own_projects,
     participations,
     payments,
-    people,
-    phone_identity,
     progress,
     projects,
     relations,
-    retention,
-    searches,
-    vault,
-    vote_losses,
 )
-from contracts.activation import activate_due
-from contracts.base import ADMINISTRATION, Method, shown_name
-from contracts.errors import CALL_UNKNOWN
-from contracts.features import CALLS
-from contracts.genesis import write_genesis
-from contracts.journals import write_journals
-from contracts.subjects import home_of
+from contracts.reading import access, contact, history, logs, matches, members, searches
+from contracts.reading.journals import write_journals
 
 METHODS: Final[Mapping[str, Method]] = {
     **people.METHODS,

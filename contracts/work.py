@@ -12,7 +12,7 @@ from typing import Final
 
 from chain.protocol import NEWEST
 from chain.transaction import Call, Transaction
-from contracts.features import BOUNDED_WALKS
+from contracts.departments.features import BOUNDED_WALKS
 
 LOOKING: Final = frozenset(
     {

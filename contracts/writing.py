@@ -13,11 +13,11 @@ from chain.errors import KehuError
 from chain.execution import CallContext
 from chain.state import View
 from contracts.base import Args, Argument, is_field_name, is_within, next_number, nullable, stamp
+from contracts.deciding.permissions import require_may
+from contracts.deciding.policy import load_policy, require_fields
+from contracts.deciding.subjects import ACTIVE, Subject, require_person
 from contracts.errors import FIELD_MISSING, RECORD_EXISTS
-from contracts.permissions import require_may
-from contracts.policy import load_policy, require_fields
 from contracts.records import RECORD_ARGUMENTS, SEQUENCES, Record, load_record, require_version, write_fields
-from contracts.subjects import ACTIVE, Subject, require_person
 from contracts.work_errors import RECORD_CLOSED
 
 CLOSED: Final = "closed"

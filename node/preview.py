@@ -18,11 +18,11 @@ from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
 from contracts.base import EVERY
-from contracts.differences import Difference, differences
-from contracts.permissions import Case
-from contracts.scopes import RECORD, split_scope
-from contracts.subjects import ACTIVE, CUSTOMER, Subject, subject_of_person
-from contracts.trails import LOGS
+from contracts.deciding.differences import Difference, differences
+from contracts.deciding.permissions import Case
+from contracts.deciding.scopes import RECORD, split_scope
+from contracts.deciding.subjects import ACTIVE, CUSTOMER, Subject, subject_of_person
+from contracts.reading.trails import LOGS
 from node.search.desk import SEARCH_NOT_READY
 from node.search.index import RecordIndex
 from node.search.reached import reached

@@ -95,14 +95,28 @@ def test_make_help_lists_every_target() -> None:
     assert {name for names in listed for name in names} == targets()
 
 
+CONTRACT_ROOMS = sorted(ROOT.glob("contracts/*/__init__.py"))
+
+
+def modules_named(table: str) -> list[str]:
+    return sorted(re.findall(r"`([a-z_]+)`", table))
+
+
+def modules_in(folder: str) -> list[str]:
+    return sorted(path.stem for path in ROOT.glob(f"{folder}/[a-z]*.py"))
+
+
 def test_the_architecture_names_every_room_and_module_of_a_node_every_contract_and_every_file_on_the_way() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    rooms = {f"`{path.parent.name}/`" for path in ROOT.glob("node/*/__init__.py")}
+    rooms = {f"`{path.parent.name}/`" for path in [*ROOT.glob("node/*/__init__.py"), *CONTRACT_ROOMS]}
     assert {room for room in rooms if room not in text} == set()
     for folder in ("node", "contracts"):
-        table = text.partition(f"in `{folder}/` |")[2].partition("\n\n")[0]
-        named_here = sorted(re.findall(r"`([a-z_]+)`", table))
-        assert named_here == sorted(path.stem for path in ROOT.glob(f"{folder}/[a-z]*.py"))
+        table = text.partition(f"directly in `{folder}/` |")[2].partition("\n\n")[0]
+        assert modules_named(table) == modules_in(folder)
+    for folder in ("node/intake", "node/replica", *(f"contracts/{path.parent.name}" for path in CONTRACT_ROOMS)):
+        assert modules_named(text.partition(f"\n| `{folder.partition('/')[2]}/` |")[2].partition("\n")[0]) == (
+            modules_in(folder)
+        )
     files = re.findall(r"`((?:chain|consensus|contracts|node|cli)/[a-z_/]*\.py)`", text)
     assert len(files) > 10
     assert [name for name in files if not (ROOT / name).exists()] == []

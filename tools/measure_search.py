@@ -21,9 +21,9 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from chain.state import View  # noqa: E402
-from contracts.permissions import Case  # noqa: E402
-from contracts.searches import may_be_found  # noqa: E402
-from contracts.subjects import subject_of_person  # noqa: E402
+from contracts.deciding.permissions import Case  # noqa: E402
+from contracts.deciding.subjects import subject_of_person  # noqa: E402
+from contracts.reading.searches import may_be_found  # noqa: E402
 from node.search.finding import find  # noqa: E402
 from node.search.index import RecordIndex  # noqa: E402
 from node.search.query import Filter, Query  # noqa: E402

@@ -11,7 +11,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from chain.errors import InvariantError, KehuError
-from contracts.subjects import CUSTOMER
+from contracts.deciding.subjects import CUSTOMER
 from node.api import (
     backup,
     duplicates,

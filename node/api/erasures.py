@@ -7,10 +7,10 @@ from typing import Final
 from aiohttp import web
 
 from chain.state import View
-from contracts.changes import present_protocol
-from contracts.endings import erased_together
-from contracts.holders import holders_of
-from contracts.holds import held_for
+from contracts.deciding.holders import holders_of
+from contracts.departments.changes import present_protocol
+from contracts.erasing.endings import erased_together
+from contracts.erasing.holds import held_for
 from contracts.records import load_record
 from node.api.context import answer, context_of
 from node.api.models import Height, Model

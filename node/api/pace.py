@@ -13,7 +13,7 @@ from chain.errors import KehuError, define
 from chain.state import View
 from chain.transaction import Transaction
 from contracts.base import ADMINISTRATION
-from contracts.subjects import CUSTOMER
+from contracts.deciding.subjects import CUSTOMER
 from node.api.facade import NodeFacade
 from node.api.problems import RETRY_AFTER_MS
 

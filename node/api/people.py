@@ -9,7 +9,7 @@ from aiohttp import web
 
 from chain.errors import KehuError, define
 from chain.state import View
-from contracts.subjects import ACTIVE
+from contracts.deciding.subjects import ACTIVE
 from node.api.facade import NodeFacade
 
 AUTH_KEY_UNKNOWN = define(

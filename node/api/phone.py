@@ -8,7 +8,7 @@ from aiohttp import web
 
 from chain import codec
 from chain.attestation import leading_answer
-from contracts.attestations import attestations_of
+from contracts.people.attestations import attestations_of
 from node.api.context import answer, context_of, read_model
 from node.api.models import AttestAnswer, AttestBody, CheckAnswer, CheckBody, DueAnswer, DueItem
 from node.api.policy import JSON, Parameter, Policy, Route, person_of

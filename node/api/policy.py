@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from chain.errors import InvariantError, KehuError, define
-from contracts.subjects import ADMINISTRATOR, CUSTOMER, ROLES, WORKING_ROLES
+from contracts.deciding.subjects import ADMINISTRATOR, CUSTOMER, ROLES, WORKING_ROLES
 from node.api.authentication import Authenticator
 from node.api.people import PERSON, Person
 from node.api.problems import HTTP_MEDIA_TYPE

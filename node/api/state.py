@@ -15,11 +15,11 @@ from aiohttp import web
 from chain import light
 from chain.errors import KehuError, define
 from chain.state import View, decode_value, state_key
-from contracts.own import is_own_entry
-from contracts.permissions import Resource, may
+from contracts.deciding.own import is_own_entry
+from contracts.deciding.permissions import Resource, may
+from contracts.deciding.subjects import CUSTOMER, subject_of_person
+from contracts.reading.trails import LOGS
 from contracts.records import RECORD_TABLES, SEQUENCES
-from contracts.subjects import CUSTOMER, subject_of_person
-from contracts.trails import LOGS
 from node.api.context import answer, context_of
 from node.api.facade import NodeFacade
 from node.api.models import ListAnswer, ListItem, StateAnswer

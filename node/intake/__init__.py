@@ -1,1 +1,1 @@
-"""The way in: a transaction is admitted, batched, gossiped and verified, and its sender waits for what becomes of it."""
+"""The way in: transactions are admitted, batched, gossiped and verified, and who sent them waits for the outcome."""

@@ -22,7 +22,7 @@ from chain.errors import KehuError, define
 from chain.genesis import is_department_id, is_hex_key
 from chain.ledger import Ledger
 from chain.state import state_key
-from contracts.changes import is_address
+from contracts.departments.changes import is_address
 from node.folder.config import CONFIG_INVALID, Home
 from node.keys.files import load_key, read_public
 from node.storage.durable import storage_failures, sync_folder

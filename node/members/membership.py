@@ -18,9 +18,9 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
-from contracts.activation import PROPOSALS, governance
-from contracts.changes import effect_of, present_protocol
-from contracts.governance import OPEN, counted_approvals
+from contracts.departments.activation import PROPOSALS, governance
+from contracts.departments.changes import effect_of, present_protocol
+from contracts.departments.governance import OPEN, counted_approvals
 from node.folder.config import Home
 from node.keys.files import read_public
 from node.members.farewell import MEMBERSHIP_REMOVED, Farewells, read_farewell

@@ -1,7 +1,7 @@
 """The node's side of the phone rule: asks the gateways for people who record customers, and checks again.
 
-The contract decides what an answer means (`contracts.phone_status`); this desk finds who asks and may, has the gateways
-asked (`node.phone.panel`), and puts the answers on the chain under the own gateway's key, "no answer" included.
+The contract decides what an answer means (`contracts.people.phone_status`); this desk finds who asks and may, has the
+gateways asked (`node.phone.panel`), and puts the answers on the chain under the own gateway's key, "no answer" too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from chain.crypto import Signer
 from chain.errors import KehuError, define
 from chain.state import View
 from chain.transaction import Call
+from contracts.deciding.permissions import require_may
+from contracts.deciding.policy import load_policy
+from contracts.deciding.subjects import ACTIVE, Subject, subject_of_person
 from contracts.errors import ATTESTATION_REUSED, KEYS_REVOKED, KEYS_UNKNOWN, KEYS_WRONG_KIND
-from contracts.permissions import require_may
-from contracts.policy import load_policy
 from contracts.records import Record, load_record
-from contracts.subjects import ACTIVE, Subject, subject_of_person
 from node.carrier.attest import Question
 from node.carrier.gateway import Gateway
 from node.carrier.numbers import parse_number

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from chain.state import View
 from contracts.base import count_of
-from contracts.permissions import Case
-from contracts.phone_status import REASSIGNED
-from contracts.policy import load_policy
+from contracts.deciding.permissions import Case
+from contracts.deciding.policy import load_policy
+from contracts.deciding.subjects import Subject
+from contracts.people.phone_status import REASSIGNED
 from contracts.records import SEQUENCES, Record
-from contracts.subjects import Subject
 from node.phone.question import TABLE, may_hold
 
 LOOKED_AT_MAX: Final = 5_000

@@ -12,9 +12,9 @@ from typing import Final
 
 from chain.state import View
 from chain.transaction import Call
-from contracts.matches import MATCHES_MAX
-from contracts.permissions import Case
-from contracts.subjects import subject_of_person
+from contracts.deciding.permissions import Case
+from contracts.deciding.subjects import subject_of_person
+from contracts.reading.matches import MATCHES_MAX
 from node.carrier.numbers import parse_number
 from node.intake.waiting import Committed
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from chain.blocks import ExecutedBlock
 from chain.state import View, state_key
-from contracts.endings import ERASED
+from contracts.erasing.endings import ERASED
 from node.vault.values import VaultValue
 
 KEPT_MAX: Final = 10_000

@@ -23,12 +23,12 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.records import SALT_BYTES
 from chain.state import View
-from contracts.attestations import require_about, require_attestation
+from contracts.deciding.policy import load_policy
+from contracts.deciding.subjects import ACTIVE
 from contracts.errors import ATTESTATION_OTHER_NUMBER, VAULT_NOT_ENTITLED
-from contracts.phone_identity import require_day
-from contracts.policy import load_policy
+from contracts.people.attestations import require_about, require_attestation
+from contracts.people.phone_identity import require_day
 from contracts.records import load_record
-from contracts.subjects import ACTIVE
 from node.carrier.attest import Question
 from node.carrier.gateway import Attested, Gateway
 from node.phone.question import TABLE, Questions, may_hold, phone_digest_in

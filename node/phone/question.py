@@ -11,9 +11,9 @@ from typing import Final
 from chain.errors import KehuError, define
 from chain.records import SALT_BYTES
 from chain.state import View
+from contracts.deciding.holders import holders
 from contracts.errors import FIELD_ABSENT, PHONE_UNCHANGED
-from contracts.holders import holders
-from contracts.phone_status import REASSIGNED
+from contracts.people.phone_status import REASSIGNED
 from contracts.records import Record
 from node.carrier.attest import Question
 from node.vault.store import Vault

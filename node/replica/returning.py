@@ -15,7 +15,7 @@ from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.transaction import Call
 from consensus.effects import ObserverChanged
-from contracts.vote_losses import REPORT_CALL
+from contracts.departments.vote_losses import REPORT_CALL
 from node.storage.durable import StorageFailure
 
 PATIENCE_S: float = 1.0

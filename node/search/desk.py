@@ -11,11 +11,11 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
+from contracts.deciding.permissions import Case
+from contracts.deciding.subjects import subject_of_person
 from contracts.errors import SEARCH_UNKNOWN
-from contracts.permissions import Case
+from contracts.reading.searches import may_be_found
 from contracts.records import RECORD_TABLES
-from contracts.searches import may_be_found
-from contracts.subjects import subject_of_person
 from node.intake.waiting import Committed
 from node.search.dues import by_overdue
 from node.search.finding import BY_SET, find

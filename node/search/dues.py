@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from contracts import dues
+from contracts.projects import dues
 from node.search.index import TableIndex
 
 TURN: Final = 256

@@ -19,9 +19,9 @@ from chain.blocks import ExecutedBlock
 from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.state import View
-from contracts.policy import load_policy
+from contracts.deciding.policy import load_policy
+from contracts.deciding.scopes import RECORD, split_scope
 from contracts.records import RECORD_TABLES
-from contracts.scopes import RECORD, split_scope
 from node.search.columns import Column, Names, Ties
 from node.search.text import normalise
 from node.shared_rows import SharedRows

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 
 from chain.state import View
-from contracts.permissions import Horizon
-from contracts.reach import dependants
+from contracts.deciding.permissions import Horizon
+from contracts.deciding.reach import dependants
 from node.search.index import RecordIndex
 
 TURN = 64

@@ -10,7 +10,7 @@ from pathlib import Path
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from chain.ledger import Ledger
-from contracts.endings import ERASED
+from contracts.erasing.endings import ERASED
 from contracts.records import RECORD_TABLES
 from node.soundness.check_bytes import Progress
 from node.soundness.findings import CHECK_ERASED, CHECK_HELD, CHECK_MISSING, CHECK_VALUES, CheckReport, Weight

@@ -8,10 +8,10 @@ from typing import Final
 
 from chain.state import View, state_key
 from contracts.base import EVERY
-from contracts.endings import ERASED
-from contracts.reach import dependants
+from contracts.deciding.reach import dependants
+from contracts.deciding.scopes import PROJECT, RECORD, split_scope
+from contracts.erasing.endings import ERASED
 from contracts.records import RECORD_TABLES
-from contracts.scopes import PROJECT, RECORD, split_scope
 from node.vault.seal import RecordId
 
 

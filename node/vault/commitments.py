@@ -8,7 +8,7 @@ from chain import codec
 from chain.attestation import CUSTOMER_TABLE, IDENTIFIER_FIELD
 from chain.errors import KehuError
 from chain.transaction import Call, Transaction
-from contracts.attestations import attestations_of
+from contracts.people.attestations import attestations_of
 from contracts.records import RECORD_ARGUMENTS
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId

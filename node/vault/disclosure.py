@@ -14,9 +14,9 @@ from chain.errors import KehuError, define
 from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Transaction
+from contracts.deciding.holders import holders
+from contracts.erasing.retention import is_erased
 from contracts.errors import RECORD_ERASED
-from contracts.holders import holders
-from contracts.retention import is_erased
 from node.vault.release import VAULT_MISSING, VAULT_SUPERSEDED
 from node.vault.seal import Wanted
 from node.vault.store import Vault
@@ -110,7 +110,7 @@ def allowed_values(transaction: Transaction, receipt: Receipt, key: bytes | None
 
 
 def _allowed_in(call: str, result: dict[str, Any]) -> Iterator[Wanted]:
-    """Results are the contracts' own (contracts.access, contracts.contact) and certified, so their shape is known."""
+    """Results are the contracts' own (access and contact in contracts/reading/) and certified: their shape is known."""
     if call in ("access.list", "access.members", _FOUND):
         for record in result["records"]:
             yield from _allowed_fields(record["table"], record["record"], record["fields"])

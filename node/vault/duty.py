@@ -1,7 +1,7 @@
 """What which vault has to hold, by the committed state and the contracts: no vault, no sockets here.
 
-A department is entitled to a value if `contracts.holders.holders` names it. Of transactions that are not yet committed
-node/vault/planning.py says who would be. Runs on the event loop, which is where the state changes.
+A department is entitled to a value if `contracts.deciding.holders.holders` names it. Of transactions that are not yet
+committed node/vault/planning.py says who would be. Runs on the event loop, which is where the state changes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Transaction
 from contracts.base import count_of
-from contracts.holders import holders
-from contracts.policy import load_policy
+from contracts.deciding.holders import holders
+from contracts.deciding.policy import load_policy
 from contracts.records import SEQUENCES
 from node.shared_rows import SharedRows
 from node.vault.entitlement import Entitlements

@@ -16,10 +16,10 @@ from dataclasses import field as attribute
 from typing import Any, Final, TypeAlias
 
 from chain.state import View, state_key
-from contracts.entitlements import assignments
-from contracts.holders import holders_of
-from contracts.policy import load_policy
-from contracts.scopes import record_scope
+from contracts.deciding.entitlements import assignments
+from contracts.deciding.holders import holders_of
+from contracts.deciding.policy import load_policy
+from contracts.deciding.scopes import record_scope
 from node.shared_rows import SharedRows
 from node.vault.seal import RecordId
 
@@ -95,8 +95,8 @@ class Entitlements:
         self._height = height
 
     def holders_of(self, view: View, record: RecordId, time_ms: int, height: int | None = None) -> Holders:
-        """As `contracts.holders.holders_of`, for all fields of the record's table. `height` is that of the state under
-        `view`: what was looked at in the same state is not looked at again."""
+        """As `contracts.deciding.holders.holders_of`, for all fields of the record's table. `height` is that of the
+        state under `view`: what was looked at in the same state is not looked at again."""
         return self._answer(view, record, time_ms, height).holders
 
     def held_by(

@@ -14,7 +14,7 @@ from typing import Final
 
 from chain.errors import KehuError
 from chain.transaction import Call
-from contracts.erasure import ERASURES
+from contracts.erasing.erasure import ERASURES
 from node.storage.durable import StorageFailure
 from node.vault.duty import Duties
 from node.vault.release import Submit

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chain.state import View
-from contracts.subjects import ACTIVE
+from contracts.deciding.subjects import ACTIVE
 from node.vault.affected import Affected, in_scope
 from node.vault.seal import RecordId
 

@@ -20,7 +20,7 @@ from chain.ledger import Ledger
 from chain.receipt import Receipt
 from chain.state import View
 from chain.transaction import Transaction
-from contracts.endings import ERASED
+from contracts.erasing.endings import ERASED
 from contracts.records import RECORD_TABLES
 from node.shared_rows import SharedRows
 from node.vault.commitments import attested, commitments, record_and_fields, wanted_of

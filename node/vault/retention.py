@@ -15,8 +15,8 @@ from typing import Final
 from chain.errors import KehuError
 from chain.transaction import Call
 from contracts.base import ADMINISTRATION
-from contracts.policy import load_policy
-from contracts.retention import is_due
+from contracts.deciding.policy import load_policy
+from contracts.erasing.retention import is_due
 from node.storage.durable import StorageFailure
 from node.vault.duty import Duties
 from node.vault.planning import TURN

@@ -83,8 +83,8 @@ def test_the_table_of_digest_tags_is_the_codes() -> None:
 
 def test_the_table_of_purposes_is_the_codes() -> None:
     from consensus.messages import NewView, PrePrepare, ViewChange
-    from contracts.invitations import INVITATION_PURPOSE
-    from contracts.subjects import POSSESSION_PURPOSE
+    from contracts.deciding.subjects import POSSESSION_PURPOSE
+    from contracts.people.invitations import INVITATION_PURPOSE
     from node.peers.transport import HELLO_PURPOSE
 
     consensus = (PrePrepare.kind, ViewChange.kind, NewView.kind)

@@ -24,8 +24,8 @@ from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
 from cli.founding import gateway_id
 from cli.profile import Profile
+from contracts.deciding.subjects import subject_of_person
 from contracts.registry import contract_table
-from contracts.subjects import subject_of_person
 from node.api.app import make_app
 from node.api.limits import ApiLimits
 from node.api.server import ApiServer, serve

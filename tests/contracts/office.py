@@ -21,10 +21,10 @@ from chain.receipt import Receipt
 from chain.records import field_digest
 from chain.state import View
 from chain.transaction import Call, Transaction, sign_transaction
-from contracts.permissions import Decision, Resource, may
-from contracts.policy import DEPARTMENTS
+from contracts.deciding.permissions import Decision, Resource, may
+from contracts.deciding.policy import DEPARTMENTS
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
 from contracts.registry import contract_table
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
 
 TIME_MS = 1_700_000_000_000
 MINUTE_MS = 60_000

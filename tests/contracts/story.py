@@ -6,7 +6,7 @@ from __future__ import annotations
 from chain.protocol import NEWEST
 from chain.receipt import Receipt
 from chain.transaction import Call
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.contracts.client import Client
 from tests.contracts.office import Office, hex_of
 from tests.contracts.story_governance import tell_governance

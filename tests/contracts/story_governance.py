@@ -6,8 +6,8 @@ from typing import Any
 
 from chain import codec
 from chain.evidence import Evidence, Statement
-from contracts.changes import effect_of
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.departments.changes import effect_of
 from tests.contracts.office import Office, hex_of, key_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.contracts.client import Client
 from tests.contracts.office import DAY_MS, Office
 from tests.contracts.test_invitations import invitation, redemption

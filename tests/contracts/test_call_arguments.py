@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from contracts.registry import METHODS
 from tests.contracts.office import Office, hex_of
 

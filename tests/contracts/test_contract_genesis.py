@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chain.errors import KehuError
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.contracts.office import Office, genesis_value, hex_of
 
 

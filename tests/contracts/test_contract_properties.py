@@ -10,12 +10,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from chain.state import View
 from contracts.base import ACTIONS
-from contracts.entitlements import assignments
-from contracts.holders import holders
-from contracts.permissions import Resource, may
-from contracts.policy import default_policy
+from contracts.deciding.entitlements import assignments
+from contracts.deciding.holders import holders
+from contracts.deciding.permissions import Resource, may
+from contracts.deciding.policy import default_policy
+from contracts.deciding.subjects import subject_of_person
 from contracts.registry import METHODS
-from contracts.subjects import subject_of_person
 from tests.contracts.office import PEOPLE, Office, hex_of
 from tests.contracts.test_call_arguments import arguments_of
 

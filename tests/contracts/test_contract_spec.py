@@ -10,7 +10,7 @@ import pytest
 import contracts.errors
 import contracts.work_errors
 from chain.errors import ErrorSpec
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from contracts.registry import METHODS
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from chain.state import View
 from contracts.base import ACTIONS
-from contracts.differences import differences
-from contracts.permissions import Resource, may
-from contracts.policy import default_policy
-from contracts.subjects import subject_of_person
+from contracts.deciding.differences import differences
+from contracts.deciding.permissions import Resource, may
+from contracts.deciding.policy import default_policy
+from contracts.deciding.subjects import subject_of_person
 from tests.contracts.office import PEOPLE, Office
 from tests.contracts.test_contract_properties import FIELDS, SUBJECTS, grants, rules
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chain.protocol import NEWEST
-from contracts.endings import erased_together
-from contracts.membership import ties_of
-from contracts.retention import is_due
+from contracts.erasing.endings import erased_together
+from contracts.erasing.retention import is_due
+from contracts.projects.membership import ties_of
 from tests.contracts.client import Client, stocked_client
 from tests.contracts.office import DAY_MS, Office
 
@@ -212,7 +212,7 @@ def test_by_earlier_versions_of_the_rules_a_hold_lay_on_the_customers_record_alo
 
 
 def test_a_customer_has_so_much_of_each_kind_as_is_erased_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contracts.membership.MEMBERS_MAX", 2)
+    monkeypatch.setattr("contracts.projects.membership.MEMBERS_MAX", 2)
     for protocol, expected in ((NEWEST, "record.limit"), (3, "ok")):
         client = stocked_client(Office(protocol=protocol))
         client.customer("c5")

@@ -8,10 +8,10 @@ import pytest
 
 from chain.errors import KehuError
 from chain.transaction import Call
-from contracts.erasure import overdue
-from contracts.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
-from contracts.policy import default_policy
-from contracts.retention import is_due
+from contracts.deciding.policy import default_policy
+from contracts.erasing.erasure import overdue
+from contracts.erasing.retention import is_due
+from contracts.people.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
 from tests.contracts.office import DAY_MS, Office, key_of
 
 C1 = {"table": "customers", "record": "c1"}

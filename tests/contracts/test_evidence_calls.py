@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import contracts.evidence
+import contracts.departments.evidence
 from chain import codec
 from chain.errors import KehuError
 from chain.evidence import Evidence, Kind, Statement
@@ -41,7 +41,7 @@ def test_only_a_node_reports_and_only_what_proves_something(office: Office) -> N
 
 
 def test_evidence_against_one_department_is_limited(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts.evidence, "EVIDENCE_MAX", 1)
+    monkeypatch.setattr(contracts.departments.evidence, "EVIDENCE_MAX", 1)
     office.ok("node sales", "evidence.report", evidence=piece(office))
     assert office.code("node sales", "evidence.report", evidence=piece(office, 1)) == "evidence.limit"
 
@@ -51,5 +51,5 @@ def test_a_height_that_no_known_set_decided_is_refused(office: Office) -> None:
     view = office.view()
     view.put("validators", "schedule", schedule)
     with pytest.raises(KehuError) as refusal:
-        contracts.evidence._validators_at(view, 4)
+        contracts.departments.evidence._validators_at(view, 4)
     assert refusal.value.code == "evidence.height"

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.receipt import RECEIPT_BYTES_MAX
-from contracts.explanations import GROUNDS_MAX, explain
-from contracts.permissions import Case, Resource, may
-from contracts.subjects import subject_of_person
+from contracts.deciding.explanations import GROUNDS_MAX, explain
+from contracts.deciding.permissions import Case, Resource, may
+from contracts.deciding.subjects import subject_of_person
 from tests.contracts.office import PEOPLE, Office
 from tests.contracts.test_contract_properties import RECORDS, SUBJECTS, grants, questions, rules, stock
 

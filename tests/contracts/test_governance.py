@@ -9,10 +9,10 @@ import pytest
 from chain.errors import KehuError
 from chain.protocol import NEWEST
 from chain.state import View
-from contracts.changes import effect_of, is_address
-from contracts.holders import holders
-from contracts.policy import default_policy
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.deciding.holders import holders
+from contracts.deciding.policy import default_policy
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.departments.changes import effect_of, is_address
 from tests.contracts.office import Office, genesis_value, hex_of, key_of
 
 FOUR = ("administration", "finance", "sales", "technical")

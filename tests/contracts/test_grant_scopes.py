@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chain.errors import KehuError
-from contracts.entitlements import GRANTED_PROJECTS_MAX, add_grant
-from contracts.holders import holders
-from contracts.permissions import Case
-from contracts.policy import default_policy
-from contracts.subjects import subject_of_person
+from contracts.deciding.entitlements import GRANTED_PROJECTS_MAX, add_grant
+from contracts.deciding.holders import holders
+from contracts.deciding.permissions import Case
+from contracts.deciding.policy import default_policy
+from contracts.deciding.subjects import subject_of_person
 from tests.contracts.client import Client, stocked_client
 from tests.contracts.office import Office
 from tests.contracts.test_invitations import invitation, redeem

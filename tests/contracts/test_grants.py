@@ -9,8 +9,8 @@ import pytest
 from chain.batch import sign_batch
 from chain.receipt import Receipt
 from chain.transaction import Call, sign_transaction
-from contracts.entitlements import ASSIGNED_SUBJECTS_MAX, GRANTS_MAX
-from contracts.policy import default_policy
+from contracts.deciding.entitlements import ASSIGNED_SUBJECTS_MAX, GRANTS_MAX
+from contracts.deciding.policy import default_policy
 from tests.contracts.office import Office, key_of
 
 GRANT = {

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from chain.transaction import Call, sign_transaction
-from contracts.invitations import (
+from contracts.deciding.policy import default_policy
+from contracts.people.invitations import (
     INVITATION_PURPOSE,
     PERIOD_MS_MAX,
     invitation_digest,
     invitation_key,
     invitation_payload,
 )
-from contracts.policy import default_policy
 from tests.contracts.office import DAY_MS, Office, hex_of, key_of
 
 CODE = b"twenty secret bytes!"

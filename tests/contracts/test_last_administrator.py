@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from contracts.registry import METHODS
 from tests.contracts.office import Office, hex_of
 

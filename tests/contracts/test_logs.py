@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from chain.receipt import RECEIPT_BYTES_MAX
 from chain.state import View
 from chain.transaction import Call
-from contracts.journals import PAGE, add_entry, entry_at, length_of
-from contracts.policy import default_policy
-from contracts.trails import Trail
+from contracts.deciding.policy import default_policy
+from contracts.reading.journals import PAGE, add_entry, entry_at, length_of
+from contracts.reading.trails import Trail
 from tests.contracts.office import Office
 
 
@@ -101,7 +101,7 @@ def test_a_log_comes_page_by_page_to_its_end(office: Office) -> None:
 
 
 def test_a_log_that_is_filtered_looks_at_so_many_rows_and_goes_on(busy: Office, monkeypatch: Any) -> None:
-    monkeypatch.setattr("contracts.logs.LOOKED_AT_MAX", 1)
+    monkeypatch.setattr("contracts.reading.logs.LOOKED_AT_MAX", 1)
     about = {"table": "customers", "record": "c1", "person": "qian"}
     first = log(busy, "boss", "accesses", **about)
     assert (first["rows"], first["next"]) == ([], 1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from contracts.entitlements import covers
-from contracts.permissions import Case
-from contracts.policy import rule_name
-from contracts.subjects import subject_of_person
+from contracts.deciding.entitlements import covers
+from contracts.deciding.permissions import Case
+from contracts.deciding.policy import rule_name
+from contracts.deciding.subjects import subject_of_person
 from tests.contracts.client import Client
 from tests.contracts.office import Office
 

@@ -127,7 +127,7 @@ def test_members_come_page_by_page(client: Client, monkeypatch: Any) -> None:
     first = members(client, "organisations", "o1", "customers", limit=2)
     second = members(client, "organisations", "o1", "customers", limit=2, after=first["next"])
     assert (ids(first), ids(second), second["next"]) == (["c1", "c2"], ["c3"], None)
-    monkeypatch.setattr("contracts.members.LOOKED_AT_MAX", 1)
+    monkeypatch.setattr("contracts.reading.members.LOOKED_AT_MAX", 1)
     assert members(client, "organisations", "o1", "customers")["next"] == 1
 
 

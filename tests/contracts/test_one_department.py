@@ -9,8 +9,8 @@ from tests.contracts.test_governance import addition, agree, approve, four, node
 
 
 def test_a_node_changes_its_own_key_so_often_and_then_only_by_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contracts.governance.OWN_ROTATIONS_MAX", 1)
-    monkeypatch.setattr("contracts.governance.OWN_ROTATION_PACE", 0)
+    monkeypatch.setattr("contracts.departments.governance.OWN_ROTATIONS_MAX", 1)
+    monkeypatch.setattr("contracts.departments.governance.OWN_ROTATION_PACE", 0)
     for protocol, expected in ((NEWEST, "governance.too_many"), (3, "ok")):
         network = four(protocol)
         first = network.ok("node sales", "governance.rotate", proposal="r1", **node(network, "sales", "node sales 2"))
@@ -23,7 +23,7 @@ def test_a_node_changes_its_own_key_so_often_and_then_only_by_agreement(monkeypa
         assert network.code("node sales 2", "governance.rotate", proposal="r3", **again) == expected
     network = four()
     change = {"kind": "rotate", "department": "sales", **node(network, "sales", "node sales 2")}
-    monkeypatch.setattr("contracts.governance.OWN_ROTATIONS_MAX", 0)
+    monkeypatch.setattr("contracts.departments.governance.OWN_ROTATIONS_MAX", 0)
     propose(network, change)
     assert approve(network, change, "clerk", "qian", "sun")["status"] == "accepted"
 

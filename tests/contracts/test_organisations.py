@@ -86,7 +86,7 @@ def test_departments_stay_within_their_organisation(client: Client) -> None:
 
 
 def test_an_organisation_has_a_limit_of_departments(client: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr("contracts.organisations.DEPARTMENTS_MAX", 2)
+    monkeypatch.setattr("contracts.projects.organisations.DEPARTMENTS_MAX", 2)
     fields = client.digests("client_departments", "d9", name="部")
     args = {"client_department": "d9", "organisation": "o1", "parent": None, "fields": fields}
     assert client.office.code("li", "client_departments.register", **args) == "record.limit"
@@ -185,7 +185,7 @@ def deep(protocol: int) -> Client:
 
 
 def test_a_client_department_lies_so_deep_and_no_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contracts.membership.LEVELS_MAX", 2)
+    monkeypatch.setattr("contracts.projects.membership.LEVELS_MAX", 2)
     for protocol, expected in ((NEWEST, "tree.too_deep"), (3, "ok")):
         client = deep(protocol)
         assert move(client, "d9", "d3") == expected

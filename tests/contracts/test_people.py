@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload
 from tests.contracts.office import Office, hex_of, key_of
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.holders import holders
-from contracts.permissions import Resource, may
-from contracts.policy import default_policy
-from contracts.subjects import Subject
+from contracts.deciding.holders import holders
+from contracts.deciding.permissions import Resource, may
+from contracts.deciding.policy import default_policy
+from contracts.deciding.subjects import Subject
 from tests.contracts.office import Office
 
 # person -> actions on c1, which is assigned to li of sales only

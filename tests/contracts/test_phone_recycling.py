@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from contracts.phone_status import Standing, judge
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
+from contracts.people.phone_status import Standing, judge
 from tests.contracts.office import DAY_MS, MINUTE_MS, Office
 
 SAME, OTHER = b"i" * 32, b"o" * 32

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.features import ANSWERS_IN_ORDER
-from contracts.phone_status import Standing, judge
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
+from contracts.departments.features import ANSWERS_IN_ORDER
+from contracts.people.phone_status import Standing, judge
 from tests.contracts.office import DAY_MS, Office
 
 SAME, OTHER, FIRST = b"i" * 32, b"o" * 32, None

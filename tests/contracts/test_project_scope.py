@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.holders import holders
-from contracts.reach import dependants
+from contracts.deciding.holders import holders
+from contracts.deciding.reach import dependants
 from tests.contracts.client import Client
 from tests.contracts.office import Office
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.contracts.client import Client, stocked_client
 from tests.contracts.office import Office
 from tests.contracts.test_organisations import close
@@ -135,7 +135,7 @@ def test_an_administrator_closes_any_project(client: Client) -> None:
 
 
 def test_an_organisation_has_a_limit_of_projects(client: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr("contracts.projects.PROJECTS_MAX", 1)
+    monkeypatch.setattr("contracts.projects.projects.PROJECTS_MAX", 1)
     args = {"project": "p2", "organisation": "o1", "fields": client.digests("projects", "p2", name="二期")}
     assert client.office.code("li", "projects.register", **args) == "record.limit"
 
@@ -242,8 +242,8 @@ def test_a_part_changes_and_ends_and_both_stay_in_the_history(client: Client) ->
 
 def test_customers_and_projects_have_a_limit_of_participations(client: Client, monkeypatch: Any) -> None:
     args = client.part_args("t9", "c3")
-    monkeypatch.setattr("contracts.participations.PARTICIPANTS_MAX", 2)
+    monkeypatch.setattr("contracts.projects.participations.PARTICIPANTS_MAX", 2)
     assert client.office.code("li", "participations.register", **args) == "record.limit"
-    monkeypatch.setattr("contracts.participations.PARTICIPANTS_MAX", 9)
-    monkeypatch.setattr("contracts.participations.PARTICIPATIONS_MAX", 0)
+    monkeypatch.setattr("contracts.projects.participations.PARTICIPANTS_MAX", 9)
+    monkeypatch.setattr("contracts.projects.participations.PARTICIPATIONS_MAX", 0)
     assert client.office.code("li", "participations.register", **args) == "record.limit"

@@ -8,7 +8,7 @@ import pytest
 
 from chain.receipt import RECEIPT_BYTES_MAX
 from chain.transaction import Call
-from contracts.reach import reach
+from contracts.deciding.reach import reach
 from tests.contracts.office import Office, hex_of
 
 
@@ -125,9 +125,9 @@ def test_a_list_of_fields_shows_records_of_which_one_of_them_may_be_seen(stocked
 def test_a_list_ends_early_rather_than_grow_its_receipt_without_bound(office: Office, monkeypatch: Any) -> None:
     for number in range(6):
         office.register(f"c{number}")
-    monkeypatch.setattr("contracts.access.LOOKED_AT_MAX", 4)
+    monkeypatch.setattr("contracts.reading.access.LOOKED_AT_MAX", 4)
     assert list_(office, "sun") == {"records": [], "next": 4}
-    monkeypatch.setattr("contracts.access.VALUES_MAX", 5)
+    monkeypatch.setattr("contracts.reading.access.VALUES_MAX", 5)
     page = list_(office)
     assert (ids(page), page["next"]) == (["c0", "c1"], 2)
 
@@ -237,7 +237,7 @@ def test_a_release_between_entitled_vaults_is_a_row(stocked: Office) -> None:
 def test_a_release_of_many_values_asks_once_who_may_hold_them(stocked: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through what the record is reached takes most of the time, and a node may send hundreds of releases."""
     asked = []
-    monkeypatch.setattr("contracts.holders.reach", lambda *about: asked.append(about) or reach(*about))
+    monkeypatch.setattr("contracts.deciding.holders.reach", lambda *about: asked.append(about) or reach(*about))
     args = {"table": "customers", "record": "c1", "fields": ["*"], "version": 1, "to": "finance"}
     released = stocked.ok("node sales", "vault.record_release", **args)["release"]
     assert len(stocked.row("releases", f"customers.c1.{released}")["fields"]) == 5

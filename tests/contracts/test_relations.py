@@ -80,7 +80,7 @@ def test_weight_and_note_change_from_a_stated_version(client: Client) -> None:
 
 
 def test_a_customer_has_a_limit_of_relations(client: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr("contracts.relations.RELATIONS_MAX", 2)
+    monkeypatch.setattr("contracts.projects.relations.RELATIONS_MAX", 2)
     args = client.relation_args("l9", "c4", "influences", "c1")
     assert client.office.code("li", "relations.register", **args) == "record.limit"
 
@@ -96,7 +96,7 @@ def test_relations_are_for_who_has_to_do_with_one_of_the_customers(client: Clien
 
 def test_a_line_of_superiors_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many report to each other, a call walks up so far and no further."""
-    monkeypatch.setattr("contracts.membership.LEVELS_MAX", 2)
+    monkeypatch.setattr("contracts.projects.membership.LEVELS_MAX", 2)
     for protocol, expected in ((NEWEST, "tree.too_deep"), (3, "ok")):
         client = stocked_client(Office(protocol=protocol))
         for customer in ("c5", "c6"):

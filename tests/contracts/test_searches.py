@@ -83,7 +83,7 @@ def test_no_more_than_the_limit_is_shown(stocked: Office) -> None:
 def test_an_answer_ends_early_rather_than_grow_its_receipt_without_bound(stocked: Office, monkeypatch: Any) -> None:
     stocked.register("c2")
     stocked.register("c3")
-    monkeypatch.setattr("contracts.searches.VALUES_MAX", 3)
+    monkeypatch.setattr("contracts.reading.searches.VALUES_MAX", 3)
     answer = found(stocked, search(stocked), ["c1", "c2", "c3"])
     assert (ids(answer), answer["looked"]) == (["c1", "c2"], 2)
 

@@ -13,7 +13,7 @@ import pytest
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.profile import Profile
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.e2e.cluster import ADMIN, DEPARTMENTS, Cluster, stop_cluster, write_passphrase
 from tests.e2e.forked import ForkedKehu
 from tools.demo.kehu import Json

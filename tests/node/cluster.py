@@ -24,7 +24,7 @@ from chain.genesis import Genesis
 from chain.protocol import NEWEST
 from chain.records import field_digest
 from chain.transaction import Call, Transaction, sign_transaction
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from node.folder.config import Home
 from node.folder.opening import open_home
 from node.keys.files import ScryptCost, create_key_file

@@ -11,8 +11,8 @@ from chain.state import View
 from chain.transaction import Call
 from consensus.effects import BuildProposal, ValidateProposal
 from consensus.events import ProposalBuilt, ProposalValidated
-from contracts.changes import effect_of
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.departments.changes import effect_of
 from node.intake.inbox import UNREAD_PER_PEER_MAX, BatchInbox
 from node.intake.mempool import Mempool
 from node.intake.verification import BatchVerifier

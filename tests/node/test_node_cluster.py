@@ -10,7 +10,7 @@ import pytest
 
 from chain.blocks import BlockStore
 from chain.execution import HOME_ONLY
-from contracts.holders import holders
+from contracts.deciding.holders import holders
 from node.intake.waiting import find_committed
 from node.storage.leveldb import LevelStore
 from node.vault.values import VaultValue

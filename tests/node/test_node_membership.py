@@ -12,9 +12,9 @@ import pytest
 from chain.errors import KehuError
 from chain.ledger import Ledger
 from chain.transaction import Call
-from contracts.changes import effect_of
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload
+from contracts.departments.changes import effect_of
 from contracts.registry import contract_table
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload
 from node.folder.config import Home
 from node.keys.files import create_key_file, read_public
 from node.members.membership import describe

@@ -10,7 +10,7 @@ from chain import protocol
 from chain.errors import KehuError
 from chain.execution import HOME_ONLY
 from chain.transaction import Call
-from contracts.changes import effect_of
+from contracts.departments.changes import effect_of
 from node.folder.opening import open_home
 from node.members.protocol import Outdated
 from tests.node.cluster import PATIENCE_S, Cluster, eventually, running

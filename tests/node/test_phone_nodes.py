@@ -14,8 +14,8 @@ from chain import codec
 from chain.attestation import Attestation
 from chain.errors import KehuError
 from chain.transaction import Call, Transaction
-from contracts.attestations import attestations_of
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
+from contracts.people.attestations import attestations_of
 from node.carrier.simulator import Simulator, SimulatorConfig, make_simulator, serving
 from node.keys.files import create_key_file
 from node.phone.panel import ATTEST

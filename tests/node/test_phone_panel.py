@@ -11,7 +11,7 @@ import pytest
 from chain import codec
 from chain.attestation import FOUND, SAME, Attestation, Outcome, identifier_digest_of, sign_attestation
 from chain.errors import KehuError
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from node.carrier.platform import Answer
 from node.intake.waiting import Committed
 from node.phone.panel import Panel

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.errors import KehuError
-from contracts.dues import is_overdue
+from contracts.projects.dues import is_overdue
 from node.search.dues import TURN, by_overdue
 from node.search.index import TableIndex
 from node.search.query import Filter, Query

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chain.store import MemoryStore
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.node.peer_kit import until
 from tests.node.vault_network import network
 

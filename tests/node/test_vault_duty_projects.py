@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chain.state import View, state_key
 from chain.transaction import Call, sign_transaction
-from contracts.holders import holders
+from contracts.deciding.holders import holders
 from contracts.records import RECORD_TABLES
 from node.vault.affected import affected_by
 from node.vault.commitments import commitments

@@ -6,7 +6,7 @@ import pytest
 
 from chain.state import View
 from chain.transaction import Call
-from contracts import holders as contract
+from contracts.deciding import holders as contract
 from node.vault import entitlement
 from node.vault.entitlement import Entitlements
 from node.vault.seal import RecordId

@@ -23,7 +23,7 @@ from chain.receipt import Receipt
 from chain.records import field_digest
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from contracts.registry import contract_table
 from node.peers.exchange import PEER_DISCONNECTED, PEER_REQUEST_REFUSED
 from node.vault.exchange import VaultExchange

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from chain import codec
 from chain.blocks import BlockStore
 from chain.state import View
-from contracts.holders import holders
-from contracts.retention import is_erased
+from contracts.deciding.holders import holders
+from contracts.erasing.retention import is_erased
 from node.intake.waiting import Committed
 from node.service import Node
 from node.vault.seal import RecordId

@@ -12,7 +12,7 @@ from typing import Any
 from chain.genesis import Genesis
 from chain.protocol import NEWEST
 from chain.validators import faults_tolerated
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
 from tests.node.cluster import PEOPLE, key_of
 from tests.node_simulation.checkers import Checker, ViolationError
 from tests.node_simulation.disk import PowerCutError

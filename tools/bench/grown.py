@@ -30,7 +30,7 @@ from chain.state import View
 from chain.transaction import NONCE_BYTES, Call, Transaction, sign_transaction
 from cli.records import seal_fields
 from consensus.votes import CommitRecord
-from contracts.holders import holders_of
+from contracts.deciding.holders import holders_of
 from contracts.registry import contract_table
 from node.folder.config import Home
 from node.folder.reading import read_home

@@ -21,7 +21,7 @@ from chain.receipt import Receipt
 from chain.state import State
 from chain.transaction import Transaction
 from consensus.replica import Replica
-from contracts.permissions import Case
+from contracts.deciding.permissions import Case
 from contracts.registry import ContractTable
 from node.api.server import GuardedHandler
 from node.intake.admission import Admitter

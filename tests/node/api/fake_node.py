@@ -22,8 +22,8 @@ from chain.ledger import Ledger
 from chain.state import View
 from chain.store import MemoryStore
 from chain.transaction import Call, Transaction, sign_transaction
+from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
 from contracts.registry import contract_table
-from contracts.subjects import POSSESSION_PURPOSE, possession_payload, subject_of_person
 from node.intake.admission import Admission
 from node.intake.mempool import MEMPOOL_FULL
 from node.intake.pressure import MEMPOOL_BUSY

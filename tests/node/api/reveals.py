@@ -14,8 +14,8 @@ from typing import Any, Final
 from chain.attestation import FOUND, phone_digest_of, sign_attestation
 from chain.records import field_digest
 from chain.transaction import Call
-from contracts.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
-from contracts.policy import default_policy
+from contracts.deciding.policy import default_policy
+from contracts.people.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
 from contracts.records import RECORD_ARGUMENTS
 from node.vault.store import Vault
 from node.vault.values import VaultValue
@@ -131,7 +131,7 @@ def stock(node: FakeNode, policy: list[Any], grants: list[Any], assigned: list[t
 
 def _assigned(node: FakeNode, table: str, record: str) -> Any:
     from chain.state import View
-    from contracts.entitlements import assignments
+    from contracts.deciding.entitlements import assignments
 
     return assignments(View(node.ledger.state.get), table, record)
 

@@ -11,7 +11,7 @@ import pytest
 
 from chain.light import StateProof
 from chain.transaction import Call, Transaction, sign_transaction
-from contracts.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
+from contracts.people.invitations import INVITATION_PURPOSE, invitation_digest, invitation_key, invitation_payload
 from node.api.app import ROUTES
 from node.api.limits import ApiLimits
 from node.api.policy import Policy, Route

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chain.transaction import Call
-from contracts.subjects import ADMINISTRATOR, AUDITOR, CUSTOMER, OPERATOR
+from contracts.deciding.subjects import ADMINISTRATOR, AUDITOR, CUSTOMER, OPERATOR
 from node.api.app import ROUTES
 from node.api.policy import _ROLES, Policy, Route
 from tests.node.api.conftest import Answer, Api

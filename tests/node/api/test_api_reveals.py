@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from chain.errors import KehuError
 from chain.state import View
 from contracts.base import ACTIONS
-from contracts.permissions import Resource, may
+from contracts.deciding.permissions import Resource, may
+from contracts.deciding.subjects import subject_of_person
 from contracts.registry import METHODS
-from contracts.subjects import subject_of_person
 from node.api.app import ROUTES, make_app
 from node.api.limits import ApiLimits
 from node.api.server import serve

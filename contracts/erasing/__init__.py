@@ -1,0 +1,1 @@
+"""The end of personal data: orders, what stands against them, retention periods."""

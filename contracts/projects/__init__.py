@@ -1,0 +1,1 @@
+"""Organisations and projects, and what is recorded about them."""
