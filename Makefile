@@ -81,7 +81,7 @@ chaos: install ## MINUTES=10 SEED= DEPARTMENTS=4: real nodes on their own disks 
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --departments $(DEPARTMENTS) $(if $(SEED),--seed $(SEED))
 
 storage-faults: install ## EIO and ENOSPC at every single write and sync of a node's stores (strace)
-	@KEHU_EVERY_WRITE=1 $(BIN)/python -m pytest -q -s -n 0 tests/node/test_storage_faults.py
+	@KEHU_EVERY_WRITE=1 $(BIN)/python -m pytest -q -s -n 0 tests/node/storage/test_storage_faults.py
 
 soak: install ## MINUTES=60: four real nodes at load; fails if memory grows beyond what the state explains
 	@$(BIN)/python -m tests.soak --minutes $(if $(filter file,$(origin MINUTES)),60,$(MINUTES))

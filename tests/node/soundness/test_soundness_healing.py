@@ -123,7 +123,7 @@ async def test_a_process_that_finds_rot_while_it_runs_sets_it_aside_and_goes_on(
     open_home(home).closing.close()
     url = f"http://{home.read_config().listen.api}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "node", str(home.path), stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        sys.executable, "-m", "node", str(home.path), stderr=subprocess.PIPE, cwd=Path(__file__).parents[3]
     )
     assert process.stderr is not None
     reading = asyncio.create_task(process.stderr.read())

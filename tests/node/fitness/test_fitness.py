@@ -250,7 +250,7 @@ def test_little_disk_memory_files_and_missing_libraries_are_named(
 
 
 def test_the_document_lists_every_code_of_the_nodes_doctor() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text(encoding="utf-8")
     table = text.partition("| code of `kehu node doctor` |")[2]
     rows = re.findall(r"^\| `([a-z_.]+)` \| (\w+) \| (.*) \| (.*) \|$", table, re.MULTILINE)
     assert {code: (level, meaning, cure) for code, level, meaning, cure in rows} == CODES

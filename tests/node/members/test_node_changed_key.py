@@ -13,7 +13,7 @@ from chain.errors import KehuError
 from node.keys.files import read_public
 from node.members.membership import describe
 from tests.node.cluster import Cluster, eventually, key_of
-from tests.node.test_node_membership import accept, give_next_key, node_key
+from tests.node.members.test_node_membership import accept, give_next_key, node_key
 
 pytestmark = pytest.mark.slow
 

@@ -135,7 +135,7 @@ def test_clocks_that_differ_within_the_half_and_disks_with_room_are_no_finding()
 
 
 def test_the_document_lists_every_code_with_its_meaning_and_whom_it_is_told_to() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z_.]+)` \| (?:still|act|note) \| (anybody|operators) \| (.*) \|$", text, re.MULTILINE)
     assert {code: meaning for code, _, meaning in rows} == CODES
     assert {code for code, whom, _ in rows if whom == "operators"} == OPERATORS

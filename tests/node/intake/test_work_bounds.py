@@ -19,7 +19,7 @@ from node.intake.verification import BatchVerifier
 from node.vault.retention import ERASED_AT_ONCE
 from tests.node.node_kit import CHAIN, Chain, admitted, batch_of, node_key, transact
 from tests.node.peer_kit import until
-from tests.node.test_agreement import Bench
+from tests.node.replica.test_agreement import Bench
 
 LOGIN = Call("access.login", {})
 LIST = Call("access.list", {"table": "customers", "after": 0, "limit": 100, "purpose": "x"})

@@ -8,7 +8,7 @@ from typing import Any
 from chain.transaction import Call
 from tests.contracts.office import DAY_MS
 from tests.node.peer_kit import until
-from tests.node.test_vault_projects import Work
+from tests.node.vault.test_vault_projects import Work
 from tests.node.vault_network import network
 
 GRANT: dict[str, Any] = {

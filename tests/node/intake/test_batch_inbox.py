@@ -18,9 +18,9 @@ from node.intake.mempool import Mempool
 from node.intake.verification import BatchVerifier
 from node.replica.agreement import Agreement
 from tests.node.cluster import eventually
+from tests.node.intake.test_batcher import forged_transaction, reading
 from tests.node.node_kit import CHAIN, GENESIS, Chain, batch_of, certify, key_of, node_key, transact
-from tests.node.test_agreement import Silent
-from tests.node.test_batcher import forged_transaction, reading
+from tests.node.replica.test_agreement import Silent
 
 PEOPLE = {"boss": "administration", "li": "sales", "qian": "finance", "wu": "after_sales"}
 NEW_KEY = "finance 2"

@@ -11,9 +11,9 @@ from consensus.effects import ValidateProposal
 from consensus.events import ProposalValidated
 from node.intake.mempool import next_window
 from node.intake.waiting import Waiting
+from tests.node.intake.test_admission import Desk as FrontDesk
+from tests.node.intake.test_batch_inbox import Desk
 from tests.node.node_kit import Chain, admitted, batch_of, transact
-from tests.node.test_admission import Desk as FrontDesk
-from tests.node.test_batch_inbox import Desk
 from tests.node.vault_network import network
 
 

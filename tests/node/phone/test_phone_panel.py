@@ -16,7 +16,7 @@ from node.carrier.platform import Answer
 from node.intake.waiting import Committed
 from node.phone.panel import Panel
 from tests.contracts.office import DAY_MS, Office, key_of
-from tests.node.test_phone_desk import Desk
+from tests.node.phone.test_phone_desk import Desk
 
 HOUR_MS = 3_600_000
 GATEWAYS = {"sales": "g2", "finance": "g3"}

@@ -13,7 +13,7 @@ from node.members.membership import describe
 from node.peers.network import PeerNetwork
 from node.peers.transport import Identity, Peer
 from tests.node.cluster import Cluster, eventually, key_of
-from tests.node.test_node_membership import accept, give_next_key, node_key
+from tests.node.members.test_node_membership import accept, give_next_key, node_key
 
 pytestmark = pytest.mark.slow
 

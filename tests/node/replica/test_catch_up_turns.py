@@ -15,8 +15,8 @@ from node.replica.catch_up import CatchUp
 from node.snapshot.past import PAST_KIND
 from tests.node.cluster import DEPARTMENTS
 from tests.node.peer_kit import until
-from tests.node.test_catch_up import TOP, Bench, response
-from tests.node.test_snapshot_sync import Network, run
+from tests.node.replica.test_catch_up import TOP, Bench, response
+from tests.node.snapshot.test_snapshot_sync import Network, run
 
 
 @pytest.fixture
