@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from chain import codec
 from chain.crypto import Signer, Verifier, verify
@@ -50,6 +50,10 @@ CERTIFICATE_SIGNATURE = define(
 def vote_payload(epoch: int, height: int, view: int, block_id: bytes) -> bytes:
     """What a vote's signature covers beside its purpose (the phase) and the chain id."""
     return codec.encode_flat([epoch, height, view, block_id])
+
+
+VoteShape: TypeAlias = tuple[Phase, codec.UInt, codec.UInt, codec.UInt, codec.Digest, str, codec.Signature]
+"""A vote's fields in their order, for `codec.Shape`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ The format is docs/spec/encoding.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 
 import msgpack
 import msgspec
@@ -34,7 +34,7 @@ _DECODER: Final = msgspec.msgpack.Decoder()
 
 def encode(value: Value) -> bytes:
     """The canonical bytes of `value`; `InvariantError`-free: a value outside the format is a `KehuError`."""
-    return _pack(value if _is_plain(value, 0) else _canonical(value, 0))
+    return _pack(value if is_plain(value) else _canonical(value, 0))
 
 
 def encode_flat(values: list[Value]) -> bytes:
@@ -49,8 +49,9 @@ def _pack(value: Value) -> bytes:
         raise KehuError(CODEC_SHAPE, problem=type(error).__name__) from None
 
 
-def _is_plain(value: Value, depth: int) -> bool:
-    """Whether it is of the format's kinds, with text for keys, and not too deep. How it is spelled is not asked."""
+def is_plain(value: Value, depth: int = 0) -> bool:
+    """Whether what lies so deep is of the format's kinds, with text for keys, and not too deep. How it is spelled is
+    not asked."""
     kind = type(value)
     if kind is dict:
         if not _TEXT.issuperset(map(type, value)):
@@ -68,7 +69,7 @@ def _is_plain(value: Value, depth: int) -> bool:
         kind = type(item)
         if kind in _SCALARS or (kind is list and depth + 1 < DEPTH_MAX and _SCALARS.issuperset(map(type, item))):
             continue  # most lists are short and flat
-        if not _is_plain(item, depth + 1):
+        if not is_plain(item, depth + 1):
             return False
     return True
 
@@ -108,11 +109,37 @@ def decode(data: bytes, bytes_max: int, elements_max: int = ELEMENTS_MAX) -> Val
         try:
             value = _DECODER.decode(data)
             # Order of keys, keys that came twice and long forms show when the value is packed again.
-            if _is_plain(value, 0) and _pack(value) == data:
+            if is_plain(value) and _pack(value) == data:
                 return value
         except (KehuError, ValueError, TypeError, RecursionError):
             pass  # below it is said what is wrong
     return _decode_slowly(data, elements_max)
+
+
+Shaped = TypeVar("Shaped")
+UInt: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Digest: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+class Shape(Generic[Shaped]):
+    """A fixed structure that is read again and again: kinds and lengths are looked at while it is decoded."""
+
+    def __init__(self, shape: Any) -> None:
+        """`shape`, which is `Shaped`: a tuple of the kinds above, or of structs that are lists by position. What it
+        leaves open (`Any`) is the caller's to look at, by `is_plain`."""
+        self._decoder: msgspec.msgpack.Decoder[Shaped] = msgspec.msgpack.Decoder(shape)
+
+    def read(self, data: bytes, bytes_max: int) -> Shaped | None:
+        """The value if `data` is its canonical encoding. None says little: what is wrong, or whether it is only large,
+        is for `decode` and `fields` to find out."""
+        if len(data) > bytes_max or 2 * len(data) > ELEMENTS_MAX:
+            return None
+        try:
+            value = self._decoder.decode(data)
+            return value if _ENCODER.encode(value) == data else None
+        except (ValueError, TypeError, RecursionError):
+            return None
 
 
 def _decode_slowly(data: bytes, elements_max: int) -> Value:

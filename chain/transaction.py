@@ -11,7 +11,8 @@ docs/spec/transactions.md has the format.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -36,7 +37,7 @@ TRANSACTION_VERSION = define(
 )
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, array_like=True):
     """One contract call: `name` is contract.method, `args` its named arguments."""
 
     name: str
@@ -57,15 +58,13 @@ class Transaction(msgspec.Struct, frozen=True):
     @classmethod
     def from_bytes(cls, raw: bytes) -> Transaction:
         """Decodes and checks the form; the signature is `verify`'s."""
-        body, signature = codec.fields(
-            codec.decode(raw, TRANSACTION_BYTES_MAX), "transaction", codec.is_bytes, codec.is_signature
-        )
-        version, chain_id, key, nonce, expires_height, calls = codec.fields(
-            codec.decode(body, TRANSACTION_BYTES_MAX), "transaction body", *_BODY_CHECKS
-        )
+        body, signature = _ENVELOPE.read(raw, TRANSACTION_BYTES_MAX) or _envelope_of(raw)
+        parts = _BODY.read(body, TRANSACTION_BYTES_MAX)
+        if parts is None or not all(codec.is_plain(call.args, _ARGS_DEPTH) for call in parts[-1]):
+            parts = _body_of(body)
+        version, chain_id, key, nonce, expires_height, calls = parts
         if version != VERSION:
             raise KehuError(TRANSACTION_VERSION, expected=VERSION, actual=version)
-        pairs = [codec.fields(item, "call", codec.is_text, codec.is_map) for item in calls]
         return cls(
             raw=raw,
             id=transaction_id(body),
@@ -75,7 +74,7 @@ class Transaction(msgspec.Struct, frozen=True):
             key=key,
             nonce=nonce,
             expires_height=expires_height,
-            calls=tuple(Call(name, args) for name, args in pairs),
+            calls=calls,
         )
 
     def verify(self, chain_id: bytes, check: Verifier = verify) -> None:
@@ -84,6 +83,35 @@ class Transaction(msgspec.Struct, frozen=True):
             raise KehuError(TRANSACTION_WRONG_CHAIN, expected=chain_id, actual=self.chain_id)
         if not check(self.key, "transaction", chain_id, self.body, self.signature):
             raise KehuError(SIGNATURE_INVALID, purpose="transaction", key=self.key)
+
+
+_Body: TypeAlias = tuple[
+    codec.UInt,
+    codec.Digest,
+    Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)],
+    Annotated[bytes, msgspec.Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)],
+    codec.UInt,
+    Annotated[tuple[Call, ...], msgspec.Meta(min_length=1, max_length=CALLS_MAX)],
+]
+_BODY: Final[codec.Shape[_Body]] = codec.Shape(_Body)
+_ENVELOPE: Final[codec.Shape[tuple[bytes, bytes]]] = codec.Shape(tuple[bytes, codec.Signature])
+_ARGS_DEPTH: Final = 3
+"""The body is a list, in which is the list of calls, each of which is one."""
+
+
+def _envelope_of(raw: bytes) -> Sequence[bytes]:
+    """As `_ENVELOPE`, with an error that says what is wrong."""
+    value = codec.decode(raw, TRANSACTION_BYTES_MAX)
+    return codec.fields(value, "transaction", codec.is_bytes, codec.is_signature)
+
+
+def _body_of(body: bytes) -> _Body:
+    """As `_BODY`, with an error that says what is wrong."""
+    value = codec.decode(body, TRANSACTION_BYTES_MAX)
+    *parts, calls = codec.fields(value, "transaction body", *_BODY_CHECKS)
+    pairs = [codec.fields(item, "call", codec.is_text, codec.is_map) for item in calls]
+    version, chain_id, key, nonce, expires_height = parts
+    return version, chain_id, key, nonce, expires_height, tuple(Call(name, args) for name, args in pairs)
 
 
 def _is_nonce(value: codec.Value) -> bool:

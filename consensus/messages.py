@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from chain import codec
-from chain.certificate import Certificate, Vote
+from chain.certificate import Certificate, Vote, VoteShape
 from chain.crypto import Signer, Verifier, digest
 from chain.errors import CODEC_SHAPE, KehuError
 from chain.validators import ValidatorSet
@@ -333,8 +333,13 @@ _PARSERS: Final[dict[str, Callable[[codec.Value], Message]]] = {
 }
 
 
+_VOTE: Final[codec.Shape[tuple[str, VoteShape]]] = codec.Shape(tuple[Literal["vote"], VoteShape])
+
+
 def decode_message(data: bytes, body_bytes_max: int) -> Message:
     """The message whose encoding is exactly `data`; a `KehuError` for anything else, whatever the bytes are."""
+    if (read := _VOTE.read(data, OVERHEAD_BYTES_MAX)) is not None:  # most messages are votes
+        return VoteMessage(Vote(*read[1]))
     value = codec.decode(data, body_bytes_max + OVERHEAD_BYTES_MAX)
     parser = _PARSERS.get(value[0]) if type(value) is list and value and type(value[0]) is str else None
     if parser is None:

@@ -36,7 +36,7 @@ def test_no_call_is_described_that_does_not_exist() -> None:
 
 
 def test_every_code_is_described_used_and_tested() -> None:
-    sources = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "contracts").glob("*.py"))}
+    sources = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "contracts").rglob("*.py"))}
     tests = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py")))
     for code, name in CODES.items():
         assert f"`{code}`" in SPEC, f"{code} is not described"

@@ -37,7 +37,7 @@ TARGETS: Final = (
     Target(("four", "audit", "one_core_per_second"), "audit on one core, tx/s", 15_000, 20_000),
     Target(("four", "audit", "speed_up"), "audit, speed-up by the other cores", 1.8, 1.9),
     Target(("four", "read_ms", "p50"), "read on the record p50, ms", 8, 4, is_most=True),
-    Target(("many", "memory_mb_per_100k_records"), "memory of a node with 100,000 records, MB", 200, 120, is_most=True),
+    Target(("many", "memory_mb_at_100k_records"), "memory of a node with 100,000 records, MB", 200, 120, is_most=True),
     Target(("blocks", "first_vote_s"), "first vote of a node with a long chain, s", 10, 5, is_most=True),
 )
 

@@ -26,7 +26,7 @@ Figures = dict[str, Any]
 class Effort:
     """How long and how often. `lanes_many`: lanes per department for requests of 100; `lanes_one`: of one;
     `lanes_over`: of ten, for the overload. `few`, `many`: records in the state; `blocks`: of the long chain;
-    `starts`: of a node with it; `settling_s`: memory that does not grow so long is level;
+    `starts`: of a node with it; `settling_s`: nodes that do so long next to nothing are at rest;
     `bound_s`: how long signatures are verified before and after each run."""
 
     runs: int
