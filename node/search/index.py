@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from array import array
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -39,6 +39,8 @@ BATCH: Final = 64
 GATHER_S: Final = 5.0
 """A block touches a record several times, and who works on a customer changes it several times: one refresh is enough.
 Who searches meanwhile has `catch_up` done at once."""
+BUSY_S: Final = 1.0
+"""So long after a block a node counts as busy."""
 
 log = logging.getLogger("kehu.search")
 
@@ -126,8 +128,10 @@ class _Touched(NamedTuple):
 class RecordIndex:
     """Made on the event loop and used from its thread, but for `touch`, which any thread may call."""
 
-    def __init__(self, ledger: Ledger, values: Values) -> None:
-        self._ledger, self._values = ledger, values
+    def __init__(
+        self, ledger: Ledger, values: Values, pause: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
+        self._ledger, self._values, self._pause = ledger, values, pause
         self.tables: dict[str, TableIndex] = {}
         self.is_ready = False
         self._touched: dict[RecordId, None] = {}
@@ -137,6 +141,7 @@ class RecordIndex:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._refreshing = asyncio.Lock()
+        self._block_s = -BUSY_S
 
     def touch(self, records: Iterable[RecordId], came: Mapping[RecordId, Sequence[VaultValue]] | None = None) -> None:
         """Values of these records came or went. Where `came` has all that changed of a record with its newest versions,
@@ -166,6 +171,7 @@ class RecordIndex:
 
     def on_block(self, executed: ExecutedBlock) -> None:
         """Facts and ties may have changed; a policy may have given a table new fields."""
+        self._block_s = self._loop.time()
         records: list[RecordId] = []
         for raw in executed.writes:
             if raw[: raw.find(b"/")] not in _CONCERNED:
@@ -209,11 +215,18 @@ class RecordIndex:
 
     async def _pages(self, table: str) -> AsyncIterator[list[str]]:
         """The keys of a table, so many at a time that others get their turns and not all are in memory at once."""
-        after = ""
+        after, begun_s = "", self._loop.time()
         while page := list(islice(self._ledger.state.keys(table, after), BATCH)):
             after = page[-1]
             yield page
-            await asyncio.sleep(0)
+            await self._give_way(begun_s)
+            begun_s = self._loop.time()
+
+    async def _give_way(self, begun_s: float) -> None:
+        """The others get their turn. While blocks come, looking through everything, which takes minutes where there is
+        much, rests for as long as it has just worked."""
+        now_s = self._loop.time()
+        await self._pause(now_s - begun_s if now_s - self._block_s < BUSY_S else 0)
 
     async def catch_up(self) -> None:
         """Refreshes what was touched, in batches."""

@@ -67,6 +67,7 @@ async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
         "hundred": hundred,
         "unloaded_ms": latency,
         "memory_mb": sizes["memory_mb"],
+        "own_memory_mb": sizes["own_memory_mb"],
         "disk_bytes_per_record": sizes["disk_bytes_per_transaction"],
         "memory_mb_at_100k_records": memory if records == 100_000 else None,
         "start": start,

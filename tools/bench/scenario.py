@@ -189,8 +189,9 @@ async def audit(network: Network, folder: Path, effort: Effort) -> Figures:
 
 def sizes(network: Network, transactions: int) -> Figures:
     """Per node. `transactions` stand in the chain; each made or changed one record."""
-    memory, disk = network.resident_bytes(), network.disk_bytes()
+    memory, own, disk = network.resident_bytes(), network.own_bytes(), network.disk_bytes()
     return {
         "memory_mb": spread([size / 1e6 for size in memory], 1),
+        "own_memory_mb": spread([size / 1e6 for size in own], 1),
         "disk_bytes_per_transaction": spread([size / max(1, transactions) for size in disk], 0),
     }

@@ -67,6 +67,23 @@ async def sales(net: Network) -> Following:
     return following
 
 
+async def test_looking_through_everything_rests_as_long_as_it_works_while_blocks_come(net: Network) -> None:
+    rests: list[float] = []
+
+    async def pause(delay_s: float) -> None:
+        rests.append(delay_s)
+
+    following = Following(net.nodes["sales"])
+    following.index = RecordIndex(following.node.ledger, following.node.vault, pause)
+    await following.index.walk()
+    assert rests
+    assert set(rests) == {0}
+    await net.submit(net.registration("c2"))
+    rests.clear()
+    await following.index.walk()
+    assert min(rests) > 0
+
+
 async def test_what_the_vault_has_at_the_start_is_found(sales: Following) -> None:
     assert await sales.names("张") == ["c1"]
     assert await sales.with_status("valid") == ["c1"]
