@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from chain import codec
+from chain import codec, protocol
 from chain.crypto import digest
 from chain.errors import KehuError, define
 from chain.transaction import Call
 from cli.client import NodeClient
 from cli.transport import NODE_ANSWER_MALFORMED
+from contracts.departments.features import HELD_TOGETHER
 from contracts.erasing.endings import ERASED
 from contracts.erasing.erasure import overdue
+from contracts.erasing.holds import HOLDS, OF_CUSTOMERS
 from contracts.errors import RECORD_ERASED, RECORD_UNKNOWN
 from contracts.registry import require_arguments
 
@@ -31,6 +33,21 @@ def confirm_code(chain_id: bytes, order: Call, records: list[dict[str, Any]]) ->
     so nobody confirms blindly what stays on the chain."""
     named: codec.Value = [[one["table"], one["record"], one["version"]] for one in records]
     return digest("erasure-confirm", codec.encode([chain_id, order.args, named])).hex()[:CODE_CHARACTERS]
+
+
+async def hold_on(client: NodeClient, table: str, record: str) -> tuple[str, str] | None:
+    """(reason, "table.record" on which it lies) of the hold that keeps a record: its own, or its customer's. Proven."""
+    places = [(table, record)]
+    if table in OF_CUSTOMERS:
+        row, height = await client.state(table, record)
+        schedule, _ = await client.state(protocol.TABLE, protocol.SCHEDULE)
+        if row is not None and protocol.version_at(schedule, height) >= HELD_TOGETHER:
+            places.append(("customers", row["customer"]))
+    for place in map(".".join, places):
+        hold, _ = await client.state(HOLDS, place)
+        if hold is not None and hold["released"] is None:
+            return hold["reason"], place
+    return None
 
 
 async def look_at(client: NodeClient, order: Call) -> dict[str, Any]:

@@ -142,22 +142,21 @@ def _named(key: str) -> dict[str, str]:
     "status",
     needs=Needs.KEY,
     example="kehu erasure status c-1f… --as admin",
-    json_keys=("table", "record", "state", *_ROW_KEYS, "held", "height"),
+    json_keys=("table", "record", "state", *_ROW_KEYS, "held", "held_on", "height"),
     exits=SIGNED,
 )
 async def show_erasure(run: Run, record: Record, table: Table = "customers") -> Answer:
     """Show a record's erasure and each department's receipt, proven; or the hold that keeps it from being erased."""
-    from cli.erasing import standing_of
+    from cli.erasing import hold_on, standing_of
     from contracts.errors import ERASURE_UNKNOWN
 
     async with run.client() as client:
         row, height = await client.state("erasures", f"{table}.{record}")
-        hold, _ = await client.state("holds", f"{table}.{record}")
-    held = None if hold is None or hold["released"] is not None else hold["reason"]
+        held, place = await hold_on(client, table, record) or (None, None)
     if row is None and held is None:
         raise KehuError(ERASURE_UNKNOWN, table=table, record=record, height=height)
     standing: dict[str, Any] = {"state": "held", **dict.fromkeys(_ROW_KEYS)} if row is None else standing_of(row)
-    data = {"table": table, "record": record, **standing, "held": held, "height": height}
+    data = {"table": table, "record": record, **standing, "held": held, "held_on": place, "height": height}
     return Answer(data, lambda screen: _show_status(screen, data))
 
 

@@ -22,9 +22,8 @@ from contracts.errors import ERASURE_HELD, ERASURE_HOLD_EXISTS, ERASURE_NOT_HELD
 from contracts.records import load_record
 
 HOLDS: Final = "holds"
-
-
-_OF_CUSTOMERS: Final = ("participations", "demands", "feedback")
+OF_CUSTOMERS: Final = ("participations", "demands", "feedback")
+"""Tables whose records a hold on their customer keeps, too."""
 
 
 def held_for(view: View, table: str, record_id: str, version: int) -> str | None:
@@ -40,7 +39,7 @@ def _held_places(view: View, table: str, record_id: str, version: int) -> Iterat
 
 def _places(view: View, table: str, record_id: str, version: int) -> Iterator[tuple[str, str]]:
     yield table, record_id
-    row = view.get(table, record_id) if version >= HELD_TOGETHER and table in _OF_CUSTOMERS else None
+    row = view.get(table, record_id) if version >= HELD_TOGETHER and table in OF_CUSTOMERS else None
     if row is not None:
         yield "customers", row["customer"]
 

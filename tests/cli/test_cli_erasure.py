@@ -151,6 +151,19 @@ def test_a_hold_stops_the_second_step_and_shows_in_the_first(kehu: Kehu, custome
     assert kehu.json(*args, "--confirm", seen["confirm"], as_="admin")["is_ordered"] is True
 
 
+def test_a_hold_on_a_customer_shows_at_the_customers_demands(kehu: Kehu, customer: str) -> None:
+    demand = kehu.json("demand", "add", customer, "text=新需求", as_="li")["record"]
+    status = ("erasure", "status", demand, "--table", "demands")
+    assert kehu.problem(*status, as_="admin", exit=1)["code"] == "erasure.unknown"
+    kehu.json("erasure", "hold", customer, "--reason", "lawsuit", as_="admin")
+    seen = kehu.json(*status, as_="admin")
+    assert (seen["state"], seen["held"], seen["held_on"]) == ("held", "lawsuit", f"customers.{customer}")
+    kehu.json("erasure", "hold", demand, "--table", "demands", "--reason", "dispute", as_="admin")
+    assert kehu.json(*status, as_="admin")["held_on"] == f"demands.{demand}"
+    kehu.json("erasure", "release", customer, "--reason", "settled", as_="admin")
+    assert kehu.json(*status, as_="admin")["held"] == "dispute"
+
+
 def test_people_are_revoked_before_they_are_erased(kehu: Kehu) -> None:
     args = ("erasure", "order", "li", "--table", "people", "--reason", "left")
     seen = kehu.json(*args, as_="admin")
