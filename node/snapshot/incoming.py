@@ -22,6 +22,7 @@ from chain.snapshot import Offer, Part
 from chain.store import Store
 from node.folder.config import Home
 from node.snapshot.past import PastBlocks
+from node.soundness.copying import stopped
 from node.storage.durable import STORAGE_IO, storage_failures, sync_folder
 from node.storage.leveldb import LevelStore
 
@@ -40,17 +41,21 @@ def whole_folder(home: Home) -> Path:
 
 
 def install(home: Home) -> bool:
-    """Puts a whole snapshot in the place of the chain; True if there was one. Before anything is opened."""
+    """Puts a whole snapshot in the place of the chain; True if there was one. Before anything is opened.
+
+    Errors: storage.in_use, where another process has the folder: its chain is not taken away under it.
+    """
     whole, old = whole_folder(home), home.path / "chain.replaced"
     with storage_failures(home.path, "install snapshot"):
         is_whole = whole.exists()
         if is_whole:
-            if home.chain.exists():
-                if old.exists():
-                    shutil.rmtree(old)
-                home.chain.rename(old)
-            whole.rename(home.chain)
-            sync_folder(home.path)
+            with stopped(home):
+                if home.chain.exists():
+                    if old.exists():
+                        shutil.rmtree(old)
+                    home.chain.rename(old)
+                whole.rename(home.chain)
+                sync_folder(home.path)
             log.info("the chain in this folder now begins with a snapshot")
         if old.exists():
             shutil.rmtree(old)
