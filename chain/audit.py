@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import msgspec
+
 from chain import codec
 from chain.batch import Batch
 from chain.block import Block, Header
@@ -42,6 +44,17 @@ AUDIT_RECEIPTS = define(
 
 SignatureCheck: TypeAlias = tuple[int, str, int, bytes, bytes, bytes]
 """(height, purpose, index of the transaction or -1, key, signed message, signature): plain, so it travels cheaply."""
+_CHECKS: Final = msgspec.msgpack.Decoder(list[SignatureCheck])
+
+
+def pack_checks(checks: Sequence[SignatureCheck]) -> bytes:
+    """A chunk on its way to another process."""
+    return codec.encode_flat(list(checks))
+
+
+def check_packed(chunk: bytes) -> AuditFinding | None:
+    """`check_signatures`, of what `pack_checks` gave."""
+    return check_signatures(_CHECKS.decode(chunk))
 
 
 def check_signatures(checks: Sequence[SignatureCheck]) -> AuditFinding | None:

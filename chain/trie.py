@@ -191,8 +191,15 @@ def _with(leaf: Leaf, key: bytes, value: bytes | None) -> Leaf:
     at = _place_of(leaf, key)
     following = at + _ENTRY_BYTES
     if at < 0:
-        places = range(0, len(leaf), _ENTRY_BYTES)
-        at = following = next((place for place in places if leaf[place : place + 32] > key), len(leaf))
+        low, high = 0, len(leaf) // _ENTRY_BYTES
+        while low < high:
+            middle = (low + high) >> 1
+            at = middle * _ENTRY_BYTES
+            if leaf[at : at + DIGEST_BYTES] < key:
+                low = middle + 1
+            else:
+                high = middle
+        at = following = low * _ENTRY_BYTES
     return leaf[:at] + (b"" if value is None else key + value) + leaf[following:]
 
 

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final, Self
 
-from chain.audit import SignatureCheck, check_signatures
+from chain.audit import SignatureCheck, check_packed, check_signatures, pack_checks
 from chain.errors import KehuError, define
 from chain.findings import AuditFinding
 
@@ -26,18 +26,20 @@ WORKER_LOST = define(
 
 CHUNK_SIGNATURES: Final = 500
 """20 ms of work: small beside an audit, large beside handing it over."""
-CHUNKS_PER_JOB: Final = 4
+CHUNKS_PER_WORKER: Final = 8
 """How far the replay may run ahead: enough to keep every process busy, little to hold in memory."""
 
 
 class SignaturePool:
-    """Checks signatures in the order they are submitted, in `jobs` processes; in this one where `jobs` is 1.
+    """Checks signatures in the order they are submitted: in this process where `jobs` is 1, else in `jobs` - 1 others,
+    for the replay keeps one core busy, and what bounds an audit is how fast it gets on.
 
     Findings come back in that order too, so the first one returned is the first in the chain.
     """
 
     def __init__(self, jobs: int | None = None) -> None:
         self.jobs = max(1, jobs if jobs is not None else os.cpu_count() or 1)
+        self._workers = max(1, self.jobs - 1)
         self._gathered: list[SignatureCheck] = []
         self._pending: deque[Future[AuditFinding | None]] = deque()
         self._executor: ProcessPoolExecutor | None = None
@@ -66,10 +68,11 @@ class SignaturePool:
             return check_signatures(chunk)
         try:
             for begin in range(0, len(chunk), CHUNK_SIGNATURES):
-                self._pending.append(self._pool().submit(check_signatures, chunk[begin : begin + CHUNK_SIGNATURES]))
+                packed = pack_checks(chunk[begin : begin + CHUNK_SIGNATURES])
+                self._pending.append(self._pool().submit(check_packed, packed))
         except (BrokenExecutor, OSError):  # the latter from a start just while the executor finds out
             raise self._lost() from None
-        return self._collect(self.jobs * CHUNKS_PER_JOB)
+        return self._collect(self._workers * CHUNKS_PER_WORKER)
 
     def drain(self) -> AuditFinding | None:
         """Waits for everything that was submitted; the first finding in it."""
@@ -94,7 +97,7 @@ class SignaturePool:
         if self._executor is None:
             self._not_ours = set(multiprocessing.active_children())
             self._executor = ProcessPoolExecutor(
-                self.jobs, multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+                self._workers, multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
             )
             # All processes at once, as where it forks. One that is started while it finds out that another was ended
             # from outside is forgotten, and waited for without end (seen with Python 3.11).

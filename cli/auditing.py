@@ -123,9 +123,9 @@ def run_audit(
 
     contracts: the contract table, by default the release's own. genesis: canonical genesis bytes from somewhere
     the auditor trusts; the export must begin with them. checkpoint: a file to go on from, and to write when
-    done, every minute and when interrupted; it may be missing. jobs: processes for signatures, by default one
-    per core; 1 checks them in this process. should_stop: asked after every block. Ctrl-C stops in good order (a
-    second one at once).
+    done, every minute and when interrupted; it may be missing. jobs: processes in all, by default one per
+    core: this one replays, the others check signatures; 1 does both here. should_stop: asked after every block.
+    Ctrl-C stops in good order (a second one at once).
 
     Errors: audit_source.* where the source can't be read, checkpoint.* where the checkpoint is of no use, protocol.*
     where the chain goes on by rules that this software does not speak: nothing is said about it then.

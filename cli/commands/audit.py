@@ -57,7 +57,13 @@ def audit(
         typer.Option("--resume", metavar="FILE", help="Go on from this checkpoint, and write it when done."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes (default: all cores).")
+        int | None,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="Processes: one replays, the others check signatures (default: one per core).",
+        ),
     ] = None,
 ) -> Answer:
     """Replay a chain from genesis and check every header, certificate, signature, receipt and root.
