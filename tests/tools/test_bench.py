@@ -61,7 +61,7 @@ def test_the_curve_shows_what_was_done_and_what_was_refused() -> None:
 
 def test_a_state_that_has_no_room_in_memory_is_made_smaller() -> None:
     assert growth.fitting(1_000_000, 64 << 30) == 1_000_000
-    assert growth.fitting(1_000_000, 8 << 30) == 100_000
+    assert growth.fitting(1_000_000, 6 << 30) == 100_000
     assert growth.fitting(1_000_000, 0) == 1_000
 
 
