@@ -1,12 +1,12 @@
 """The version of the rules: which ones this software speaks, and which one counts at a height.
 
 A block's header begins with the version by whose rules it was made. Genesis names the first one; the departments agree
-on the next, which counts from a stated height on (contracts.governance). Rules of earlier heights stay as they were, so
-a chain replays whatever it has been through.
+on the next, which counts from a stated height on (contracts.departments.governance). Rules of earlier heights stay as
+they were, so a chain replays whatever it has been through.
 
   protocol/schedule   {versions: [[first height, version], ...]}; absent while version 1 has counted since genesis
 
-What a version changes is said in docs/spec/protocol.md and, for contracts, named in contracts.features.
+What a version changes is said in docs/spec/protocol.md and, for contracts, named in contracts.departments.features.
 """
 
 from __future__ import annotations

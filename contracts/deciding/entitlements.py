@@ -8,7 +8,7 @@
   assignments/<table>.<record>              {subjects: {subject: {department, by, height, time_ms}}}
 
 `table` may be "*", for all tables. So a decision about a record needs a few small reads for each scope that the record
-is in (contracts.scopes), whatever else was granted.
+is in (contracts.deciding.scopes), whatever else was granted.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _TERMS: Final = ("subject", "actions", "table", "scope", "fields", "purpose", "e
 class Ground:
     """One rule or grant and what it misses: "own", "role", "action", "purpose", "expired", "revoked", "field", "scope".
     Where it misses nothing, it allows. `terms` are the rule's or the grant's; `ties`, if it misses the scope, those of
-    which any would bring the record in (contracts.scopes.missing_ties)."""
+    which any would bring the record in (contracts.deciding.scopes.missing_ties)."""
 
     name: str
     terms: dict[str, Any]

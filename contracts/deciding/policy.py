@@ -13,7 +13,7 @@
                     approvals: "quorum" or "all" departments, approvers: department -> work ids (default: whoever
                     works there), removal: "refuse" or "warn" where values would be left with no department}
 
-Scopes: contracts.scopes. A rule applies to a department's administrators and operators.
+Scopes: contracts.deciding.scopes. A rule applies to a department's administrators and operators.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
   assigned       those assigned to the person (rules) or to the grant's subject         rules and grants
   department     those assigned to the person's department or to the person             rules
   project        those, and what is reached through a project in the department's       rules
-                 hands or through a customer or project so assigned (contracts.reach)
+                 hands or through a customer or project so assigned (contracts.deciding.reach)
   project:ID     what is reached through this project, itself included                  grants
   record:ID      this one record                                                        grants
 

@@ -33,7 +33,8 @@ ADMINISTRATOR: Final = "administrator"
 OPERATOR: Final = "operator"
 AUDITOR: Final = "auditor"
 CUSTOMER: Final = "customer"
-"""Somebody whose data this is, enrolled by an invitation (contracts.invitations) and served by the administration."""
+"""Somebody whose data this is, enrolled by an invitation (contracts.people.invitations); the administration serves
+them."""
 ROLES: Final = (ADMINISTRATOR, OPERATOR, AUDITOR)
 """What people who work here are enrolled as."""
 WORKING_ROLES: Final = (ADMINISTRATOR, OPERATOR)

@@ -7,8 +7,8 @@
   {kind: "move", department, address}
   {kind: "protocol", version}             the rules of the next version (chain.protocol); the departments stay
 
-`key` is the new node's key in hex, `possession` its signature (contracts.subjects.require_possession), `address` where
-its peers reach it. docs/spec/membership.md has every field.
+`key` is the new node's key in hex, `possession` its signature (contracts.deciding.subjects.require_possession),
+`address` where its peers reach it. docs/spec/membership.md has every field.
 """
 
 from __future__ import annotations

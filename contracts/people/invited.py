@@ -1,4 +1,4 @@
-"""Where an invitation stands, for whoever ends one with something else (contracts.invitations has the rest)."""
+"""Where an invitation stands, for whoever ends one with something else (contracts.people.invitations has the rest)."""
 
 from __future__ import annotations
 

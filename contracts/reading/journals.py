@@ -5,7 +5,7 @@
 
 A page costs a fraction of what a state entry per row would. What a block adds is kept beside its view until the block
 ends, and written page by page then: a hundred changes of one person in one block are four rows and not two hundred.
-Block times never go back, so whoever looks for a time finds it by halving (contracts.trails).
+Block times never go back, so whoever looks for a time finds it by halving (contracts.reading.trails).
 """
 
 from __future__ import annotations

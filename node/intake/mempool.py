@@ -211,7 +211,7 @@ class Mempool:
 
     @property
     def overtaken(self) -> int:
-        """By how many blocks, at the most, a batch that waits here was passed over for later ones (node.custody)."""
+        """By how many blocks, at the most, a batch that waits here was passed over for later ones (custody.py)."""
         return self._custody.overtaken
 
     def oldest(self, count: int) -> list[Batch]:

@@ -25,7 +25,8 @@ Receive = Callable[[str, bytes], None]
 
 class Links:
     """Who is linked: the departments that decide the next height, or will. `overrides` says where some are reached, if
-    not where the chain says. `introduced`: whom a node links with that is not a member by its own chain (node.joining).
+    not where the chain says. `introduced`: whom a node links with that is not a member by its own chain
+    (node.members.joining).
 
     Whoever wires the node sets `on_consensus`, `on_batch` (department, bytes) and adds to `on_up` (department).
     """

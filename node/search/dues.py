@@ -1,4 +1,4 @@
-"""Payments by whether they are overdue: stored nowhere, since it follows from the time (contracts.dues)."""
+"""Payments by whether they are overdue: stored nowhere, since it follows from the time (contracts.projects.dues)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The records that are reached through projects and customers (contracts.reach), for whoever looks among them."""
+"""The records that are reached through projects and customers (contracts.deciding.reach), for who looks among them."""
 
 from __future__ import annotations
 
