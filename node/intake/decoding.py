@@ -9,6 +9,7 @@ import threading
 from typing import Final
 
 from chain.transaction import Transaction
+from node.newest import Newest
 
 REMEMBERED_MAX: Final = 5_000
 """About 3 KB each: what is under way between its first sight and its block."""
@@ -18,7 +19,7 @@ class KnownTransactions:
     """For any thread."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Transaction] = {}
+        self._known: Newest[bytes, Transaction] = Newest(REMEMBERED_MAX)
         self._lock = threading.Lock()
 
     def read(self, envelope: bytes) -> Transaction:
@@ -27,7 +28,5 @@ class KnownTransactions:
         if known is None:
             known = Transaction.from_bytes(envelope)
             with self._lock:
-                self._known[envelope] = known
-                if len(self._known) > REMEMBERED_MAX:
-                    del self._known[next(iter(self._known))]
+                self._known.keep(envelope, known)
         return known

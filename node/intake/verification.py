@@ -18,6 +18,7 @@ from chain.batch import BATCH_UNKNOWN_DEPARTMENT, Batch
 from chain.crypto import Verifier, verify
 from chain.errors import KehuError
 from chain.validators import ValidatorSet
+from node.newest import Newest
 
 REMEMBERED_MAX: Final = 20_000
 INLINE_TRANSACTIONS_MAX: Final = 8
@@ -27,7 +28,7 @@ class RememberedSignatures:
     """A `chain.crypto.Verifier` that looks at each good signature once. For any thread."""
 
     def __init__(self) -> None:
-        self._good: dict[tuple[str, bytes, bytes, bytes, bytes], None] = {}
+        self._good: Newest[tuple[str, bytes, bytes, bytes, bytes], None] = Newest(REMEMBERED_MAX)
         self._lock = threading.Lock()
 
     def __call__(self, key: bytes, purpose: str, chain_id: bytes, payload: bytes, signature: bytes) -> bool:
@@ -37,9 +38,7 @@ class RememberedSignatures:
         if not verify(key, purpose, chain_id, payload, signature):
             return False
         with self._lock:
-            self._good[asked] = None
-            if len(self._good) > REMEMBERED_MAX:
-                del self._good[next(iter(self._good))]
+            self._good.keep(asked, None)
         return True
 
 
@@ -49,13 +48,11 @@ class BatchVerifier:
     def __init__(self, chain_id: bytes, check: Verifier = verify) -> None:
         self._chain_id = chain_id
         self.check = check
-        self._verified: dict[bytes, bytes] = {}
+        self._verified: Newest[bytes, bytes] = Newest(REMEMBERED_MAX)
 
     def remember(self, batch: Batch, key: bytes) -> None:
         """`batch` has been verified under `key`, or signed with it."""
-        self._verified[batch.id] = key
-        if len(self._verified) > REMEMBERED_MAX:
-            del self._verified[next(iter(self._verified))]
+        self._verified.keep(batch.id, key)
 
     def verify(self, batch: Batch, validators: ValidatorSet) -> None:
         """Raises unless all signatures are good (chain.ledger.VerifyBatch)."""

@@ -20,6 +20,7 @@ from contracts.deciding.entitlements import assignments
 from contracts.deciding.holders import holders_of
 from contracts.deciding.policy import load_policy
 from contracts.deciding.scopes import record_scope
+from node.newest import Newest
 from node.shared_rows import SharedRows
 from node.vault.seal import RecordId
 
@@ -74,8 +75,8 @@ class Entitlements:
     """Not for several threads."""
 
     def __init__(self) -> None:
-        self._known: dict[RecordId, tuple[_Rows, _Answer]] = {}
-        self._kinds: dict[_Kind, _Answer] = {}
+        self._known: Newest[RecordId, tuple[_Rows, _Answer]] = Newest(REMEMBERED_MAX)
+        self._kinds: Newest[_Kind, _Answer] = Newest(REMEMBERED_MAX)
         self._height: int | None = None
         """Up to which height it was told what blocks write."""
 
@@ -132,9 +133,9 @@ class Entitlements:
                 own, kind = {}, None  # like no other
             answer = _Answer(holders, {key: row for key, row in rows.items() if key not in own})
             if kind is not None:
-                _put(self._kinds, kind, answer)
+                self._kinds.keep(kind, answer)
         if view.writes.keys().isdisjoint(own):  # what a transaction that is only tried would write is not so yet
-            _put(self._known, record, (own, answer))
+            self._known.keep(record, (own, answer))
         return answer
 
 
@@ -169,10 +170,3 @@ def _lasting(terms: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def _are_same(view: View, rows: _Rows) -> bool:
     stored = view.stored
     return all([stored(key) == row for key, row in rows.items()])  # noqa: C419 (faster so)
-
-
-def _put(known: dict[Any, Any], key: object, item: object) -> None:
-    known.pop(key, None)
-    known[key] = item
-    if len(known) > REMEMBERED_MAX:
-        del known[next(iter(known))]

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from chain import codec
 from chain.errors import KehuError, define
 from chain.store import Store
+from node.newest import Newest
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import LevelStore
 from node.storage.scans import begun
@@ -82,7 +83,7 @@ class RecordKeys:
         """
         self._store = store
         self._chain_id = chain_id
-        self._open: dict[RecordId, RecordKey] = {}
+        self._open: Newest[RecordId, RecordKey] = Newest(OPEN_MAX)
         raw = store.get(_SECRET)
         if raw is None and not is_new:
             raise KehuError(VAULT_KEYS_MISSING)
@@ -106,17 +107,12 @@ class RecordKeys:
             except InvalidTag:
                 raise KehuError(VAULT_DAMAGED, what="record key", table=record.table, record=record.record) from None
             key = RecordKey.of(self._chain_id, record, key_id, secret)
-            self._keep_open(record, key)
+            self._open.keep(record, key)
         return key
 
     def among(self, records: Iterable[RecordId]) -> list[RecordId]:
         """Those of which there is a key, whether it opens or not: of erased ones, if an older store was put back."""
         return [one for one in records if self._store.get(one.to_key(b"k/")) is not None]
-
-    def _keep_open(self, record: RecordId, key: RecordKey) -> None:
-        self._open[record] = key
-        if len(self._open) > OPEN_MAX:
-            del self._open[next(iter(self._open))]
 
     def ensure(self, records: Iterable[RecordId]) -> dict[RecordId, RecordKey]:
         """The key of each record; those that have none get one, all in one durable write."""
@@ -132,7 +128,7 @@ class RecordKeys:
         if puts:
             self._store.write(puts)
             for record, key in found.items():
-                self._keep_open(record, key)
+                self._open.keep(record, key)
         return found
 
     def _sound(self, record: RecordId) -> RecordKey | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chain.store import Store
+from node.newest import Newest
 from node.vault.rows import LIVE, Sealed, decode_live, live_key, parse_live_key
 from node.vault.seal import RecordId
 
@@ -21,7 +22,7 @@ class LiveRows:
     def __init__(self, store: Store) -> None:
         """Errors: vault.damaged."""
         self._store = store
-        self._kept: dict[RecordId, Sealed] = {}
+        self._kept: Newest[RecordId, Sealed] = Newest(KEPT_MAX)
         self.counts: Counter[str] = Counter()
         """Live values by table."""
         for key, raw in store.scan(LIVE):
@@ -37,16 +38,11 @@ class LiveRows:
         """As `of`, and from the disk in any case. Errors: vault.damaged."""
         raw = self._store.get(live_key(record))
         row = _NOTHING if raw is None else decode_live(record, raw)
-        self._keep(record, row)
+        self._kept.keep(record, row)
         return row
 
     def replaced(self, before: Mapping[RecordId, Sealed], after: Mapping[RecordId, Sealed]) -> None:
         """The store has the rows `after` now, and had those `before`."""
         for record, row in after.items():
             self.counts[record.table] += len(row) - len(before[record])
-            self._keep(record, row or _NOTHING)
-
-    def _keep(self, record: RecordId, row: Sealed) -> None:
-        self._kept[record] = row
-        if len(self._kept) > KEPT_MAX:
-            del self._kept[next(iter(self._kept))]
+            self._kept.keep(record, row or _NOTHING)

@@ -109,6 +109,7 @@ def test_what_a_transaction_would_change_that_is_only_tried_is_not_remembered(de
 
 def test_no_more_records_are_remembered_than_there_is_room_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entitlement, "REMEMBERED_MAX", 3)
+    known = entitlement.Entitlements()
     for number in range(5):
-        desk.known.holders_of(desk.office.view(), RecordId("customers", f"c{number}"), desk.office.time_ms)
-    assert len(desk.known._known) == 3
+        known.holders_of(desk.office.view(), RecordId("customers", f"c{number}"), desk.office.time_ms)
+    assert len(known._known) == 3
