@@ -36,10 +36,11 @@ from node.vault.refill import Refill
 from node.vault.replication import Replication
 from node.vault.staging import StageServer
 from node.vault.store import Vault
-from tools.bench.clocks import reading, timed
+from tools.bench.clocks import reading, time_collector, timed
 
 
 def put_clocks() -> None:
+    time_collector()
     timed(chain.crypto, "verify_raw", "verify")
     for kind in (Transaction, Batch, Block):
         timed(kind, "from_bytes", "decode")
