@@ -2,7 +2,7 @@
 
 One task takes events from one queue, so a step, its effects and the appending of a block never overlap. Votes
 are written and flushed before the first message that follows them leaves. Building a proposal may wait for the
-block interval; it happens beside the queue and comes back as an event like everything else.
+block interval, or rest under traffic; it happens beside the queue and comes back as an event like everything else.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ from node.storage.wal import VoteLog
 MESSAGES_PER_PEER_MAX = 2_000
 """Unread consensus messages of one peer; more are dropped (the replica repeats what matters)."""
 ITEMS_PER_TURN = 32
+PAUSE_MAX_MS = 25
+"""Under traffic a primary rests for as long as the block before took to be agreed on, and no longer than this: a block
+costs every node milliseconds whatever it holds, and at half load they were as many as the processors could do."""
 LOG_BYTES_MAX = 16 << 20
 """A vote log larger than this is rewritten once most of it is obsolete. Its records hold whole blocks."""
 
@@ -96,6 +99,7 @@ class Driver:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._builds: set[asyncio.Task[None]] = set()
         self._proposed_ms = -interval_ms
+        self._decided_ms = 0
         self._kept_votes: list[tuple[int, bytes]] = []
         self._unsynced = False
         self._is_work_queued = False
@@ -238,7 +242,7 @@ class Driver:
     async def _decide(self, effect: Decide) -> None:
         await self._flush()
         self._follow_ups.append(await self._host.decide(effect))
-        self._decided += 1
+        self._decided, self._decided_ms = self._decided + 1, self._clock_ms()
         if self._decided > 1:
             await asyncio.sleep(0)  # heights whose messages were kept follow at once: the others get their turn
 
@@ -276,12 +280,16 @@ class Driver:
             handle.cancel()
 
     def _start_build(self, effect: BuildProposal) -> None:
-        task = asyncio.get_running_loop().create_task(self._build(effect))
+        task = asyncio.get_running_loop().create_task(self._build(effect, is_next=self._decided > 0))
         self._builds.add(task)
         task.add_done_callback(self._built)
 
-    async def _build(self, effect: BuildProposal) -> None:
-        wait_ms = self._proposed_ms + self._interval_ms - self._clock_ms()
+    async def _build(self, effect: BuildProposal, *, is_next: bool = False) -> None:
+        """`is_next`: work waited already when the block before was decided."""
+        may_ms = self._proposed_ms + self._interval_ms
+        if is_next:
+            may_ms = max(may_ms, self._decided_ms + min(self._decided_ms - self._proposed_ms, PAUSE_MAX_MS))
+        wait_ms = may_ms - self._clock_ms()
         if wait_ms > 0:
             await asyncio.sleep(wait_ms / 1000)
         event = await self._host.build(effect)

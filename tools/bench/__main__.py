@@ -31,7 +31,7 @@ from tools.bench.stock import Stock
 
 PARTS = ("hundred", "one", "latency", "read", "stopped", "audit", "overload", "six", "many", "blocks")
 _FOUR = frozenset(PARTS[:7])
-NUMBERS = ("seconds", "runs", "few", "many", "blocks")
+NUMBERS = ("seconds", "runs", "few", "many", "short", "blocks", "caught")
 
 Found = TypeVar("Found")
 
@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int)
     parser.add_argument("--few", type=int, help="records in the state")
     parser.add_argument("--many", type=int, help="records in the large state")
+    parser.add_argument("--short", type=int, help="blocks of the chain that the long one is compared with")
     parser.add_argument("--blocks", type=int, help="blocks of the long chain")
+    parser.add_argument("--caught", type=int, help="the most blocks that a node catches up on")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     given = parser.parse_args()
     changed = {name: value for name in NUMBERS if (value := getattr(given, name)) is not None}
@@ -75,8 +77,8 @@ async def _measure(effort: Effort, parts: tuple[str, ...]) -> Figures:
             what = f"{many} records" if many == effort.many else f"{many} records ({effort.many} don't fit in memory)"
             found = await _told(what, growth.many_records(folder, many, effort))
             few = figures["four"]["hundred"]
-            found["ratio"] = _ratio(found["hundred"], few, "per_second")
-            found["ratio_of_processor_time"] = _ratio(few, found["hundred"], "node_us_per_transaction")
+            found["ratio"] = scenario.ratio(found["hundred"], few, "per_second")
+            found["ratio_of_processor_time"] = scenario.ratio(few, found["hundred"], "node_us_per_transaction")
             figures["many"] = found
         if "blocks" in parts:
             figures["blocks"] = await _told(f"{effort.blocks} blocks", growth.long_chain(folder, effort.blocks, effort))
@@ -89,10 +91,6 @@ def _interpreter() -> str:
     is_optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     how = "" if is_optimised else " built without --enable-optimizations"
     return f"{platform.python_implementation()} {platform.python_version()}{how}"
-
-
-def _ratio(one: Figures, other: Figures, name: str) -> float:
-    return float(round(one[name]["median"] / max(1e-9, other[name]["median"]), 3))
 
 
 async def _network(folder: Path, count: int, effort: Effort, parts: tuple[str, ...]) -> Figures:

@@ -228,13 +228,22 @@ class Grown:
 
 
 def grow(network: Network, name: str, records: int, transactions: int, per_block: int,
-         behind: Sequence[str] = ()) -> Grown:  # fmt: skip
-    """To be called while no node runs and all are level. `behind`: departments that get neither chain nor values."""
+         behind: Sequence[str] = (), lag: int | None = None) -> Grown:  # fmt: skip
+    """To be called while no node runs and all are level. `behind`: departments that get no values, and the chain only
+    without the last `lag` transactions (None: without all of them)."""
     story = Story(network.chain_id, name, network.editors, records)
     begin = time.monotonic()
+    common = 0 if lag is None else transactions - lag
+    if common:
+        maker = Maker(network)
+        try:
+            maker.make(story, 0, common, per_block)
+        finally:
+            maker.close()
+        maker.copy(network.departments[1:])
     maker = Maker(network, behind)
     try:
-        maker.make(story, 0, transactions, per_block)
+        maker.make(story, common, transactions, per_block)
         holders = maker.holders(story)
     finally:
         maker.close()
@@ -253,11 +262,11 @@ def grow(network: Network, name: str, records: int, transactions: int, per_block
 
 
 async def start_grown(network: Network, name: str, records: int, transactions: int, per_block: int,
-                      behind: Sequence[str] = ()) -> tuple[Story, Grown]:  # fmt: skip
-    """Starts the network, has everybody enrolled, stops it, lets it grow, and starts all but `behind` again."""
+                      behind: Sequence[str] = (), lag: int | None = None) -> tuple[Story, Grown]:  # fmt: skip
+    """Starts the network, has everybody enrolled, stops it, lets it `grow`, and starts all but `behind` again."""
     await network.start()
     await network.wait_level(network.departments)
     await network.stop()
-    grown = await asyncio.to_thread(grow, network, name, records, transactions, per_block, behind)
+    grown = await asyncio.to_thread(grow, network, name, records, transactions, per_block, behind, lag)
     await network.restart(*(one for one in network.departments if one not in behind))
     return Story(network.chain_id, name, network.editors, records), grown

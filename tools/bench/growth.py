@@ -25,6 +25,8 @@ RECORD_BYTES = 2_000
 the load."""
 SOON_S = 600.0
 TOLD_S = 15.0
+CUSTOMERS_MIN = 500
+"""The load's, and some more. A shorter chain has more transactions in a block."""
 NEAR = 500
 """Blocks: who has more to go is not asked all the time."""
 INDEXED_S = 1_800.0
@@ -47,7 +49,7 @@ def available_bytes() -> int:
 
 async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
     """The rate, latency and memory with so many records in the state."""
-    network = Network(folder / "many", 4)
+    network = Network(folder / "many", NODES)
     try:
         story, grown = await start_grown(network, "g", records, records, 1_000)
         resting_s = await _at_rest(network, effort.settling_s)
@@ -76,29 +78,52 @@ async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
 
 
 async def long_chain(folder: Path, blocks: int, effort: Effort) -> Figures:
-    """A chain of so many blocks of one transaction each, on 1,000 customers: the rate, the start, the catching up."""
-    network = Network(folder / "long", 4)
-    away = network.departments[-1]
-    network.configure(away, NO_SNAPSHOT)
+    """A chain of so many blocks of one transaction each, on up to 1,600 customers: the rate and latency, beside those
+    of a short one, if there is to be one; the start, the catching up."""
+    compared: Figures = {}
+    if effort.short:
+        compared["short"], _ = await _on_a_chain(folder / "short", effort.short, effort, away=None)
+    found, more = await _on_a_chain(folder / "long", blocks, effort, away=-1)
+    if effort.short:
+        long, short = found["hundred"], compared["short"]["hundred"]
+        compared["ratio"] = scenario.ratio(long, short, "per_second")
+        compared["ratio_of_processor_time"] = scenario.ratio(short, long, "node_us_per_transaction")
+    return {**found, **more, **compared}
+
+
+async def _on_a_chain(folder: Path, blocks: int, effort: Effort, away: int | None) -> tuple[Figures, Figures]:
+    """What can be compared; and, if one node (`away`) is to catch up on the last `effort.caught` blocks, that and the
+    starts."""
+    network = Network(folder, NODES)
+    behind = () if away is None else (network.departments[away],)
+    more: Figures = {}
     try:
-        story, grown = await start_grown(network, "b", 1_600, blocks, 1, behind=(away,))
-        caught = await catch_up(network, away, grown, blocks)
-        async with Load(network, Stock(story, blocks)) as load:
+        for name in behind:
+            network.configure(name, NO_SNAPSHOT)
+        caught = min(blocks, effort.caught)
+        per_block = -(-CUSTOMERS_MIN // blocks)
+        story, grown = await start_grown(network, "b", 1_600, blocks * per_block, per_block, behind, caught * per_block)
+        for name in behind:
+            more["catch_up"] = await catch_up(network, name, grown, caught * per_block)
+        await _at_rest(network, effort.settling_s)
+        async with Load(network, Stock(story, blocks * per_block)) as load:
             lanes = load.lanes("h", 1, 100, network.editors)
-            hundred = await scenario.rate(load, lanes, 100, effort)
-        starts = [await first_vote(network, lanes[0]) for _ in range(effort.starts)]
+            found = {
+                "blocks": grown.height,
+                "made": _made(grown),
+                "unloaded_ms": scenario.percentiles_ms((await load.one_by_one(lanes[0], effort.samples)).latencies_s),
+                "hundred": await scenario.rate(load, lanes, 100, effort),
+            }
+        if behind:
+            starts = [await first_vote(network, lanes[0]) for _ in range(effort.starts)]
+            for name, figure in (
+                ("first_vote_s", "first_vote_s"), ("api_s", "api_s"), ("start_processor_s", "processor_s")
+            ):  # fmt: skip
+                more[name] = scenario.spread([one[figure] for one in starts])
     finally:
         await network.stop()
         network.remove()
-    return {
-        "blocks": grown.height,
-        "made": _made(grown),
-        "hundred": hundred,
-        "catch_up": caught,
-        "first_vote_s": scenario.spread([one["first_vote_s"] for one in starts]),
-        "api_s": scenario.spread([one["api_s"] for one in starts]),
-        "start_processor_s": scenario.spread([one["processor_s"] for one in starts]),
-    }
+    return found, more
 
 
 async def _at_rest(network: Network, pause_s: float) -> float:

@@ -47,11 +47,9 @@ def _aligned(rows: list[Row]) -> str:
 def _many_rows(found: dict[str, Any]) -> list[Row]:
     what = f"{found['records']} records"
     rows = _rate_rows(f"{what}, 100 per request", found["hundred"])
+    rows += _ratio_rows(found)
     rows += [
-        ("  of the rate with few", f"{found['ratio']:g}", "", ""),
-        ("  of the processor time with few, inverted", f"{found['ratio_of_processor_time']:g}", "", ""),
-        (f"{what}, unloaded p50 / p99, ms",
-         f"{found['unloaded_ms']['p50']:g} / {found['unloaded_ms']['p99']:g}", "", ""),
+        _unloaded_row(what, found),
         (f"{what}, at rest after, s", f"{found['at_rest_s']:g}", "", ""),
         _row(f"{what}, memory per node, MB", found["memory_mb"]),
         _row("  without the files that are mapped", found["own_memory_mb"]),
@@ -65,7 +63,10 @@ def _many_rows(found: dict[str, Any]) -> list[Row]:
 def _block_rows(found: dict[str, Any]) -> list[Row]:
     what, caught = f"{found['blocks']} blocks", found["catch_up"]
     rows = _rate_rows(f"{what}, 100 per request", found["hundred"])
+    if "short" in found:
+        rows += _compared_rows(found)
     rows += [
+        _unloaded_row(what, found),
         _row(f"{what}, API after start, s", found["api_s"]),
         _row(f"{what}, first vote after start, s", found["first_vote_s"]),
         _row("  processor time until then, s", found["start_processor_s"]),
@@ -105,6 +106,29 @@ def _rate_rows(text: str, rate: dict[str, Any]) -> list[Row]:
     if rate["failed"]:
         rows.append(("  not counted", ", ".join(f"{code} {n}" for code, n in rate["failed"].items()), "", ""))
     return rows
+
+
+def _ratio_rows(found: dict[str, Any]) -> list[Row]:
+    return [
+        ("  of the rate with few", f"{found['ratio']:g}", "", ""),
+        ("  of the processor time with few, inverted", f"{found['ratio_of_processor_time']:g}", "", ""),
+    ]
+
+
+def _compared_rows(found: dict[str, Any]) -> list[Row]:
+    short = found["short"]
+    what = f"{short['blocks']} blocks"
+    rows = _rate_rows(f"{what}, 100 per request", short["hundred"])
+    return [*_ratio_rows(found), *rows, _unloaded_row(what, short)]
+
+
+def _unloaded_row(what: str, found: dict[str, Any]) -> Row:
+    return (
+        f"{what}, unloaded p50 / p99, ms",
+        f"{found['unloaded_ms']['p50']:g} / {found['unloaded_ms']['p99']:g}",
+        "",
+        "",
+    )
 
 
 def _audit_rows(found: dict[str, Any]) -> list[Row]:

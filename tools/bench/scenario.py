@@ -25,9 +25,10 @@ Figures = dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How long and how often. `lanes_many`: lanes per department for requests of 100; `lanes_one`: of one;
-    `lanes_over`: of ten, for the overload. `few`, `many`: records in the state; `blocks`: of the long chain;
-    `starts`: of a node with it; `settling_s`: nodes that do so long next to nothing are at rest;
-    `bound_s`: how long signatures are verified before and after each run."""
+    `lanes_over`: of ten, for the overload. `few`, `many`: records in the state; `short` (0: none), `blocks`: of the
+    short and the long chain; `caught`: the most that a node catches up on; `starts`: of a node with the long chain;
+    `settling_s`: nodes that do so long next to nothing are at rest; `bound_s`: how long signatures are verified before
+    and after each run."""
 
     runs: int
     seconds: float
@@ -37,7 +38,9 @@ class Effort:
     lanes_over: int
     few: int
     many: int
+    short: int
     blocks: int
+    caught: int
     starts: int
     settling_s: float
     bound_s: float
@@ -45,14 +48,18 @@ class Effort:
 
 
 QUICK = Effort(
-    runs=3, seconds=1.0, samples=15, lanes_many=1, lanes_one=16, lanes_over=20, few=1_600, many=3_200, blocks=500,
-    starts=1, settling_s=0.5, bound_s=0.2, shares=(0.5, 1.0, 3.0),
+    runs=3, seconds=1.0, samples=15, lanes_many=1, lanes_one=16, lanes_over=20, few=1_600, many=3_200, short=0,
+    blocks=500, caught=500, starts=1, settling_s=0.5, bound_s=0.2, shares=(0.5, 1.0, 3.0),
 )  # fmt: skip
 FULL = Effort(
     runs=3, seconds=60.0, samples=500, lanes_many=4, lanes_one=24, lanes_over=400, few=20_000, many=1_000_000,
-    blocks=100_000, starts=3, settling_s=5.0, bound_s=0.4,
+    short=1_000, blocks=100_000, caught=50_000, starts=3, settling_s=5.0, bound_s=0.4,
     shares=(0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0),
 )  # fmt: skip
+
+
+def ratio(one: Figures, other: Figures, name: str) -> float:
+    return float(round(one[name]["median"] / max(1e-9, other[name]["median"]), 3))
 
 
 def spread(values: Sequence[float], digits: int = 3) -> Figures:

@@ -18,7 +18,7 @@ MEASURED: Final = Path(__file__).with_name("profile.json")
 """The profile that counts where none is given: `python -m tools.bench.profile --json`."""
 _VERIFY: Final = "verify"
 _EXECUTE: Final = ("execute", "permission check", "state tree", "receipts")
-_APPEND: Final = ("storage", "mempool", "vault comparing", "search index")
+_APPEND: Final = ("storage", "LevelDB's thread", "mempool", "vault comparing", "search index")
 _SYNCS: Final = 30
 
 

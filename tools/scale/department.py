@@ -38,6 +38,7 @@ from consensus.events import (
 from consensus.messages import Message, PrePrepare, ProposalReply
 from consensus.replica import Replica
 from consensus.replica_state import Head
+from node.replica.driver import PAUSE_MAX_MS
 from tools.scale.costs import Costs
 from tools.scale.host import Host
 
@@ -87,6 +88,8 @@ class Department:
         self._free = 0.0
         self._is_draining = False
         self._proposed = -1e9
+        self._has_decided = False
+        """In what is being handled."""
 
     # A request comes in
 
@@ -136,7 +139,7 @@ class Department:
 
     def _handle(self, event: Event) -> float:
         """When everything that the event asks for is done."""
-        at, follow_ups = self.network.now, deque([event])
+        at, follow_ups, self._has_decided = self.network.now, deque([event]), False
         while follow_ups:
             event = follow_ups.popleft()
             at = self.host.compute(at, self.costs.message_us if isinstance(event, MessageReceived) else 20.0)
@@ -164,6 +167,8 @@ class Department:
                 self.timers.pop(timer, None)
             case BuildProposal(height, view, _):
                 due = max(at, self._proposed + self.costs.interval_ms * 1_000)
+                if self._has_decided:  # work waited already
+                    due = max(due, at + min(at - self._proposed, PAUSE_MAX_MS * 1_000))
                 network.agenda.at(due, self._build, height, view)
             case ValidateProposal(height, view, block_id, body, _):
                 missing = [number for number in numbers_in(body) if number not in self.waiting]
@@ -175,7 +180,7 @@ class Department:
             case Decide(height, block_id, body, certificate):
                 count = network.size_of(body)
                 at = self.host.compute(self.host.sync(at), count * self.costs.append_us)
-                self.height = height
+                self.height, self._has_decided = height, True
                 self._settle(numbers_in(body), at)
                 follow_ups.append(Appended(height, block_id, certificate, network.validators, bool(self.waiting)))
         return at
