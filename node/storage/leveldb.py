@@ -50,8 +50,8 @@ TABLES_OPEN_MAX: Final = 200
 """Of a store: an open table keeps about 21 KB of index and filter, and up to 2 MB of its file mapped. LevelDB's default
 of 1,000 is reached after hours at load, and until then the memory grows. One that is not open costs a read 0.1 ms."""
 COMPRESSION: Final = None
-"""What a vault holds can't be compressed. To compress the chain's rows saves a third of their disk, and takes LevelDB's
-thread twice what it does for them otherwise. Tables that an earlier release compressed are read as before."""
+"""What a vault holds can't be compressed. To compress the chain's rows saves up to half of their disk, and takes
+LevelDB's thread twice what it does for them otherwise. Tables that an earlier release compressed are read as before."""
 _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
 _SCAN_BACK_PAIRS: Final = 4
