@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from chain.errors import InvariantError, KehuError, define
 from consensus.effects import (
     Accuse,
-    Broadcast,
     BuildProposal,
     CancelTimer,
     Decide,
@@ -22,7 +18,6 @@ from consensus.effects import (
     ForgetVotes,
     ObserverChanged,
     Persist,
-    Send,
     SetTimer,
     ValidateProposal,
     ViewEntered,
@@ -30,9 +25,7 @@ from consensus.effects import (
 from consensus.events import (
     Event,
     MessageReceived,
-    NothingToPropose,
     PeerConnected,
-    ProposalBuilt,
     ProposalValidated,
     Started,
     TimerFired,
@@ -43,123 +36,9 @@ from node.replica import driver as driver_module
 from node.replica.driver import MESSAGES_PER_PEER_MAX, Driver
 from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.cluster import eventually
+from tests.node.replica.driver_kit import INTERVAL_MS, Votes, World, broadcast, decide, driving, send
 
 BAD_BLOCK = define("test.bad_block", "a block for these tests is bad", "don't")
-INTERVAL_MS = 100
-
-
-class Message:
-    """Stands for a protocol message: the driver only asks for its bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def to_bytes(self) -> bytes:
-        return self._data
-
-
-def send(data: bytes = b"vote") -> Any:
-    return Send("finance", Message(data))
-
-
-def broadcast(data: bytes = b"vote") -> Any:
-    return Broadcast(Message(data))
-
-
-@dataclass
-class Votes:
-    """A vote log that writes down in `trace` what is asked of it."""
-
-    trace: list[str]
-    size_bytes: int = 0
-    is_failing: bool = False
-
-    def append(self, records: Iterable[bytes]) -> None:
-        for record in records:
-            self.size_bytes += len(record)
-            self.trace.append(f"append {record.decode()}")
-
-    def sync(self) -> None:
-        if self.is_failing:
-            raise StorageFailure(STORAGE_IO, path="votes.log")
-        self.trace.append("sync")
-
-    def rewrite(self, records: list[bytes]) -> None:
-        self.size_bytes = sum(map(len, records))
-        self.trace.append("rewrite " + " ".join(record.decode() for record in records))
-
-
-@dataclass
-class World:
-    """A replica that does what it is told (`answers`: event type -> effects) and a host that writes all down."""
-
-    answers: dict[type, list[Effect]] = field(default_factory=dict)
-    trace: list[str] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    now_ms: int = 0
-    has_mempool: bool = True
-    is_stepping: bool = False
-    fault: Exception | None = None
-
-    def step(self, event: Event, now_ms: int) -> tuple[Effect, ...]:
-        assert not self.is_stepping
-        self.events.append(event)
-        return tuple(self.answers.pop(type(event), ()))
-
-    def send(self, department: str, message: bytes) -> None:
-        self.trace.append(f"send {department} {message.decode()}")
-
-    def broadcast(self, message: bytes) -> None:
-        self.trace.append(f"broadcast {message.decode()}")
-
-    async def build(self, effect: BuildProposal) -> ProposalBuilt | NothingToPropose:
-        if self.fault is not None:
-            raise self.fault
-        self.trace.append(f"build {effect.height}")
-        return ProposalBuilt(effect.height, effect.view, b"id", b"body")
-
-    async def validate(self, effect: ValidateProposal) -> Event:
-        if self.fault is not None:
-            raise self.fault
-        self.is_stepping = True
-        await asyncio.sleep(0)
-        self.is_stepping = False
-        self.trace.append(f"validate {effect.height}")
-        return ProposalValidated(effect.height, effect.view, effect.block_id, True)
-
-    async def decide(self, effect: Decide) -> Event:
-        self.trace.append(f"decide {effect.height}")
-        return WorkDone()
-
-    def has_work(self) -> bool:
-        return self.has_mempool
-
-    def fetch_blocks(self, effect: FetchBlocks) -> None:
-        self.trace.append(f"fetch {effect.to_height}")
-
-    def accuse(self, effect: Accuse) -> None:
-        self.trace.append(f"accuse {effect.department}")
-
-    def note(self, effect: ViewEntered | ObserverChanged) -> None:
-        self.trace.append(f"note {type(effect).__name__}")
-
-
-@asynccontextmanager
-async def driving(
-    world: World, votes: Votes | None = None, create: Callable[[], Votes] | None = None
-) -> AsyncIterator[tuple[Driver, asyncio.Task[None]]]:
-    maker: Any = create or (lambda: Votes(world.trace))
-    driver = Driver(world, world, votes, maker, lambda: world.now_ms, INTERVAL_MS)  # type: ignore[arg-type]
-    task = asyncio.create_task(driver.run())
-    try:
-        yield driver, task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def decide(height: int = 1) -> Any:
-    return Decide(height, b"id", b"body", None)  # type: ignore[arg-type]
 
 
 async def test_effects_are_performed_in_their_order() -> None:
@@ -407,69 +286,6 @@ async def test_one_peer_gets_its_share_of_the_queue_and_takes_none_of_the_others
     assert driver.dropped == 7
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def test_proposals_keep_their_interval_and_an_idle_primary_builds_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world, pauses = World(), []
-    real_sleep = asyncio.sleep
-
-    async def sleep(delay_s: float) -> None:
-        pauses.append(round(delay_s * 1000))
-        world.now_ms += round(delay_s * 1000)
-        await real_sleep(0)
-
-    monkeypatch.setattr(driver_module.asyncio, "sleep", sleep)
-    driver = Driver(world, world, Votes([]), lambda: Votes([]), lambda: world.now_ms, INTERVAL_MS)  # type: ignore[arg-type]
-    for later_ms in (0, 30, INTERVAL_MS):  # a first proposal, one 30 ms after it, one a whole interval after that
-        world.now_ms += later_ms
-        await driver._build(BuildProposal(1, 0, b"parent"))
-    assert pauses == [INTERVAL_MS - 30]
-
-
-@dataclass
-class Agreeing(World):
-    """To agree on a block takes so long."""
-
-    agreed_ms: int = 0
-
-    async def decide(self, effect: Decide) -> Event:
-        self.now_ms += self.agreed_ms
-        return await super().decide(effect)
-
-
-@pytest.mark.parametrize(
-    ("agreed_ms", "is_next", "rests"),
-    [(10, True, [10]), (200, True, [driver_module.PAUSE_MAX_MS]), (10, False, []), (0, True, [])],
-)
-async def test_a_primary_rests_as_long_as_the_last_block_took_if_the_next_ones_work_waited_already(
-    monkeypatch: pytest.MonkeyPatch, agreed_ms: int, is_next: bool, rests: list[int]
-) -> None:
-    paused: list[int] = []
-    real_sleep = asyncio.sleep
-
-    async def sleep(delay_s: float) -> None:
-        if delay_s:
-            paused.append(round(delay_s * 1000))
-        await real_sleep(0)
-
-    monkeypatch.setattr(driver_module.asyncio, "sleep", sleep)
-    again = WorkDone if is_next else WorkAvailable
-    world = Agreeing(
-        {Started: [BuildProposal(1, 0, b"parent")], ProposalBuilt: [decide(1)], again: [BuildProposal(2, 0, b"block")]},
-        agreed_ms=agreed_ms,
-    )
-    driver = Driver(world, world, Votes([]), lambda: Votes([]), lambda: world.now_ms, 0)  # type: ignore[arg-type]
-    task = asyncio.create_task(driver.run())
-    for event in (Started(), WorkAvailable()):
-        driver.post(event)
-        for _ in range(20):
-            await real_sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert [step for step in world.trace if "note" not in step] == ["build 1", "decide 1", "build 2"]
-    assert paused == rests
 
 
 async def test_work_that_was_done_meanwhile_is_not_reported() -> None:
