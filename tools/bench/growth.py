@@ -80,50 +80,48 @@ async def many_records(folder: Path, records: int, effort: Effort) -> Figures:
 async def long_chain(folder: Path, blocks: int, effort: Effort) -> Figures:
     """A chain of so many blocks of one transaction each, on up to 1,600 customers: the rate and latency, beside those
     of a short one, if there is to be one; the start, the catching up."""
-    compared: Figures = {}
-    if effort.short:
-        compared["short"], _ = await _on_a_chain(folder / "short", effort.short, effort, away=None)
-    found, more = await _on_a_chain(folder / "long", blocks, effort, away=-1)
-    if effort.short:
-        long, short = found["hundred"], compared["short"]["hundred"]
-        compared["ratio"] = scenario.ratio(long, short, "per_second")
-        compared["ratio_of_processor_time"] = scenario.ratio(short, long, "node_us_per_transaction")
-    return {**found, **more, **compared}
+    short = await _on_a_chain(folder / "short", effort.short, effort, is_long=False) if effort.short else None
+    long = await _on_a_chain(folder / "long", blocks, effort, is_long=True)
+    if short is None:
+        return long
+    return {
+        **long,
+        "short": short,
+        "ratio": scenario.ratio(long["hundred"], short["hundred"], "per_second"),
+        "ratio_of_processor_time": scenario.ratio(short["hundred"], long["hundred"], "node_us_per_transaction"),
+    }
 
 
-async def _on_a_chain(folder: Path, blocks: int, effort: Effort, away: int | None) -> tuple[Figures, Figures]:
-    """What can be compared; and, if one node (`away`) is to catch up on the last `effort.caught` blocks, that and the
-    starts."""
+async def _on_a_chain(folder: Path, blocks: int, effort: Effort, *, is_long: bool) -> Figures:
+    """Latency and rate; on the long one also how a node catches up on its last `effort.caught` blocks, and starts."""
     network = Network(folder, NODES)
-    behind = () if away is None else (network.departments[away],)
-    more: Figures = {}
+    away = network.departments[-1]
+    per_block = -(-CUSTOMERS_MIN // blocks)
+    lag = min(blocks, effort.caught) * per_block
+    found: Figures = {}
     try:
-        for name in behind:
-            network.configure(name, NO_SNAPSHOT)
-        caught = min(blocks, effort.caught)
-        per_block = -(-CUSTOMERS_MIN // blocks)
-        story, grown = await start_grown(network, "b", 1_600, blocks * per_block, per_block, behind, caught * per_block)
-        for name in behind:
-            more["catch_up"] = await catch_up(network, name, grown, caught * per_block)
+        if is_long:
+            network.configure(away, NO_SNAPSHOT)
+        behind = (away,) if is_long else ()
+        story, grown = await start_grown(network, "b", 1_600, blocks * per_block, per_block, behind, lag)
+        found |= {"blocks": grown.height, "made": _made(grown)}
+        if is_long:
+            found["catch_up"] = await catch_up(network, away, grown, lag)
         await _at_rest(network, effort.settling_s)
         async with Load(network, Stock(story, blocks * per_block)) as load:
             lanes = load.lanes("h", 1, 100, network.editors)
-            found = {
-                "blocks": grown.height,
-                "made": _made(grown),
-                "unloaded_ms": scenario.percentiles_ms((await load.one_by_one(lanes[0], effort.samples)).latencies_s),
-                "hundred": await scenario.rate(load, lanes, 100, effort),
-            }
-        if behind:
+            alone = await load.one_by_one(lanes[0], effort.samples)
+            found["unloaded_ms"] = scenario.percentiles_ms(alone.latencies_s)
+            found["hundred"] = await scenario.rate(load, lanes, 100, effort)
+        if is_long:
             starts = [await first_vote(network, lanes[0]) for _ in range(effort.starts)]
-            for name, figure in (
-                ("first_vote_s", "first_vote_s"), ("api_s", "api_s"), ("start_processor_s", "processor_s")
-            ):  # fmt: skip
-                more[name] = scenario.spread([one[figure] for one in starts])
+            found["first_vote_s"] = scenario.spread([one["first_vote_s"] for one in starts])
+            found["api_s"] = scenario.spread([one["api_s"] for one in starts])
+            found["start_processor_s"] = scenario.spread([one["processor_s"] for one in starts])
     finally:
         await network.stop()
         network.remove()
-    return found, more
+    return found
 
 
 async def _at_rest(network: Network, pause_s: float) -> float:

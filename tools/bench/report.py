@@ -123,12 +123,8 @@ def _compared_rows(found: dict[str, Any]) -> list[Row]:
 
 
 def _unloaded_row(what: str, found: dict[str, Any]) -> Row:
-    return (
-        f"{what}, unloaded p50 / p99, ms",
-        f"{found['unloaded_ms']['p50']:g} / {found['unloaded_ms']['p99']:g}",
-        "",
-        "",
-    )
+    unloaded = found["unloaded_ms"]
+    return f"{what}, unloaded p50 / p99, ms", f"{unloaded['p50']:g} / {unloaded['p99']:g}", "", ""
 
 
 def _audit_rows(found: dict[str, Any]) -> list[Row]:
