@@ -31,9 +31,9 @@ from node.soundness.setting_aside import destroy_keys, heal
 from node.storage.beside import remove_leftovers
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import STORAGE_CORRUPT, LevelStore
+from node.storage.purging import PurgingStore
 from node.storage.scratch import ScratchRows
 from node.storage.wal import VOTELOG_CORRUPT, VOTELOG_MISSING, VoteLog, require_voted
-from node.vault.keys import PurgingStore
 from node.vault.store import Vault
 
 VOTELOG_AHEAD = define(

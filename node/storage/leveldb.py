@@ -26,7 +26,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -55,7 +55,6 @@ LevelDB's thread twice what it does for them otherwise. Tables that an earlier r
 _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
 _SCAN_BACK_PAIRS: Final = 4
-_REWRITTEN_AT_ONCE: Final = 1_000
 """Keys of one write of `rewrite`."""
 _LET_GO_MAX: Final = 1_000
 """Compactions after which a table that nobody reads any more is taken for one that the disk does not let go."""
@@ -95,7 +94,7 @@ class TornTail:
 
 
 class LevelStore:
-    """A `chain.store.Store` in a folder. Any thread may read; one at a time writes."""
+    """A `chain.store.Store` in a folder. Any thread may read and write."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Opens the folder; makes a new database only with `create`, and only where there is none.
@@ -108,6 +107,7 @@ class LevelStore:
         self._users = 0
         self._cursors: set[Cursor] = set()
         self._idle = threading.Condition()
+        self._writing = threading.Lock()
         self.recovery: TornTail | None = None
         _check_folder(path, create=create)
         try:
@@ -132,7 +132,8 @@ class LevelStore:
                 batch.put(key, value)
             for key in deletes:
                 batch.delete(key)
-            batch.write()
+            with self._writing:
+                batch.write()
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """As of the moment the first pair is taken; later writes don't show, unless `let_go` comes between."""
@@ -184,23 +185,28 @@ class LevelStore:
             return
         for _ in range(2):
             self.write({}, keys)
+            self._flush()
             with self._handle("purge") as database:
                 database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
 
-    def rewrite(self, keys: Sequence[bytes]) -> None:
-        """None of the folder's files has earlier values of `keys` when it returns; what they have now stays.
+    def _flush(self) -> None:
+        """Writes the log out as a table.
 
-        As `purge`, for values that were replaced. Nobody may write these keys meanwhile.
+        LevelDB does that first in every compaction, but forgets it if it finds other writes waiting at that moment. So
+        nobody may write, which is short the second time.
         """
-        if not keys:
-            return
-        for _ in range(2):
-            for begin in range(0, len(keys), _REWRITTEN_AT_ONCE):
-                found = {key: self.get(key) for key in keys[begin : begin + _REWRITTEN_AT_ONCE]}
-                kept = {key: value for key, value in found.items() if value is not None}
-                self.write(kept, found.keys() - kept.keys())
-            with self._handle("rewrite") as database:
-                database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+        for others in (nullcontext(), self._writing):
+            with others, self._handle("purge") as database:
+                database.compact_range(start=_NOBODYS, stop=_NOBODYS)
+
+    def compact(self, first: bytes, last: bytes) -> None:
+        """What was deleted or replaced between `first` and `last` before this is in none of the folder's files when it
+        returns; what is there now stays, and others may write meanwhile. Nobody uses the keys `first` and `last`.
+
+        As `purge`: the deletions of its second round are one table that spans all between the two, so whatever lies
+        there, in whatever level, is merged down with it.
+        """
+        self.purge((first, last))
 
     def let_go(self) -> None:
         """No file is kept for whoever began to read earlier: what was purged and rewritten before is on the disk no

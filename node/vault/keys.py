@@ -12,9 +12,9 @@ the record's next key sealed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chain import codec
 from chain.errors import KehuError, define
-from chain.store import Store
 from node.newest import Newest
 from node.storage.durable import StorageFailure
 from node.storage.leveldb import LevelStore
+from node.storage.purging import PurgingStore, purge_replaced
 from node.storage.scans import begun
 from node.vault.seal import KEY_ID_BYTES, VAULT_DAMAGED, RecordId, RecordKey, seal, unseal
 
@@ -46,31 +46,6 @@ VAULT_KEYS_MISSING = define(
     "put vault-keys/ back from where it went; or move vault/ away too: the node fetches from other departments "
     "what it may hold",
 )
-
-
-class PurgingStore(Store, Protocol):
-    """A store that can also make bytes vanish, and be read through."""
-
-    @property
-    def memory_bytes(self) -> int:
-        """What it keeps in memory of its own: written and not yet in its tables, or read before."""
-        ...
-
-    def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
-        """Reads on from `start` for the checksums' sake: (where to go on, or None; bytes; pairs)."""
-        ...
-
-    def purge(self, keys: Sequence[bytes]) -> None:
-        """Deletes `keys` so that no file of the store has their values when it returns."""
-        ...
-
-    def rewrite(self, keys: Sequence[bytes]) -> None:
-        """No file of the store has earlier values of `keys` when it returns."""
-        ...
-
-    def let_go(self) -> None:
-        """What was purged is not kept for a scan that began before: that goes on with what is there now."""
-        ...
 
 
 class RecordKeys:
@@ -142,7 +117,7 @@ class RecordKeys:
             return None
 
     def delete(self, records: Iterable[RecordId]) -> None:
-        """The keys can't be read any more; `destroy` also takes their bytes off the disk."""
+        """The keys can't be read any more; `purge_deleted` takes their bytes off the disk."""
         self._store.write({}, [self._close(record).to_key(b"k/") for record in records])
 
     def destroy(self, records: Iterable[RecordId]) -> None:
@@ -151,6 +126,11 @@ class RecordKeys:
         self._store.purge([self._close(record).to_key(b"k/") for record in records])
         # Whether it is there or not: a purge that a crash cut short has deleted it, and its bytes still lie in a table.
         self._store.purge([record.to_key(b"d/") for record in records])
+
+    def purge_deleted(self, records: Iterable[RecordId]) -> None:
+        """Keys that `delete` took from `records` are in no file of the folder when this returns; those that they have
+        now stay. At any time: it touches no key."""
+        purge_replaced(self._store, [record.to_key(b"k/") for record in records])
 
     def set_aside_unsound(self, record: RecordId) -> None:
         """Makes room for a new key if the record's does not open."""
@@ -207,6 +187,6 @@ def reseal(folder: Path, chain_id: bytes, old_seed: bytes, new_seed: bytes) -> N
             _open_secret(raw, chain_id, new_seed)
         else:
             store.write({_SECRET: _seal_secret(secret, chain_id, new_seed)})
-        store.rewrite([_SECRET])  # the former key is to open nothing that still lies in an old table
+        purge_replaced(store, [_SECRET])  # the former key is to open nothing that still lies in an old table
     finally:
         store.close()

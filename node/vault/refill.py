@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
+from zlib import crc32
 
 from chain import codec
 from chain.errors import KehuError
@@ -215,9 +216,12 @@ class Refill:
                 continue
 
     async def _keep_tidy(self) -> None:
+        # Departments that were started together write their tables anew one after the other, not all at once.
+        wait_s = self._timing.tidy_s * (0.5 + crc32(self._duties.department.encode()) % 256 / 512)
         while True:
-            await asyncio.sleep(self._timing.tidy_s)
+            await asyncio.sleep(wait_s)
             await asyncio.to_thread(self._vault.tidy)
+            wait_s = self._timing.tidy_s
 
     # Fetching what is lacking
 

@@ -24,17 +24,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from node.storage.leveldb import LevelStore
+from node.storage.purging import PurgingStore, purge_all, purge_replaced, purge_replaced_under, purge_unread
 from node.storage.scans import begun
 from node.vault.erased import ErasedRecords
-from node.vault.keys import PurgingStore, RecordKeys
-from node.vault.leftovers import purge_all, purge_unread
+from node.vault.keys import RecordKeys
 from node.vault.live import LiveRows
 from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key
 from node.vault.seal import RecordId, Wanted, sealed_bytes, unseal_value
@@ -351,25 +350,28 @@ class Vault:
             self._staged.remove_record(record)
         self._data.purge([live_key(one) for one in records])
         self._data.purge([unsound_key(one) for one in records])
-        self._data.purge([*_STAGED_EDGES, *staged])
+        self._data.write({}, staged)
+        purge_replaced_under(self._data, STAGED)
         for store in self.stores:  # a backup may be reading
             store.let_go()
         self._erased.finish(records)
 
     def tidy(self) -> None:
         """Takes off the disk what was destroyed since the last time; until then it lies there sealed. Costs a rewrite
-        of the tables concerned; the first time of all, for what the last run left, and nobody waits for that."""
+        of the tables concerned; the first time of all, for what the last run left. Nobody waits for it."""
         if not self._is_tidy:
             purge_all(self.stores)
             self._is_tidy = True
         with self._lock:
-            self._keys.destroy(key for key in sorted(self._unpurged_keys) if self._keys.get(key) is None)
-            self._data.rewrite(sorted(self._unpurged))
-            if self._was_unstaged:
-                self._data.purge(_STAGED_EDGES)
-            self._unpurged_keys.clear()
-            self._unpurged.clear()
-            self._was_unstaged = False
+            keys, self._unpurged_keys = self._unpurged_keys, set()
+            rows, self._unpurged = self._unpurged, set()
+            was_unstaged, self._was_unstaged = self._was_unstaged, False
+        # What is destroyed from here on is for the next time. What fails here has failed for good, and the first time
+        # after the next opening goes through everything.
+        self._keys.purge_deleted(keys)
+        purge_replaced(self._data, rows)
+        if was_unstaged:
+            purge_replaced_under(self._data, STAGED)
         purge_unread(self.stores)
 
     def pairs(self) -> tuple[Iterator[tuple[bytes, bytes]], Iterator[tuple[bytes, bytes]]]:
@@ -390,9 +392,6 @@ class Vault:
     def _unseal(self, wanted: Wanted, sealed: bytes) -> VaultValue:
         name, _ = wanted
         return unseal_value(wanted, sealed, self._keys.get(RecordId(name.table, name.record)))
-
-
-_STAGED_EDGES: Final = (STAGED, STAGED + b"\xff")
 
 
 def _ignore(_records: Iterable[RecordId], _came: Came) -> None:

@@ -92,9 +92,9 @@ class WatchedStore:
         self._before()
         self._store.purge(keys)
 
-    def rewrite(self, keys: Sequence[bytes]) -> None:
+    def compact(self, first: bytes, last: bytes) -> None:
         self._before()
-        self._store.rewrite(keys)
+        self._store.compact(first, last)
 
     def let_go(self) -> None:
         self._store.let_go()

@@ -117,7 +117,7 @@ class SimDisk:
 
 
 class SimStore:
-    """node.vault.keys.PurgingStore over a platter. After a failure it refuses everything, as `LevelStore` does."""
+    """node.storage.purging.PurgingStore over a platter. After a failure it refuses everything, as `LevelStore` does."""
 
     memory_bytes = 0
 
@@ -183,9 +183,8 @@ class SimStore:
             self.write({}, keys)
             self._perform(lambda: self._platter.forget_old(min(keys), max(keys)))
 
-    def rewrite(self, keys: Sequence[bytes]) -> None:
-        if keys:
-            self._perform(lambda: self._platter.forget_old(min(keys), max(keys)))
+    def compact(self, first: bytes, last: bytes) -> None:
+        self.purge((first, last))
 
     def let_go(self) -> None:
         """A scan here is of a list of its own."""

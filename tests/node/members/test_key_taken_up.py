@@ -54,7 +54,7 @@ def cut_short(count: int, home: Home) -> bool:
         return run
 
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name in (*STEPS, (LevelStore, "write"), (LevelStore, "rewrite")):
+        for owner, name in (*STEPS, (LevelStore, "write"), (LevelStore, "compact")):
             patch.setattr(owner, name, counted(getattr(owner, name)))
         try:
             start(home)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.storage.leveldb import LevelStore
+from node.storage.purging import purge_replaced, purge_replaced_under
 from tests.node.vault_kit import files_with
 
 
@@ -51,7 +52,7 @@ def test_purged_values_are_gone_from_logs_and_tables_of_every_level(tmp_path: Pa
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_rewrite_leaves_nothing_of_replaced_and_deleted_values_and_keeps_the_present_ones(
+def test_a_compaction_leaves_nothing_of_replaced_and_deleted_values_and_keeps_the_present_ones(
     tmp_path: Path, seed: int
 ) -> None:
     chosen = random.Random(seed)
@@ -70,11 +71,51 @@ def test_a_rewrite_leaves_nothing_of_replaced_and_deleted_values_and_keeps_the_p
         replaced[key] = values.pop(key)
         store.write({}, [key])
     keys = chosen.sample(sorted(replaced), min(20, len(replaced)))
-    store.rewrite(keys)
+    purge_replaced(store, keys)
     for key in keys:
         assert files_with(tmp_path, replaced[key][:32]) == []
     assert dict(store.scan(b"k/")) == values
-    store.rewrite([])
+    purge_replaced_under(store, b"k/")
+    for value in replaced.values():
+        assert files_with(tmp_path, value[:32]) == []
+    assert dict(store.scan(b"k/")) == values
+    purge_replaced(store, [])
+    store.close()
+
+
+def test_a_compaction_leaves_nothing_of_what_was_replaced_before_it_though_others_write_at_the_same_time(
+    tmp_path: Path,
+) -> None:
+    """LevelDB forgets that it is to write out the log if it finds several writes waiting at that moment."""
+    store = LevelStore(tmp_path / "db", create=True)
+    chosen = random.Random(0)
+    present: dict[bytes, bytes] = {}
+    replaced: list[bytes] = []
+
+    def write_odd(name: str, is_over: threading.Event) -> None:
+        writer = random.Random(name)
+        while not is_over.is_set():
+            store.write({b"k/%06d" % writer.randrange(1, 10**6, 2): writer.randbytes(100)})
+
+    for number in range(10):
+        again = chosen.sample(sorted(present), min(60, len(present)))
+        keys = [*again, *(b"k/%06d" % chosen.randrange(0, 10**6, 2) for _ in range(100))]
+        replaced += [present[key] for key in again]
+        batch = {key: chosen.randbytes(1_000) for key in keys}
+        store.write(batch)
+        present |= batch
+        is_over = threading.Event()
+        writers = [threading.Thread(target=write_odd, args=[f"{number}.{one}", is_over]) for one in range(4)]
+        for writer in writers:
+            writer.start()
+        try:
+            purge_replaced(store, again)
+        finally:
+            is_over.set()
+            for writer in writers:
+                writer.join()
+        assert [files_with(tmp_path, value[:32]) for value in replaced] == [[]] * len(replaced)
+    assert {key: store.get(key) for key in present} == present
     store.close()
 
 

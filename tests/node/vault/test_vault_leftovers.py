@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from chain.crypto import SigningKey, digest
 from node.storage.leveldb import LevelStore
 from node.vault.keys import reseal
 from node.vault.seal import RecordId
-from tests.node.vault_kit import CHAIN, NODE_KEY, files_with, get, opened, value_of
+from node.vault.store import Vault
+from tests.node.vault_kit import CHAIN, NODE_KEY, files_with, get, opened, transaction_id, value_of
 
 SECRET = b"m/vault-secret"
 
@@ -60,6 +63,52 @@ def test_a_key_that_was_erased_under_an_open_scan_is_gone_once_that_is_closed_an
         del backup, pairs
         vault.tidy()
         assert files_with(tmp_path, key) == []
+
+
+class CompactedBeside(LevelStore):
+    """While the first table is written anew, `meanwhile` is done by another thread, and waited for."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def compact(self, first: bytes, last: bytes) -> None:
+        work, self.meanwhile = self.meanwhile, None
+        if work is not None:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(work).result(timeout=20)
+        super().compact(first, last)
+
+
+def test_a_vault_is_worked_with_while_it_is_tidied_and_what_is_destroyed_meanwhile_goes_the_next_time(
+    tmp_path: Path,
+) -> None:
+    first, second = value_of("张三丰"), value_of("李四", record="c2")
+    newer, later = value_of("张无忌"), value_of("王五", record="c3")
+    with opened(tmp_path) as vault:
+        vault.put_live([(value, value.digest(CHAIN)) for value in (first, second)])
+    gone, gone_later = (
+        [stored(tmp_path, "vault", b"v/customers/" + record), stored(tmp_path, "vault-keys", b"k/customers/" + record)]
+        for record in (b"c1", b"c2")
+    )
+    keys = CompactedBeside(tmp_path / "vault-keys")
+    vault = Vault(LevelStore(tmp_path / "vault"), keys, CHAIN, NODE_KEY.seed)
+    vault.tidy()  # the first time is of all that is there
+
+    def work() -> None:
+        vault.drop([(second.id, second.digest(CHAIN))])
+        vault.put_live([(newer, newer.digest(CHAIN))])
+        vault.stage(transaction_id("later"), [later], 9)
+
+    vault.drop([(first.id, first.digest(CHAIN))])
+    keys.meanwhile = work
+    vault.tidy()
+    assert keys.meanwhile is None
+    assert [files_with(tmp_path, one) for one in gone] == [[], []]
+    vault.settle(transaction_id("later"))
+    vault.tidy()
+    assert [files_with(tmp_path, one) for one in gone_later] == [[], []]
+    assert [get(vault, one) for one in (newer, later)] == [newer, later]
+    assert get(vault, second) is None
+    vault.close()
 
 
 def test_an_erasure_is_over_only_when_no_file_has_key_or_value_though_a_backup_is_being_read_and_goes_on(
