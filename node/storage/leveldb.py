@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chain.errors import KehuError, define
+from node.storage.background import open_database
 from node.storage.cursors import Cursor, behind
 from node.storage.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
 from node.storage.leveldb_log import inspect_log
@@ -313,17 +314,18 @@ def _create(path: Path) -> None:
 
 
 def _open(path: Path, *, create: bool) -> Any:
+    options = {
+        "create_if_missing": create,
+        "paranoid_checks": True,
+        "write_buffer_size": WRITE_BUFFER_BYTES,
+        "lru_cache_size": CACHE_BYTES,
+        "compression": COMPRESSION,
+        "bloom_filter_bits": 10,
+        "max_open_files": TABLES_OPEN_MAX,
+    }
+    name = os.fsencode(path)  # a folder's name may be in another encoding than the system's
     try:
-        return plyvel.DB(
-            os.fsencode(path),  # a folder's name may be in another encoding than the system's
-            create_if_missing=create,
-            paranoid_checks=True,
-            write_buffer_size=WRITE_BUFFER_BYTES,
-            lru_cache_size=CACHE_BYTES,
-            compression=COMPRESSION,
-            bloom_filter_bits=10,
-            max_open_files=TABLES_OPEN_MAX,
-        )
+        return open_database(lambda: plyvel.DB(name, **options))
     except plyvel.IOError as error:
         if "IO error: lock " in str(error):  # held; a lock file that can't be opened is a disk that fails
             raise KehuError(STORAGE_IN_USE, path=str(path)) from None
