@@ -56,7 +56,6 @@ LevelDB's thread twice what it does for them otherwise. Tables that an earlier r
 _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
 _SCAN_BACK_PAIRS: Final = 4
-"""Keys of one write of `rewrite`."""
 _LET_GO_MAX: Final = 1_000
 """Compactions after which a table that nobody reads any more is taken for one that the disk does not let go."""
 _NOBODYS: Final = b"\x00"
@@ -108,7 +107,7 @@ class LevelStore:
         self._users = 0
         self._cursors: set[Cursor] = set()
         self._idle = threading.Condition()
-        self._writing = threading.Lock()
+        self._writing, self._purging = threading.Lock(), threading.Lock()
         self.recovery: TornTail | None = None
         _check_folder(path, create=create)
         try:
@@ -184,11 +183,12 @@ class LevelStore:
         """
         if not keys:
             return
-        for _ in range(2):
-            self.write({}, keys)
-            self._flush()
-            with self._handle("purge") as database:
-                database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+        with self._purging:  # what another one merges meanwhile could end up below what this one has looked at
+            for _ in range(2):
+                self.write({}, keys)
+                self._flush()
+                with self._handle("purge") as database:
+                    database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
 
     def _flush(self) -> None:
         """Writes the log out as a table.

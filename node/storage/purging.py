@@ -53,8 +53,7 @@ def purge_unread(stores: Iterable[PurgingStore]) -> None:
 
 
 def purge_replaced(store: PurgingStore, keys: Iterable[bytes]) -> None:
-    """Earlier values of `keys` are in no file when this returns. They and their
-    neighbours have no zero bytes."""
+    """Earlier values of `keys` are in no file when this returns. They are made of names, which have no zero bytes."""
     keys = list(keys)
     if keys:
         store.compact(min(keys)[:-1] + _NOTHING, max(keys) + _NOTHING)

@@ -119,6 +119,36 @@ def test_a_compaction_leaves_nothing_of_what_was_replaced_before_it_though_other
     store.close()
 
 
+class FlushesNoted(LevelStore):
+    def __init__(self, path: Path) -> None:
+        self.flushed: list[str] = []
+        """Which thread had the log written out, in order: each purge does so twice."""
+        super().__init__(path, create=True)
+
+    def _flush(self) -> None:
+        self.flushed.append(threading.current_thread().name)
+        super()._flush()
+
+
+def test_purges_take_turns_so_that_none_merges_what_another_one_has_yet_to_reach(tmp_path: Path) -> None:
+    store = FlushesNoted(tmp_path / "db")
+    store.write({b"k/%03d" % number: b"value" * 100 for number in range(400)})
+
+    def purge(first: int) -> None:
+        for number in range(first, first + 10):
+            store.purge([b"k/%03d" % number])
+
+    purging = [threading.Thread(target=purge, args=[100 * one], name=str(one)) for one in range(4)]
+    for one in purging:
+        one.start()
+    for one in purging:
+        one.join()
+    assert len(store.flushed) == 80
+    assert store.flushed[::2] == store.flushed[1::2]
+    assert len(set(store.flushed)) == 4
+    store.close()
+
+
 def test_a_scan_that_is_open_keeps_what_was_purged_only_until_it_has_to_let_go_and_goes_on_behind_it(
     tmp_path: Path,
 ) -> None:
