@@ -16,10 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
+from node.storage.purging import FIRST
+
 NICENESS: Final = 10
 """A tenth of the processor where others want all of it (docs/performance.md)."""
-_NOBODYS: Final = b"\x00"
-"""A key that nobody uses."""
 
 _starting = threading.Lock()
 _is_started = threading.Event()
@@ -31,7 +31,7 @@ def open_database(open_: Callable[[], Any]) -> Any:
         if not _is_started.is_set():
             with ThreadPoolExecutor(1, initializer=_lower_priority) as lowered:
                 database = lowered.submit(open_).result()
-                lowered.submit(database.compact_range, start=_NOBODYS, stop=_NOBODYS).result()
+                lowered.submit(database.compact_range, start=FIRST, stop=FIRST).result()
             _is_started.set()
             return database
     return open_()

@@ -36,6 +36,7 @@ from node.storage.background import open_database
 from node.storage.cursors import Cursor, behind
 from node.storage.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
 from node.storage.leveldb_log import inspect_log
+from node.storage.purging import FIRST
 
 if sys.version_info >= (3, 13):
     import plyvel_next as plyvel  # the same library, under another name where plyvel has no wheel
@@ -58,8 +59,6 @@ _SCAN_PAIRS: Final = 64
 _SCAN_BACK_PAIRS: Final = 4
 _LET_GO_MAX: Final = 1_000
 """Compactions after which a table that nobody reads any more is taken for one that the disk does not let go."""
-_NOBODYS: Final = b"\x00"
-"""A key that nobody uses."""
 _TABLE: Final = re.compile(r"^ (\d+):\d+\[", re.MULTILINE)
 
 STORAGE_CORRUPT = define(
@@ -198,7 +197,7 @@ class LevelStore:
         """
         for others in (nullcontext(), self._writing):
             with others, self._handle("purge") as database:
-                database.compact_range(start=_NOBODYS, stop=_NOBODYS)
+                database.compact_range(start=FIRST, stop=FIRST)
 
     def compact(self, first: bytes, last: bytes) -> None:
         """What was deleted or replaced between `first` and `last` before this is in none of the folder's files when it
@@ -220,7 +219,7 @@ class LevelStore:
         for _ in range(_LET_GO_MAX):  # single reads hold tables too, each for a moment
             if not held:
                 return
-            self.purge((_NOBODYS,))  # LevelDB looks for tables that nobody needs whenever it has made new ones
+            self.purge((FIRST,))  # LevelDB looks for tables that nobody needs whenever it has made new ones
             held &= self._held_tables()
         raise StorageFailure(STORAGE_IO, path=str(self._path), operation="purge", problem="a table can't be removed")
 

@@ -10,9 +10,9 @@ from typing import Final, Protocol
 
 from chain.store import Store
 
-_NOTHING: Final = b"\x00"
+FIRST: Final = b"\x00"
 _LAST: Final = b"\xff"
-"""Keys that nobody uses."""
+"""Keys that nobody uses, before and behind all others."""
 
 
 class PurgingStore(Store, Protocol):
@@ -43,20 +43,20 @@ class PurgingStore(Store, Protocol):
 def purge_all(stores: Iterable[PurgingStore]) -> None:
     """Whatever an earlier run destroyed is in no file when this returns."""
     for store in stores:
-        store.compact(_NOTHING, _LAST)
+        store.compact(FIRST, _LAST)
 
 
 def purge_unread(stores: Iterable[PurgingStore]) -> None:
     """Tables that were kept for a scan which has ended go: LevelDB looks for them whenever it has made new ones."""
     for store in stores:
-        store.compact(_NOTHING, _NOTHING)
+        store.compact(FIRST, FIRST)
 
 
 def purge_replaced(store: PurgingStore, keys: Iterable[bytes]) -> None:
     """Earlier values of `keys` are in no file when this returns. They are made of names, which have no zero bytes."""
     keys = list(keys)
     if keys:
-        store.compact(min(keys)[:-1] + _NOTHING, max(keys) + _NOTHING)
+        store.compact(min(keys)[:-1] + b"\x00", max(keys) + b"\x00")
 
 
 def purge_replaced_under(store: PurgingStore, prefix: bytes) -> None:
