@@ -19,7 +19,7 @@ from chain.ledger import Ledger
 from chain.transaction import Transaction
 from contracts.work import WORK_MAX, work_of
 from node.intake.batcher import Batcher
-from node.intake.mempool import Mempool
+from node.intake.mempool import Mempool, next_window
 from node.intake.verification import INLINE_TRANSACTIONS_MAX
 from node.storage.durable import StorageFailure
 from node.vault.values import VaultValue
@@ -168,9 +168,12 @@ class Admitter:
             placed = [item for item in transactions if item.id not in errors]
             answers = await self._safeguard([(item, shares[item.id]) for item in placed]) if placed else []
             errors |= {item.id: error for item, error in zip(placed, answers, strict=True) if error is not None}
-            for item in placed:
-                if item.id not in errors and not self._is_here(item) and self._mempool.admit(item):
+            window = next_window(self._ledger)
+            for item in [item for item in placed if item.id not in errors and not self._is_here(item)]:
+                if self._mempool.admit(item, window):
                     self._batcher.admitted()
+                else:  # blocks came meanwhile, and it expired, say
+                    errors |= self._refusals([item])
         finally:
             for item in transactions:
                 self._mempool.release(item)

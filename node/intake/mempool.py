@@ -142,10 +142,12 @@ class Mempool:
         if self._reserved.pop(transaction.id, None) is not None:
             self._uncount(transaction)
 
-    def admit(self, transaction: Transaction) -> bool:
-        """Queues a transaction with a reserved place for the next own batch; False if it is here already."""
-        if self._reserved.pop(transaction.id, None) is None:
+    def admit(self, transaction: Transaction, window: Window) -> bool:
+        """Queues a transaction with a reserved place for the next own batch; False if it is here already, or the next
+        block could not execute it: with such a one the primary would be asked for work that there is not."""
+        if transaction.id not in self._reserved or not window.admits(transaction, self._department):
             return False
+        del self._reserved[transaction.id]
         self._own[transaction.id] = self._queued[transaction.id] = transaction
         return True
 

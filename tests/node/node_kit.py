@@ -16,7 +16,7 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.transaction import Call, Transaction, sign_transaction
 from contracts.registry import contract_table
-from node.intake.mempool import Mempool
+from node.intake.mempool import Mempool, Window
 from node.storage.leveldb import LevelStore
 from tests.node.cluster import DEPARTMENTS, PEOPLE, genesis_value
 
@@ -63,7 +63,7 @@ def certify(block: Block, view: int = 0, members: Sequence[str] = DEPARTMENTS[:3
 def admitted(mempool: Mempool, *transactions: Transaction) -> None:
     for transaction in transactions:
         mempool.reserve(transaction)
-        assert mempool.admit(transaction)
+        assert mempool.admit(transaction, Window(1, (), 1 << 32, lambda _transaction, _department: False))
 
 
 class Chain:

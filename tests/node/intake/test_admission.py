@@ -197,6 +197,33 @@ async def test_the_same_transaction_twice_at_once_is_secured_once(desk: Desk) ->
     assert desk.mempool.transactions == 1
 
 
+async def test_what_expires_while_its_values_are_secured_is_refused_and_asks_no_primary_for_work(desk: Desk) -> None:
+    """On an idle network no block would take it out of the mempool again."""
+    transaction, values = register()
+    late = transact(expires=2)
+    desk.gate.clear()
+    submitted = asyncio.create_task(desk.submit(late, transaction, values=values))
+    await eventually(lambda: desk.secured)
+    for _ in range(2):
+        desk.chain.append()
+    desk.gate.set()
+    answers = await submitted
+    assert [answer.error and answer.error.code for answer in answers] == ["transaction.expired", None]
+    await eventually(lambda: desk.gossiped)
+    assert desk.admitted == [transaction.id]
+
+
+async def test_what_is_committed_while_its_values_are_secured_is_answered_well_and_not_queued(desk: Desk) -> None:
+    transaction = transact()
+    desk.gate.clear()
+    submitted = asyncio.create_task(desk.submit(transaction))
+    await eventually(lambda: desk.secured)
+    desk.chain.append(batch_of(transaction))
+    desk.gate.set()
+    assert await submitted == [Admission(transaction.id)]
+    desk.require_empty()
+
+
 async def test_who_waited_for_another_request_tries_itself_when_that_one_fails(desk: Desk) -> None:
     transaction, values = register()
     desk.gate.clear()

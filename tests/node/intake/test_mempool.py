@@ -81,10 +81,22 @@ def test_a_transaction_or_batch_that_is_here_already_is_not_taken_twice() -> Non
     mempool = Mempool("sales", 100, 100)
     admitted(mempool, LI[0])
     mempool.reserve(LI[0])
-    assert not mempool.admit(LI[0])
+    assert not mempool.admit(LI[0], window())
     batch = batch_of(LI[1], department="finance")
     assert [mempool.add(batch), mempool.add(batch)] == [True, False]
     assert mempool.transactions == 2
+
+
+def test_what_expired_or_was_executed_since_it_got_its_place_is_not_queued() -> None:
+    mempool = Mempool("sales", 100, 100)
+    for transaction in LI[:2]:
+        mempool.reserve(transaction)
+    assert not mempool.admit(LI[0], window(21))
+    assert not mempool.admit(LI[1], window(2, LI[1]))
+    assert mempool.take_queued(9) == []
+    for transaction in LI[:2]:
+        mempool.release(transaction)
+    assert mempool.transactions == 0
 
 
 def test_queued_transactions_are_taken_oldest_first_and_once() -> None:
@@ -200,7 +212,7 @@ class MempoolCounts(RuleBasedStateMachine):
 
     @rule(place=integers(0, 23))
     def admit(self, place: int) -> None:
-        self.mempool.admit(self.pick(place))
+        self.mempool.admit(self.pick(place), self.window())
 
     @rule(place=integers(0, 23))
     def release(self, place: int) -> None:
