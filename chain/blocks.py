@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from chain import codec, merkle
 from chain.block import BLOCK_MISMATCH, Block, batches_root, certificate_digest
@@ -27,7 +28,7 @@ from chain.receipt import Receipt, decode_receipts, encode_receipts
 from chain.snapshot import ScheduleLink
 from chain.state import Writes, key_digest, state_key
 from chain.store import Store
-from chain.stored_state import CURRENT, HISTORY, Scratch, StoredState
+from chain.stored_state import CURRENT, Scratch, StoredState
 from chain.trie import Node, prove
 
 STORAGE_INCOMPLETE = define(
@@ -47,6 +48,8 @@ BLOCK_NOT_HELD = define(
     "ask another department's node, or wait until this one has fetched them (`first_block` in its status)",
 )
 
+FORMER: Final = b"h/"
+"""Values that were replaced: earlier releases stored them, and nobody reads them."""
 _VALUE_BYTES_MAX = 1 << 26
 _SCHEDULE = state_key("validators", "schedule")
 
@@ -80,6 +83,7 @@ class BlockStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._state: StoredState | None = None
 
     def head(self) -> tuple[int, bytes] | None:
         raw = self._store.get(b"meta/head")
@@ -105,6 +109,8 @@ class BlockStore:
     def append(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Block, certificate, receipts, state, indexes and head in one durable step."""
         puts = {**rows_of(executed), **certified_rows(executed, certificate)}
+        if self._state is not None:
+            self._state.keep_replaced(executed.writes)
         gone = [CURRENT + key for key, value in executed.writes.items() if value is None]
         self._store.write(puts, gone)
 
@@ -142,11 +148,13 @@ class BlockStore:
         return Location(*codec.fields(codec.decode(raw, 32), "location", codec.is_uint, codec.is_uint))
 
     def pairs(self) -> Iterator[tuple[bytes, bytes]]:
-        """Everything in the store, as of the moment the first pair is taken."""
-        return self._store.scan(b"")
+        """Everything in the store that is of use, as of the moment the first pair is taken."""
+        return (pair for pair in self._store.scan(b"") if not pair[0].startswith(FORMER))
 
     def load_state(self, scratch: Scratch | None = None) -> StoredState:
-        return StoredState(self._store, scratch)
+        """The state, which is to follow each block that is appended here."""
+        self._state = StoredState(self._store, scratch)
+        return self._state
 
     def first(self) -> tuple[int, int]:
         """(lowest height from which on all blocks are here, lowest height whose state is known)."""
@@ -179,8 +187,7 @@ def rows_of(executed: ExecutedBlock) -> dict[bytes, bytes]:
     height = executed.block.header.height
     puts = block_puts(executed.block, executed.receipt_bytes, executed.receipts, executed.executed)
     puts[b"meta/head"] = codec.encode_flat([height, executed.block.id])
-    for key, value in executed.writes.items():
-        puts.update(state_puts(key, value, height))
+    puts.update({CURRENT + key: value for key, value in executed.writes.items() if value is not None})
     return puts
 
 
@@ -209,14 +216,6 @@ def block_puts(
     for index, receipt in enumerate(receipts):
         if is_execution(receipt):  # it may stand in the same block once more, where it was not run
             puts[b"t/" + receipt.transaction_id] = codec.encode_flat([height, index])
-    return puts
-
-
-def state_puts(key: bytes, value: bytes | None, height: int) -> dict[bytes, bytes]:
-    """What is stored for a state value that block `height` wrote (None: took away)."""
-    puts = {_at(HISTORY + key + b"\x00", height): value or b""}
-    if value is not None:
-        puts[CURRENT + key] = value
     return puts
 
 

@@ -74,20 +74,28 @@ class Pin:
     Another thread may read while `State.apply` runs.
     """
 
-    __slots__ = ("_find", "_keys", "gone", "trie")
+    __slots__ = ("_find", "_keys", "gone", "is_lost", "trie")
 
     def __init__(
         self, root: trie.Node, find: Callable[[bytes, bytes], bytes | None], keys: Callable[[], Iterable[bytes]]
     ) -> None:
-        """`find` gives the value of that digest which stands, or stood, under a key; `keys` all present ones."""
+        """`find` gives the value of that digest which stands, or stood, under a key, None if it is kept no longer;
+        `keys` all present ones."""
         self.trie = root
         self._find, self._keys = find, keys
         self.gone: set[bytes] = set()
         """Keys that were taken away since."""
+        self.is_lost = False
+        """Whether a value is kept no longer, so that this state is not all there any more."""
 
     def get(self, key: bytes) -> bytes | None:
+        """None if there was none, or it is lost."""
         wanted = trie.find(self.trie, key_digest(key))
-        return None if wanted is None else self._find(key, wanted)
+        if wanted is None:
+            return None
+        value = self._find(key, wanted)
+        self.is_lost |= value is None
+        return value
 
     def all_keys(self) -> Iterator[bytes]:
         """Every key that the pinned state has, and some that came later; those of `gone` may be lacking."""

@@ -24,10 +24,6 @@ class Store(Protocol):
         """
         ...
 
-    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs whose key begins with `prefix`, which is not empty, from the last key to the first."""
-        ...
-
     def close(self) -> None: ...
 
 
@@ -48,9 +44,6 @@ class MemoryStore:
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         first = prefix + start
         yield from sorted((key, value) for key, value in self._pairs.items() if key.startswith(prefix) and key >= first)
-
-    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        yield from list(self.scan(prefix))[::-1]
 
     def close(self) -> None:
         self._pairs.clear()

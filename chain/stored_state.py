@@ -1,15 +1,16 @@
 """A node's state: the trie is in memory, the values lie in the store, and those used lately are kept at hand.
 
 What is read from the store is held against the trie, so it is the value that the last header certifies or none at all.
-The store is a block ahead while that block is being appended; a pin stays behind. Both find the value they mean among
-the key's earlier ones, by its digest. docs/adr/0023-values-on-disk.md says what this costs and saves.
+The store has only what stands now, and is a block ahead while that block is being appended: what the block replaces is
+kept until the state follows. A pin stays behind, and finds the values it means among the copies at hand, by their
+digests. docs/adr/0023-values-on-disk.md and docs/adr/0025-replaced-values.md say what this costs and saves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from chain import trie
 from chain.errors import InvariantError, KehuError, define
@@ -17,7 +18,6 @@ from chain.state import Pin, SmallTables, State, key_digest, value_digest
 from chain.store import Store
 
 CURRENT: Final = b"s/"
-HISTORY: Final = b"h/"
 _ROWS_BYTES_MAX: Final = 16 << 20
 """Memory for values used lately: about 40,000 of usual size."""
 _PAGE: Final = 1_000
@@ -40,15 +40,29 @@ class StateUnreadableError(InvariantError):
         super().__init__(str(failure))
 
 
+class Row(NamedTuple):
+    """What now stands under a key, None where it was taken away, and what it replaces, as far as that is known."""
+
+    key_digest: bytes
+    value: bytes | None
+    replaced: bytes | None = None
+
+
 class Scratch(Protocol):
-    """Copies of rows from which they are read sooner than from the store. It may lack any of them, have old values, and
-    forget everything. For any thread."""
+    """Copies of rows from which they are read sooner than from the store, those that were replaced lately too. It may
+    lack any of them, and forget everything. For any thread."""
 
-    def get(self, key_digest: bytes) -> bytes | None: ...
-
-    def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """(key digest, value) each."""
+    def get(self, key_digest: bytes, wanted: bytes) -> bytes | None:
+        """The value of digest `wanted` that stands, or stood, under a key."""
         ...
+
+    def put(self, rows: Sequence[Row]) -> None: ...
+
+    def hold(self) -> Callable[[], None]:
+        """Keeps what is here now and what comes, and is replaced, until what this returns is called."""
+        ...
+
+    def close(self) -> None: ...
 
 
 Generation: TypeAlias = dict[bytes, bytes]
@@ -108,6 +122,8 @@ class StoredState(State):
         self._store, self._scratch = store, scratch
         self._cache = RowCache(bytes_max)
         self._pins = []
+        self._replaced: dict[bytes, bytes] = {}
+        self._releases: dict[Pin, Callable[[], None]] = {}
         self._small = SmallTables(())
         self.trie = trie.build_many(self._digests())
 
@@ -119,12 +135,12 @@ class StoredState(State):
     def _digests(self) -> Iterator[bytes]:
         pairs = self._store.scan(CURRENT)
         while page := list(islice(pairs, _PAGE)):
-            rows = [(key_digest(key[len(CURRENT) :]), value) for key, value in page]
+            rows = [Row(key_digest(key[len(CURRENT) :]), value) for key, value in page]
             for key, _ in page:
                 self._small.add(key[len(CURRENT) :])
             if self._scratch is not None:
                 self._scratch.put(rows)
-            yield from (digest + value_digest(value) for digest, value in rows)
+            yield from (row.key_digest + value_digest(value) for row, (_, value) in zip(rows, page, strict=True))
 
     def get(self, key: bytes) -> bytes | None:
         young = self._cache.young
@@ -135,25 +151,69 @@ class StoredState(State):
         return value or None
 
     def _read(self, key: bytes, digest: bytes) -> bytes:
-        wanted = trie.find(self.trie, digest)
-        if wanted is None:
-            return b""
-        value = None if self._scratch is None else self._scratch.get(digest)
-        if value is None or value_digest(value) != wanted:
-            value = self._find(key, wanted)
+        while True:
+            root = self.trie
+            wanted = trie.find(root, digest)
+            if wanted is None:
+                return b""
+            value = self._find(key, digest, wanted)
+            if value is not None:
+                return value
+            if self.trie is root:  # else a block came between the two, in another thread
+                raise StateUnreadableError(KehuError(STORAGE_STATE, key=digest, expected=wanted))
+
+    def _find(self, key: bytes, digest: bytes, wanted: bytes) -> bytes | None:
+        """The value of this digest: at hand, in the store, or just being replaced there."""
+        if self._scratch is not None and (copy := self._scratch.get(digest, wanted)) is not None:
+            return copy
+        value = self._stored(key)
+        if value is not None and value_digest(value) == wanted:
             if self._scratch is not None:
-                self._scratch.put([(digest, value)])
-        return value
+                self._scratch.put([Row(digest, value)])
+            return value
+        value = self._replaced.get(key)
+        return value if value is not None and value_digest(value) == wanted else None
+
+    def _stored(self, key: bytes) -> bytes | None:
+        try:
+            return self._store.get(CURRENT + key)
+        except KehuError as error:
+            raise StateUnreadableError(error) from error
 
     def pin(self) -> Pin:
-        pin = Pin(self.trie, self._find, self._keys)
+        pin = Pin(self.trie, self._find_pinned, self._keys)
+        if self._scratch is not None:
+            self._releases[pin] = self._scratch.hold()
         self._pins.append(pin)
         return pin
 
+    def unpin(self, pin: Pin) -> None:
+        super().unpin(pin)
+        if (release := self._releases.pop(pin, None)) is not None:
+            release()
+
+    def _find_pinned(self, key: bytes, wanted: bytes) -> bytes | None:
+        digest = key_digest(key)
+        value = self._find(key, digest, wanted)
+        if value is None:  # unless `apply` put it at hand just now
+            value = None if self._scratch is None else self._scratch.get(digest, wanted)
+        if value is None and trie.find(self.trie, digest) == wanted:
+            raise StateUnreadableError(KehuError(STORAGE_STATE, key=digest, expected=wanted))
+        return value
+
+    def keep_replaced(self, writes: Mapping[bytes, bytes | None]) -> None:
+        """The store is about to go ahead of the state by `writes`: what they replace is kept for who reads meanwhile,
+        until `apply`. For the one thread that writes."""
+        present = ((key, self.get(key)) for key in writes)
+        self._replaced = {key: value for key, value in present if value is not None}
+
     def apply(self, writes: Mapping[bytes, bytes | None], after: trie.Node) -> None:
+        """As in `State`; what `writes` replace stays at hand for pins, if `keep_replaced` was told of them."""
         super().apply(writes, after)
         if self._scratch is not None:
-            self._scratch.put([(key_digest(key), value) for key, value in writes.items() if value is not None])
+            old = self._replaced if self._pins else {}
+            self._scratch.put([Row(key_digest(key), value, old.get(key)) for key, value in writes.items()])
+        self._replaced = {}
 
     def _remember(self, key: bytes, value: bytes) -> None:
         self._cache.put(key, value)
@@ -163,30 +223,19 @@ class StoredState(State):
         self._cache.put(key, b"")
 
     def items(self, first: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """As in `State`, from the store. What the block takes away that is being appended may already be lacking."""
+        """As in `State`, from the store. What the block takes away that is being appended may already be lacking. Who
+        goes on while blocks come is given what stands then."""
         root = self.trie
         for stored, value in _read(lambda: self._store.scan(CURRENT + first, start)):
             key = stored[len(CURRENT) :]
             wanted = trie.find(root, key_digest(key))
             if wanted is not None:
-                yield key, value if value_digest(value) == wanted else self._find(key, wanted)
+                present = value if value_digest(value) == wanted else self.get(key)
+                if present is not None:
+                    yield key, present
 
     def _keys(self) -> Iterator[bytes]:
         return (key[len(CURRENT) :] for key, _ in _read(lambda: self._store.scan(CURRENT)))
-
-    def _find(self, key: bytes, wanted: bytes) -> bytes:
-        """The value of this digest that stands, or stood, under `key`. Any thread may ask."""
-        for _, value in _read(lambda: self._stored(key)):
-            if value_digest(value) == wanted:
-                return value
-        raise StateUnreadableError(KehuError(STORAGE_STATE, key=key_digest(key), expected=wanted))
-
-    def _stored(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The present value and then all there have been, newest first."""
-        value = self._store.get(CURRENT + key)
-        if value is not None:
-            yield key, value
-        yield from self._store.scan_back(HISTORY + key + b"\x00")
 
 
 def _read(pairs: Callable[[], Iterable[tuple[bytes, bytes]]]) -> Iterator[tuple[bytes, bytes]]:

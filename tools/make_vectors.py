@@ -303,7 +303,7 @@ def _replayed(story: SampleChain, height: int) -> Auditor:
 def storage(story: SampleChain) -> Any:
     """Every pair of the story's store, by what it is."""
     names = {b"b": "block", b"c": "certificate", b"r": "receipts", b"i": "executed ids", b"t": "location",
-             b"s": "state value", b"h": "state history", b"v": "schedule link", b"m": "meta"}  # fmt: skip
+             b"s": "state value", b"v": "schedule link", b"m": "meta"}  # fmt: skip
     found: dict[str, list[Any]] = {}
     for key, value in story.store.scan(b""):
         kind = found.setdefault(names[key[:1]], [])

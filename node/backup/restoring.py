@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from chain.audit import Auditor, check_signatures
-from chain.blocks import BlockStore
+from chain.blocks import FORMER, BlockStore
 from chain.errors import KehuError, define
 from chain.export import stored_frames
 from chain.ledger import Ledger
@@ -40,7 +40,7 @@ RESTORE_MOUNTED = define(
     "restore into a new folder on the same disk, outside of the container say, then mount that or move what is in it",
 )
 
-CHAIN_PREFIXES: Final = (b"b/", b"c/", b"h/", b"i/", b"meta/", b"r/", b"s/", b"t/", b"v/")
+CHAIN_PREFIXES: Final = (b"b/", b"c/", b"i/", b"meta/", b"r/", b"s/", b"t/", b"v/")
 FILES: Final = (b"genesis.json", b"node.toml")
 
 
@@ -123,8 +123,10 @@ class _Filler:
                 write_file(path, content, replace=False)
 
     def _write_pairs(self, kind: str, pairs: list[Pair]) -> None:
-        if kind == "chain" and not all(key.startswith(CHAIN_PREFIXES) for key, _ in pairs):
-            raise KehuError(BACKUP_DAMAGED, problem="unknown key")
+        if kind == "chain":
+            pairs = [pair for pair in pairs if not pair[0].startswith(FORMER)]
+            if not all(key.startswith(CHAIN_PREFIXES) for key, _ in pairs):
+                raise KehuError(BACKUP_DAMAGED, problem="unknown key")
         if kind not in self._stores:
             self._stores[kind] = LevelStore(self._home.path / kind, create=True)
         self._stores[kind].write(dict(pairs))

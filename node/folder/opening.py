@@ -18,6 +18,7 @@ from chain.crypto import SigningKey
 from chain.errors import KehuError, define
 from chain.genesis import Genesis
 from chain.ledger import Ledger
+from chain.stored_state import Scratch
 from consensus.votes import decode_record
 from contracts.registry import contract_table
 from node.folder.config import Config, Home
@@ -52,8 +53,8 @@ class Disk(Protocol):
 
     def open_chain(self) -> PurgingStore: ...
 
-    def open_scratch(self) -> ScratchRows | None:
-        """Where rows of the state are near at hand; None where the store is."""
+    def open_scratch(self) -> Scratch:
+        """Where rows of the state are near at hand."""
         ...
 
     def choose_key(self, files: HomeFiles, ledger: Ledger, members: dict[str, Member]) -> SigningKey:
@@ -154,8 +155,7 @@ def open_disk(home: Home, files: HomeFiles, disk: Disk) -> Opened:
             if folder.is_relative_to(home.path):
                 remove_leftovers(folder)
         scratch = disk.open_scratch()
-        if scratch is not None:
-            closing.callback(scratch.close)
+        closing.callback(scratch.close)
         with readable(home.chain):
             ledger, blocks = Ledger.open(genesis, contract_table(), store, scratch)
         require_spoken(ledger)

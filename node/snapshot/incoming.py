@@ -16,10 +16,11 @@ from typing import Final
 
 from chain import codec
 from chain.block import Header
-from chain.blocks import ExecutedBlock, block_puts, state_puts
+from chain.blocks import ExecutedBlock, block_puts
 from chain.errors import KehuError
 from chain.snapshot import Offer, Part
 from chain.store import Store
+from chain.stored_state import CURRENT
 from node.folder.config import Home
 from node.snapshot.past import PastBlocks
 from node.soundness.copying import stopped
@@ -104,9 +105,7 @@ class Incoming:
     def add(self, pairs: Iterable[tuple[bytes, bytes]], pending: Sequence[Part] | None = None) -> None:
         """Checked values, and what is still to be asked for after them."""
         self.pending = self.pending if pending is None else list(pending)
-        puts: dict[bytes, bytes] = {}
-        for key, value in pairs:
-            puts.update(state_puts(key, value, self.height))
+        puts = {CURRENT + key: value for key, value in pairs}
         left = [[prefix, digest] for prefix, digest in self.pending]
         puts[_PROGRESS] = codec.encode_flat([self.offer.to_bytes(), left])
         self._store.write(puts)

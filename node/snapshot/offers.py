@@ -92,6 +92,9 @@ class SnapshotOffers:
             codec.decode(request, _REQUEST_BYTES_MAX), "piece request", codec.is_uint, codec.is_bytes
         )
         offered = self._offered.get(height)
+        if offered is not None and offered.pin.is_lost:
+            self._ledger.state.unpin(self._offered.pop(height).pin)
+            offered = None
         if offered is None or len(prefix) > PREFIX_MAX:
             raise KehuError(SNAPSHOT_UNKNOWN, height=height, prefix=prefix)
         offered.asked_s = self._clock_s()

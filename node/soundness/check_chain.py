@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from chain.batch import Batch
 from chain.block import Block
-from chain.blocks import BlockStore, ExecutedBlock, certified_rows, rows_of
+from chain.blocks import FORMER, BlockStore, ExecutedBlock, certified_rows, rows_of
 from chain.certificate import Certificate
 from chain.errors import KehuError
 from chain.genesis import Genesis
@@ -26,7 +26,7 @@ from node.soundness.check_bytes import Progress
 from node.soundness.findings import CHECK_NOT_REPLAYED, CHECK_ROWS, CheckReport
 from node.soundness.scrub import follow_links
 
-_STATE, _HISTORY, _HEAD = b"s/", b"h/", b"meta/head"
+_STATE, _HEAD = b"s/", b"meta/head"
 
 
 def check_chain(store: Store, genesis: Genesis, report: CheckReport, on_progress: Progress) -> Ledger:
@@ -41,15 +41,13 @@ def check_chain(store: Store, genesis: Genesis, report: CheckReport, on_progress
         return stored
     replay, genesis_block = Ledger.at_genesis(genesis, contract_table())
     counts = Counter({_kind(_HEAD): 3 if snapshot else 2})
-    _compare(store, rows_of(genesis_block), counts, 0, snapshot)
+    _compare(store, rows_of(genesis_block), counts, 0)
     for height in range(1, stored.height + 1):
         executed, certificate = _replay(replay, blocks, height)
-        _compare(store, {**rows_of(executed), **certified_rows(executed, certificate)}, counts, height, snapshot)
+        _compare(store, {**rows_of(executed), **certified_rows(executed, certificate)}, counts, height)
         report.blocks, report.transactions = height, report.transactions + len(executed.receipts)
         on_progress(1, stored.height)
     _compare_state(store, replay)
-    if snapshot:
-        counts[_HISTORY] = _count(store, _HISTORY)  # the snapshot's own height is in there too
     _compare_counts(store, counts + Counter({_STATE: len(replay.state)}))
     return stored
 
@@ -71,12 +69,11 @@ def _replay(replay: Ledger, blocks: BlockStore, height: int) -> tuple[ExecutedBl
     return executed, certificate
 
 
-def _compare(store: Store, rows: Mapping[bytes, bytes], counts: Counter[bytes], height: int, snapshot: int) -> None:
-    """A chain that began with a snapshot has no state history from before."""
+def _compare(store: Store, rows: Mapping[bytes, bytes], counts: Counter[bytes], height: int) -> None:
     for key, value in rows.items():
         kind = _kind(key)
-        if kind in (_STATE, _kind(_HEAD)) or (kind == _HISTORY and height <= snapshot > 0):
-            continue  # later blocks replace the former two; they are compared at the end
+        if kind in (_STATE, _kind(_HEAD)):
+            continue  # later blocks replace them; they are compared at the end
         counts[kind] += 1
         if store.get(key) != value:
             raise KehuError(CHECK_ROWS, kind=kind.decode(), height=height)
@@ -89,14 +86,10 @@ def _compare_state(store: Store, replay: Ledger) -> None:
 
 
 def _compare_counts(store: Store, expected: Counter[bytes]) -> None:
-    actual = Counter(_kind(key) for key, _ in store.scan(b""))
+    actual = Counter(kind for key, _ in store.scan(b"") if (kind := _kind(key)) != FORMER)
     for kind in sorted({*actual, *expected}):
         if actual[kind] != expected[kind]:
             raise KehuError(CHECK_ROWS, kind=kind.decode(), expected=expected[kind], actual=actual[kind])
-
-
-def _count(store: Store, kind: bytes) -> int:
-    return sum(1 for _ in store.scan(kind))
 
 
 def _kind(key: bytes) -> bytes:

@@ -11,10 +11,10 @@ from typing import Any
 
 
 class Cursor:
-    """`start`: the first key; going back, the one behind the last. Any thread may call."""
+    """From the key `start` on. Any thread may call."""
 
-    def __init__(self, prefix: bytes, start: bytes | None, *, is_back: bool = False) -> None:
-        self._prefix, self._place, self._is_back = prefix, start, is_back
+    def __init__(self, prefix: bytes, start: bytes) -> None:
+        self._prefix, self._place = prefix, start
         self._iterator: Any = None
         self._lock = threading.RLock()  # the collector may end a scan anywhere
 
@@ -23,26 +23,18 @@ class Cursor:
         pairs: list[tuple[bytes, bytes]] = []
         with self._lock:
             if self._iterator is None:
-                self._iterator = self._open(database)
-            step = self._iterator.prev if self._is_back else self._iterator.next
+                # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
+                self._iterator = database.raw_iterator(verify_checksums=True, fill_cache=False)
+                self._iterator.seek(self._place)
             while len(pairs) < pairs_max and self._iterator.valid():
                 key, value = self._iterator.item()
                 if not key.startswith(self._prefix):
                     break
                 pairs.append((key, value))
-                step()
+                self._iterator.next()
             if pairs:
-                self._place = pairs[-1][0] if self._is_back else pairs[-1][0] + b"\x00"
+                self._place = pairs[-1][0] + b"\x00"
         return pairs
-
-    def _open(self, database: Any) -> Any:
-        # plyvel's other iterator ends without an error where the last block is damaged; this one raises.
-        iterator = database.raw_iterator(verify_checksums=True, fill_cache=False)
-        if self._place is not None:
-            iterator.seek(self._place)
-        if self._is_back:
-            (iterator.prev if self._place is not None and iterator.valid() else iterator.seek_to_last)()
-        return iterator
 
     def let_go(self) -> None:
         """Keeps no table any more."""
@@ -50,9 +42,3 @@ class Cursor:
             iterator, self._iterator = self._iterator, None
             if iterator is not None:
                 iterator.close()
-
-
-def behind(prefix: bytes) -> bytes | None:
-    """The first key after all that begin with `prefix`; None where there can be none."""
-    kept = prefix.rstrip(b"\xff")
-    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None

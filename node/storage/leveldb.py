@@ -33,7 +33,7 @@ from typing import Any, Final
 
 from chain.errors import KehuError, define
 from node.storage.background import open_database
-from node.storage.cursors import Cursor, behind
+from node.storage.cursors import Cursor
 from node.storage.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
 from node.storage.leveldb_log import inspect_log
 from node.storage.purging import FIRST
@@ -56,7 +56,6 @@ COMPRESSION: Final = None
 LevelDB's thread twice what it does for them otherwise. Tables that an earlier release compressed are read as before."""
 _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
-_SCAN_BACK_PAIRS: Final = 4
 _LET_GO_MAX: Final = 1_000
 """Compactions after which a table that nobody reads any more is taken for one that the disk does not let go."""
 _TABLE: Final = re.compile(r"^ (\d+):\d+\[", re.MULTILINE)
@@ -136,26 +135,22 @@ class LevelStore:
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """As of the moment the first pair is taken; later writes don't show, unless `let_go` comes between."""
-        return self._scan(Cursor(prefix, prefix + start), _SCAN_PAIRS)
+        return self._scan(Cursor(prefix, prefix + start))
 
-    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """As `scan`, from the last key to the first. Whoever asks mostly wants the first few, so few are fetched."""
-        return self._scan(Cursor(prefix, behind(prefix), is_back=True), _SCAN_BACK_PAIRS)
-
-    def _scan(self, cursor: Cursor, pairs_max: int) -> Iterator[tuple[bytes, bytes]]:
+    def _scan(self, cursor: Cursor) -> Iterator[tuple[bytes, bytes]]:
         with self._idle:
             self._cursors.add(cursor)
         try:
-            while pairs := self._next_pairs(cursor, pairs_max):
+            while pairs := self._next_pairs(cursor):
                 yield from pairs
         finally:
             with self._idle:
                 self._cursors.discard(cursor)
             cursor.let_go()
 
-    def _next_pairs(self, cursor: Cursor, pairs_max: int) -> list[tuple[bytes, bytes]]:
+    def _next_pairs(self, cursor: Cursor) -> list[tuple[bytes, bytes]]:
         with self._handle("scan") as database:
-            return cursor.take(database, pairs_max)
+            return cursor.take(database, _SCAN_PAIRS)
 
     def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
         """Reads pairs from `start` on until `bytes_max` is passed, for their checksums' sake: (where to go on, or None

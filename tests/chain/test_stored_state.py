@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,13 +12,13 @@ from hypothesis.strategies import dictionaries, integers, lists, none, sampled_f
 
 from chain import codec, trie
 from chain import state as state_module
-from chain.blocks import state_puts
 from chain.errors import KehuError
 from chain.execution import BlockFacts, CallContext, execute
 from chain.state import State, View
 from chain.store import MemoryStore
-from chain.stored_state import CURRENT, STORAGE_STATE, RowCache, StateUnreadableError, StoredState
+from chain.stored_state import CURRENT, STORAGE_STATE, Row, RowCache, StateUnreadableError, StoredState
 from chain.transaction import Call
+from node.storage.scratch import ScratchRows
 from tools.sample_chain import SampleChain
 
 KEYS = [f"{table}/{key}".encode() for table in ("a", "ab", "b") for key in range(6)]
@@ -28,17 +29,31 @@ BLOCKS = lists(
 )
 
 
-def append(store: MemoryStore, height: int, writes: Writes) -> None:
-    puts: dict[bytes, bytes] = {}
-    for key, value in writes.items():
-        puts.update(state_puts(key, value, height))
-    store.write(puts, [CURRENT + key for key, value in writes.items() if value is None])
+def append(store: MemoryStore, state: StoredState, writes: Writes) -> trie.Node:
+    """As `BlockStore.append` does; the trie for `apply`."""
+    after = state.preview(writes)
+    state.keep_replaced(writes)
+    store.write(
+        {CURRENT + key: value for key, value in writes.items() if value is not None},
+        [CURRENT + key for key, value in writes.items() if value is None],
+    )
+    return after
 
 
-def grown(count: int) -> tuple[MemoryStore, StoredState]:
+def grown(count: int, scratch: ScratchRows | None = None) -> tuple[MemoryStore, StoredState]:
     store = MemoryStore()
-    append(store, 0, {f"notes/n{number}".encode(): codec.encode({"n": 0}) for number in range(count)})
-    return store, StoredState(store, bytes_max=2_000)
+    store.write({CURRENT + f"notes/n{number}".encode(): codec.encode({"n": 0}) for number in range(count)})
+    return store, StoredState(store, scratch, bytes_max=2_000)
+
+
+def twenty_blocks(store: MemoryStore, state: StoredState) -> None:
+    draw = random.Random(7)
+    for height in range(1, 21):
+        writes: Writes = {
+            f"notes/n{draw.randrange(600)}".encode(): draw.choice([None, codec.encode({"n": height})])
+            for _ in range(30)
+        }
+        state.apply(writes, append(store, state, writes))
 
 
 @given(BLOCKS, integers(0, 8), integers(0, 2_000))
@@ -49,10 +64,9 @@ def test_it_reads_as_a_state_in_memory_also_while_a_block_is_being_appended(
         patch.setattr(state_module, "_SMALL_KEYS_MAX", small_max)
         store = MemoryStore()
         stored, plain = StoredState(store, bytes_max=bytes_max), State()
-        for height, writes in enumerate(blocks):
+        for writes in blocks:
             before = [plain.get(key) for key in KEYS]
-            after = stored.preview(writes)
-            append(store, height, writes)
+            after = append(store, stored, writes)
             assert [stored.get(key) for key in KEYS] == before, "the store is ahead, the state is not"
             stored.apply(writes, after)
             plain.apply(writes, plain.preview(writes))
@@ -72,37 +86,65 @@ def test_values_of_a_large_table_that_a_block_is_about_to_change_are_still_the_o
     monkeypatch.setattr(state_module, "_SMALL_KEYS_MAX", 10)
     store, state = grown(100)
     before = list(state.items())
-    append(store, 1, {b"notes/n5": codec.encode({"n": 1}), b"notes/new": codec.encode({"n": 1})})
+    append(store, state, {b"notes/n5": codec.encode({"n": 1}), b"notes/new": codec.encode({"n": 1})})
     assert list(state.items()) == before
     assert [key for key, _ in state.scan("notes")] == sorted(f"n{number}" for number in range(100))
 
 
-def test_a_pin_reads_what_stood_there_whatever_was_written_or_taken_away_since() -> None:
-    draw = random.Random(7)
-    store, state = grown(300)
+@pytest.mark.parametrize("bytes_max", [0, 1 << 20])
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_a_pin_reads_what_stood_there_whatever_was_written_or_taken_away_since(
+    tmp_path: Path, bytes_max: int, is_forgotten: bool
+) -> None:
+    """`bytes_max` of 0: every write begins a new file. `is_forgotten`: nothing is at hand when the pin is made."""
+    rows = ScratchRows(tmp_path, bytes_max)
+    store, state = grown(300, rows)
+    for _ in range(3 if is_forgotten else 0):
+        rows.put([Row(bytes(32), b"a file that is full")])
     before, pin = dict(state.items()), state.pin()
-    for height in range(1, 21):
-        writes: Writes = {
-            f"notes/n{draw.randrange(600)}".encode(): draw.choice([None, codec.encode({"n": height})])
-            for _ in range(30)
-        }
-        after = state.preview(writes)
-        append(store, height, writes)
-        state.apply(writes, after)
+    twenty_blocks(store, state)
     found = {key: pin.get(key) for key in {*pin.all_keys(), *pin.gone}}
     assert {key: value for key, value in found.items() if value is not None} == before
+    assert not pin.is_lost
     assert trie.digest_of(pin.trie) != state.root
+    state.unpin(pin)
+    assert [pin.get(key) for key in before] != list(before.values()) or bytes_max, "nobody holds it any more"
+    rows.close()
+
+
+def test_a_pin_whose_values_are_kept_nowhere_says_so_and_gives_no_others() -> None:
+    store, state = grown(300)
+    before, pin = dict(state.items()), state.pin()
+    twenty_blocks(store, state)
+    found = {key: pin.get(key) for key in {*pin.all_keys(), *pin.gone}}
+    assert pin.is_lost
+    assert {key: value for key, value in found.items() if value is not None}.items() < before.items()
 
 
 def test_a_value_that_is_not_the_certified_one_is_never_given_out() -> None:
     store, state = grown(20)
+    pin = state.pin()
     store.write({CURRENT + b"notes/n3": codec.encode({"n": 9})})
-    assert state.get(b"notes/n3") == codec.encode({"n": 0}), "it is among the key's earlier values"
-    store, state = grown(20)
-    append(store, 0, {b"notes/n3": codec.encode({"n": 9})})
-    with pytest.raises(StateUnreadableError) as caught:
-        state.get(b"notes/n3")
-    assert caught.value.failure.spec is STORAGE_STATE
+    for read in (state.get, pin.get):
+        with pytest.raises(StateUnreadableError) as caught:
+            read(b"notes/n3")
+        assert caught.value.failure.spec is STORAGE_STATE
+    assert not pin.is_lost, "the state has that value: what the store says is wrong"
+
+
+def test_a_listing_that_goes_on_while_blocks_come_gives_what_stands_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "_SMALL_KEYS_MAX", 10)
+    store, state = grown(100)
+    reading = StoredState(store).scan("notes")
+    assert next(reading) == ("n0", {"n": 0})
+    listing = state.scan("notes")
+    next(listing)
+    for height in (1, 2):
+        writes: Writes = {b"notes/n50": codec.encode({"n": height}), b"notes/n60": None}
+        state.apply(writes, append(store, state, writes))
+    rest = dict(listing)
+    assert rest["n50"] in ({"n": 0}, {"n": 2})
+    assert len(rest) in (98, 99)
 
 
 class FailingStore(MemoryStore):
@@ -110,9 +152,6 @@ class FailingStore(MemoryStore):
         if key == CURRENT + b"notes/a":
             raise KehuError(STORAGE_STATE)
         return super().get(key)
-
-    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        raise KehuError(STORAGE_STATE)
 
 
 def test_a_store_that_fails_under_a_contract_is_no_refusal_by_the_contract() -> None:
@@ -161,12 +200,10 @@ def test_a_thread_that_was_reading_while_a_block_came_does_not_hide_what_the_blo
     writes: Writes = {key: after, **others}
 
     def come() -> None:
-        node = state.preview(writes)
-        append(store, 1, writes)
-        state.apply(writes, node)
+        state.apply(writes, append(store, state, writes))
 
     store.meanwhile = come
-    assert state.get(key) == codec.encode({"n": 0}), "it began to read before the block"
+    assert state.get(key) in (codec.encode({"n": 0}), after), "it began to read before the block"
     assert state.get(key) == after
     assert {key: state.get(key) for key in writes} == writes
 

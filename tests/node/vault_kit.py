@@ -81,9 +81,6 @@ class WatchedStore:
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         return self._store.scan(prefix, start)
 
-    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return self._store.scan_back(prefix)
-
     def write(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes] = ()) -> None:
         self._before()
         self._store.write(puts, deletes)

@@ -13,6 +13,8 @@ from pathlib import Path
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from chain.ledger import Ledger
+from chain.state import value_digest
+from chain.stored_state import Row
 from node.folder.reading import HomeFiles
 from node.members.joining import Member
 from node.storage.durable import STORAGE_IO, StorageFailure
@@ -166,9 +168,6 @@ class SimStore:
             found.append((key, pairs[key]))
         yield from found
 
-    def scan_back(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        yield from list(self.scan(prefix))[::-1]
-
     def read_through(self, start: bytes, bytes_max: int) -> tuple[bytes | None, int, int]:
         self._require_usable()
         keys, size, pairs = self._platter.keys, 0, 0
@@ -246,6 +245,27 @@ class SimVoteLog(VoteLog):
         return self._disk.votes
 
 
+class SimRows:
+    """node.storage.scratch.ScratchRows, which forgets nothing."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, dict[bytes, bytes]] = {}
+
+    def get(self, key_digest: bytes, wanted: bytes) -> bytes | None:
+        return self._values.get(key_digest, {}).get(wanted)
+
+    def put(self, rows: Sequence[Row]) -> None:
+        for digest, *values in rows:
+            of_key = self._values.setdefault(digest, {})
+            of_key.update((value_digest(value), value) for value in values if value is not None)
+
+    def hold(self) -> Callable[[], None]:
+        return lambda: None
+
+    def close(self) -> None:
+        self._values.clear()
+
+
 class DiskOfLife:
     """node.folder.opening.Disk for one run of the process."""
 
@@ -253,8 +273,8 @@ class DiskOfLife:
         self._disk, self._life = disk, life
         self.votes: SimVoteLog | None = None
 
-    def open_scratch(self) -> None:
-        """The platter is as near."""
+    def open_scratch(self) -> SimRows:
+        return SimRows()
 
     def open_chain(self) -> SimStore:
         return SimStore(self._disk, CHAIN, self._life)

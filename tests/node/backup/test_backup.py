@@ -37,7 +37,7 @@ VALUE = VaultValue("customers", "c1", "name", bytes(32), "张三 canary")
 class Taken:
     """A folder with a chain and a value, and its backup."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more_rows: dict[bytes, bytes] | None = None) -> None:
         self.folder = folder
         ports = dict(zip(DEPARTMENTS, range(7001, 7005), strict=True))
         value = {**genesis_value(ports, expiry_heights_max=EXPIRY_HEIGHTS_MAX), "time_ms": GENESIS.time_ms}
@@ -46,6 +46,7 @@ class Taken:
         self.chain = Chain(self.home.path)
         for _ in range(5):
             self.chain.append()
+        self.chain.store.write(more_rows or {})
         vault = Vault.open(self.home.path, CHAIN, node_key("sales"))
         vault.put_live([(VALUE, VALUE.digest(CHAIN))])
         parts: dict[int, list[bytes]] = {DATA: [], KEYS: []}
@@ -89,6 +90,23 @@ def test_a_backup_is_that_of_one_height_and_restores_to_the_same_root(taken: Tak
     vault = Vault.open(home, CHAIN, node_key("sales"))
     assert vault.get("customers", "c1", "name", VALUE.digest(CHAIN)) == VALUE
     vault.close()
+
+
+@pytest.mark.parametrize("is_by_it", [False, True])
+def test_rows_that_an_earlier_release_stored_are_in_no_restored_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_by_it: bool
+) -> None:
+    """`is_by_it`: that release made the backup, too, and they are in it."""
+    former = {b"h/customers/c%d\x00" % number + bytes(8): b"a value that was replaced" for number in range(9)}
+    if is_by_it:
+        monkeypatch.setattr(BlockStore, "pairs", lambda blocks: blocks._store.scan(b""))
+    taken = Taken(tmp_path, former)
+    assert (b"a value that was replaced" in taken.data) == is_by_it
+    assert taken.restore().blocks_verified == 5
+    store = LevelStore(taken.folder / "new" / "chain")
+    assert list(store.scan(b"h/")) == []
+    assert len(list(store.scan(b"b/"))) == 6
+    store.close()
 
 
 def test_a_key_that_was_made_and_not_taken_up_yet_is_in_the_backup(taken: Taken) -> None:
