@@ -80,7 +80,7 @@ class BlockFacts:
     expiry_heights_max: int
 
 
-class CallContext(msgspec.Struct, frozen=True):
+class CallContext(msgspec.Struct, frozen=True, gc=False):
     """Who calls, where and when: `key` signed the transaction, `admitted_by` is the department whose node
     let it in, `call_index` counts the calls of one transaction from 0. `protocol`: as in `BlockFacts`; a rule that
     came with a later version asks for it."""

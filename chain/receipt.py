@@ -17,7 +17,7 @@ RECEIPT_BYTES_MAX: Final = 1 << 20
 RECEIPTS_BYTES_MAX: Final = 1 << 26
 
 
-class Receipt(msgspec.Struct, frozen=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     transaction_id: bytes
     code: str
     failed_call: int | None = None

@@ -111,7 +111,7 @@ def part_at(root: trie.Node, prefix: bytes) -> trie.Node:
     for number in prefix:
         if not isinstance(node, trie.Branch) or number >= trie.ARITY:
             raise KehuError(SNAPSHOT_UNKNOWN, prefix=prefix)
-        node = node.children[number]
+        node = node.child(number)
     return node
 
 

@@ -37,14 +37,14 @@ TRANSACTION_VERSION = define(
 )
 
 
-class Call(msgspec.Struct, frozen=True, array_like=True):
+class Call(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One contract call: `name` is contract.method, `args` its named arguments."""
 
     name: str
     args: dict[str, Any]
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     id: bytes
     body: bytes

@@ -11,7 +11,9 @@ So there is one trie for one content, no matter in what order it came. Nodes nev
 new nodes along the touched paths and shares the rest, hence a proposal that is not decided costs nothing to
 forget. An attacker who grinds keys into one leaf only makes that leaf split.
 
-A large state has millions of entries, so a leaf is nothing but its bytes; its digest stands in the branch above.
+A large state has millions of entries, so a leaf is nothing but its bytes; its digest stands in the branch above. A
+block makes thousands of branches, each over sixteen nodes that lie anywhere in memory. So a branch is one object, and
+the collector, which would look at all those nodes, does not know of it: what never changes has no cycles.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, TypeAlias
+
+import msgspec
 
 from chain.crypto import DIGEST_BYTES, ZERO_DIGEST, tag_prefix
 
@@ -41,22 +45,47 @@ Leaf: TypeAlias = bytes
 """Up to 16 entries: key digest value digest key digest ... in key order."""
 
 
-class Branch:
+class Branch(msgspec.Struct, gc=False, eq=False):
     """Sixteen sub-tries, one per nibble, and their digests one after the other; `count` entries below it, always more
     than a leaf can hold."""
 
-    __slots__ = ("children", "count", "digest", "digests")
+    digest: bytes
+    digests: bytes
+    count: int
+    child_0: Node
+    child_1: Node
+    child_2: Node
+    child_3: Node
+    child_4: Node
+    child_5: Node
+    child_6: Node
+    child_7: Node
+    child_8: Node
+    child_9: Node
+    child_10: Node
+    child_11: Node
+    child_12: Node
+    child_13: Node
+    child_14: Node
+    child_15: Node
 
-    def __init__(self, children: Sequence[Node], digests: bytes, count: int) -> None:
-        self.children = tuple(children)
-        self.digests = digests
-        self.count = count
-        self.digest = sha256(_BRANCH + digests).digest()
+    @classmethod
+    def over(cls, children: Sequence[Node], digests: bytes, count: int) -> Branch:
+        return cls(sha256(_BRANCH + digests).digest(), digests, count, *children)
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return msgspec.structs.astuple(self)[-ARITY:]
+
+    def child(self, number: int) -> Node:
+        found: Node = getattr(self, _CHILDREN[number])
+        return found
 
     def child_digests(self) -> list[bytes]:
         return [self.digests[at : at + DIGEST_BYTES] for at in range(0, len(self.digests), DIGEST_BYTES)]
 
 
+_CHILDREN: Final = Branch.__struct_fields__[-ARITY:]
 Node: TypeAlias = Leaf | Branch
 
 
@@ -133,7 +162,7 @@ def _joined(children: Sequence[Node]) -> Node:
     count = sum(map(count_of, children))
     if count <= LEAF_ENTRIES_MAX:
         return _leaf_of(children)
-    return Branch(children, b"".join(map(digest_of, children)), count)
+    return Branch.over(children, b"".join(map(digest_of, children)), count)
 
 
 def _leaf_of(children: Sequence[Node]) -> Leaf:
@@ -177,7 +206,7 @@ def _update(node: Branch, changes: Sequence[Change], first: int, last: int, dept
             digest = digest_of(below)
         digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES] = digest
         first = end
-    return Branch(children, bytes(digests), count) if count > LEAF_ENTRIES_MAX else _leaf_of(children)
+    return Branch.over(children, bytes(digests), count) if count > LEAF_ENTRIES_MAX else _leaf_of(children)
 
 
 def _update_leaf(leaf: Leaf, changes: Sequence[Change], depth: int) -> Node:
@@ -215,7 +244,7 @@ def find(node: Node, key: bytes) -> bytes | None:
     """The value digest under a key digest."""
     depth = 0
     while isinstance(node, Branch):
-        node = node.children[nibble(key, depth)]
+        node = node.child(nibble(key, depth))
         depth += 1
     at = _place_of(node, key)
     return None if at < 0 else node[at + DIGEST_BYTES : at + _ENTRY_BYTES]
@@ -227,7 +256,7 @@ def prove(node: Node, key: bytes) -> tuple[list[list[bytes]], list[tuple[bytes, 
     branches: list[list[bytes]] = []
     while isinstance(node, Branch):
         branches.append(node.child_digests())
-        node = node.children[nibble(key, len(branches) - 1)]
+        node = node.child(nibble(key, len(branches) - 1))
     return branches, entries_of(node)
 
 

@@ -53,7 +53,7 @@ class Resource:
     purpose: str | None = None
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """`because` names the rule or grant that allowed ("rule:sales.customers.assigned", "grant:g7"), else None;
     `code` is "ok" or the error code of the refusal."""
 

@@ -29,7 +29,7 @@ def grant_name(grant_id: str) -> str:
     return f"grant:{grant_id}"
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, gc=False):
     """`table` may be "*"; terms: {actions, fields, purpose, expires_ms}."""
 
     id: str

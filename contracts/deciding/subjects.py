@@ -42,7 +42,7 @@ WORKING_ROLES: Final = (ADMINISTRATOR, OPERATOR)
 POSSESSION_PURPOSE: Final = "key-possession"
 
 
-class Subject(msgspec.Struct, frozen=True):
+class Subject(msgspec.Struct, frozen=True, gc=False):
     """kind: "person", "node" or "gateway"; id: work id, department or gateway id; role: "" unless a person."""
 
     kind: str

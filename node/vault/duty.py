@@ -28,7 +28,7 @@ from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
 
 
-class Duty(msgspec.Struct, frozen=True):
+class Duty(msgspec.Struct, frozen=True, gc=False):
     """A record's current digests, and those of the fields that this department is entitled to."""
 
     current: Mapping[str, bytes]

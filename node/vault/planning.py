@@ -38,7 +38,7 @@ _IN_PLACE: Final = frozenset({"customers.update", "people.update"})
 _NO_DIGEST: Final = (None,)
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """Who would hold a transaction's values. `required`: without these the chain would have a digest and nobody
     the value; `holders`: the entitled departments for each value that may come along; `records`: whose values these
     are."""

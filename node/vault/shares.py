@@ -39,7 +39,7 @@ class Peers(Protocol):
     def handle(self, kind: str, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None: ...
 
 
-class Share(msgspec.Struct, frozen=True):
+class Share(msgspec.Struct, frozen=True, gc=False):
     """A transaction, the values that came with it, and for each what it is and who may hold it, in that order."""
 
     plan: Plan
@@ -55,7 +55,7 @@ class Share(msgspec.Struct, frozen=True):
         return tuple([value for value, holders in zip(self.values, self.holders, strict=True) if department in holders])
 
 
-class Parcel(msgspec.Struct, frozen=True):
+class Parcel(msgspec.Struct, frozen=True, gc=False):
     """What one department may hold of a transaction, as it travels: [envelope, encoded values]."""
 
     id: bytes

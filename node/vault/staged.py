@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from dataclasses import field as attribute
 from typing import Final
 
 import msgspec
@@ -30,7 +28,7 @@ VAULT_STAGED_FULL = define(
 )
 
 
-class Staging(msgspec.Struct, frozen=True):
+class Staging(msgspec.Struct, frozen=True, gc=False):
     """The values that one transaction commits to; `expires_height` is the transaction's."""
 
     transaction_id: bytes
@@ -38,8 +36,7 @@ class Staging(msgspec.Struct, frozen=True):
     expires_height: int
 
 
-@dataclass(slots=True)
-class StagedRow:
+class StagedRow(msgspec.Struct, gc=False):
     """What a transaction has staged for one record; `key`: where it stands in the store. `opened` has the values in the
     clear, if this process staged them, all at once."""
 
@@ -52,11 +49,10 @@ class StagedRow:
         return sum(map(len, self.sealed.values()))
 
 
-@dataclass(slots=True)
-class StagedTransaction:
+class StagedTransaction(msgspec.Struct, gc=False):
     expires_height: int
     source: str
-    rows: dict[RecordId, StagedRow] = attribute(default_factory=dict)
+    rows: dict[RecordId, StagedRow] = msgspec.field(default_factory=dict)
 
 
 class StagedValues:

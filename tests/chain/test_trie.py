@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 
@@ -103,6 +104,18 @@ def test_a_proof_out_of_order_too_long_or_too_deep_is_none() -> None:
     many = sorted((key(number), key(0)) for number in range(trie.LEAF_ENTRIES_MAX + 1))
     assert trie.fold_proof(key(1), [], many) is None
     assert trie.fold_proof(key(1), [[ZERO_DIGEST] * 16] * (trie.DEPTH_MAX + 1), []) is None
+
+
+def test_the_collector_has_nothing_to_look_through_in_a_trie_and_misses_nothing() -> None:
+    gc.collect()
+    before = len(gc.get_objects())
+    node = trie.build({key(number): key(number) for number in range(5_000)})
+    for number in range(0, 5_000, 50):
+        node = trie.update(node, {key(number): None, key(-number % 7_000): key(number)})
+    assert isinstance(node, trie.Branch)
+    assert not any(gc.is_tracked(one) for one in (node, *node.children))
+    assert len(gc.get_objects()) - before < 100
+    assert [node.child(number) for number in range(16)] == list(node.children)
 
 
 def test_an_empty_trie_is_zeros_and_a_leaf_splits_at_the_seventeenth_entry() -> None:
