@@ -135,9 +135,7 @@ class LevelStore:
 
     def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """As of the moment the first pair is taken; later writes don't show, unless `let_go` comes between."""
-        return self._scan(Cursor(prefix, prefix + start))
-
-    def _scan(self, cursor: Cursor) -> Iterator[tuple[bytes, bytes]]:
+        cursor = Cursor(prefix, prefix + start)
         with self._idle:
             self._cursors.add(cursor)
         try:
