@@ -35,6 +35,7 @@ from node.vault.release import FETCH, HELD, ReleaseServer, Submit
 from node.vault.replication import Replication
 from node.vault.report import VaultReport
 from node.vault.retention import Retention
+from node.vault.rounds import StagingRounds
 from node.vault.rows import Digests
 from node.vault.seal import RecordId, Wanted
 from node.vault.shares import STAGE, Peers
@@ -73,7 +74,8 @@ class VaultExchange:
         self._ledger, self._blocks, self._vault = ledger, blocks, vault
         self._lock, self._following = asyncio.Lock(), make_blocking()
         self._grace_s = timing.grace_s
-        self._replication = Replication(self.duties, vault, peers, timing.replication, make_blocking())
+        self._rounds = StagingRounds(vault, make_blocking())
+        self._replication = Replication(self.duties, vault, self._rounds, peers, timing.replication)
         self._level = level or AlwaysLevel()
         self.refill = Refill(self.duties, vault, peers, self._lock, timing, self._level)
         self._erasures = Erasures(self.duties, vault, submit_own, timing.erasure)
@@ -83,7 +85,7 @@ class VaultExchange:
         self._expiry_came = asyncio.Event()
         self.report = VaultReport(self.duties, vault, self.refill, peers).report
         stage = StageServer(
-            self.duties, ledger, blocks, vault, self._settle_late, check, read_transaction, make_blocking
+            self.duties, ledger, self._rounds, self._settle_late, check, read_transaction, make_blocking
         )
         release = ReleaseServer(self.duties, vault, submit_own)
         peers.handle(STAGE, stage.serve)
@@ -203,6 +205,7 @@ class VaultExchange:
             await run_together(self.refill.run, self._erasures.run, self.retention.run, self._keep_expiring)
         finally:
             await self._replication.close()
+            await self._rounds.close()
 
     def on_connected(self, _department: str) -> None:
         """A department can be reached again."""

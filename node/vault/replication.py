@@ -19,10 +19,10 @@ from typing import TypeAlias
 from chain import codec
 from chain.errors import KehuError, define
 from chain.transaction import Transaction
-from node.aside import Blocking
 from node.vault.commitments import digests_of
 from node.vault.duty import Duties
 from node.vault.planning import Plan
+from node.vault.rounds import StagingRounds
 from node.vault.shares import (
     OK,
     REQUEST_BYTES_MAX,
@@ -103,10 +103,9 @@ class _Asked:
 
 class Replication:
     def __init__(
-        self, duties: Duties, vault: Vault, peers: Peers, timing: ReplicationTiming, blocking: Blocking
+        self, duties: Duties, vault: Vault, rounds: StagingRounds, peers: Peers, timing: ReplicationTiming
     ) -> None:
-        self._duties, self._vault, self._peers, self._timing = duties, vault, peers, timing
-        self._blocking = blocking
+        self._duties, self._vault, self._rounds, self._peers, self._timing = duties, vault, rounds, peers, timing
         self._tasks: set[asyncio.Task[None]] = set()
         self._asked: list[_Asked] = []
         self._unable: set[str] = set()
@@ -180,13 +179,15 @@ class Replication:
         staged_before = self._vault.staged_among([share.id for share in shares])
         spreading = asyncio.ensure_future(self._spread(shares))
         try:
-            await self._blocking(self._vault.stage_many, [staging_of(share) for share in shares])
-        except BaseException as error:
+            staged = await self._rounds.stage([staging_of(share) for share in shares])
+        except BaseException:
             spreading.cancel()
-            if type(error) is not KehuError:  # the disk failed
-                raise
-            return {share.id: error for share in shares}
-        errors = await spreading
+            raise
+        errors = {share.id: error for share, error in zip(shares, staged, strict=True) if error is not None}
+        if len(errors) == len(shares):
+            spreading.cancel()
+        else:
+            errors = await spreading | errors
         if errors:
             await asyncio.to_thread(self._vault.discard, *(key for key in errors if key not in staged_before))
         return errors
@@ -249,9 +250,11 @@ class Replication:
             log.info("%s takes values again", department)
         codes = {pair[0]: pair[1] for pair in pairs}
         confirmed = {parcel.id for parcel in chunk if codes.get(parcel.id) == OK}
-        for parcel in chunk:
-            if parcel.id not in confirmed:
-                log.info("%s does not hold the values of %s", department, parcel.id.hex())
+        refused = [parcel.id for parcel in chunk if parcel.id not in confirmed]
+        if refused:
+            first = refused[0]
+            log.info("%s does not hold the values of %d transactions, of %s for %s", department, len(refused),
+                     first.hex(), codes.get(first, "no reason given"))  # fmt: skip
         return confirmed
 
     def _spawn(self, job: Coroutine[None, None, None]) -> asyncio.Task[None]:

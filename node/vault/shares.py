@@ -79,8 +79,8 @@ def checked_share(plan: Plan, values: Sequence[VaultValue], chain_id: bytes) -> 
     return Share(plan, tuple(values), wanted, holders)
 
 
-def staging_of(share: Share) -> Staging:
-    return Staging(share.id, share.values, share.plan.transaction.expires_height)
+def staging_of(share: Share, source: str = "") -> Staging:
+    return Staging(share.id, share.values, share.plan.transaction.expires_height, source)
 
 
 def parcels_for(department: str, shares: Iterable[Share]) -> Iterator[Parcel]:

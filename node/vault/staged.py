@@ -15,7 +15,7 @@ import msgspec
 from chain.errors import KehuError, define
 from chain.store import Store
 from node.vault.rows import STAGED, Sealed, decode_staged, encode_staged, parse_staged_key, staged_key
-from node.vault.seal import RecordId
+from node.vault.seal import RecordId, sealed_bytes
 from node.vault.values import VaultValue
 
 STAGED_BYTES_MAX: Final = 64 << 20
@@ -29,11 +29,13 @@ VAULT_STAGED_FULL = define(
 
 
 class Staging(msgspec.Struct, frozen=True, gc=False):
-    """The values that one transaction commits to; `expires_height` is the transaction's."""
+    """The values that one transaction commits to; `expires_height` is the transaction's, `source` the department that
+    sent them, "" for this node's own people."""
 
     transaction_id: bytes
     values: Sequence[VaultValue]
     expires_height: int
+    source: str = ""
 
 
 class StagedRow(msgspec.Struct, gc=False):
@@ -67,7 +69,7 @@ class StagedValues:
         for key, raw in store.scan(STAGED):
             transaction_id, record = parse_staged_key(key)
             expires_height, source, sealed = decode_staged(record, raw)
-            self.add(transaction_id, expires_height, source, record, sealed, ())
+            self.add(Staging(transaction_id, (), expires_height, source), record, sealed, ())
 
     def __contains__(self, transaction_id: bytes) -> bool:
         return transaction_id in self._transactions
@@ -96,22 +98,35 @@ class StagedValues:
     def count_values(self) -> int:
         return sum(len(row.sealed) for staged in self._transactions.values() for row in staged.rows.values())
 
-    def require_room(self, added: int, source: str) -> None:
-        """Errors: vault.staged_full."""
+    def fitting(self, stagings: Sequence[Staging]) -> tuple[list[Staging], list[KehuError | None]]:
+        """Those of which there is something to keep and room for it; and for each in order None or
+        vault.staged_full."""
+        added: Counter[str] = Counter()
+        kept: list[Staging] = []
+        errors: list[KehuError | None] = []
+        for staging in stagings:
+            error, size = None, 0
+            if staging.transaction_id not in self._transactions:
+                size = sum([sealed_bytes(value) for value in staging.values])
+                error = self._lack_of_room(added[staging.source] + size, staging.source)
+            if error is None and staging.values:
+                added[staging.source] += size
+                kept.append(staging)
+            errors.append(error)
+        return kept, errors
+
+    def _lack_of_room(self, added: int, source: str) -> KehuError | None:
         held = self._held[source]
-        if added and held + added > STAGED_BYTES_MAX:
-            raise KehuError(VAULT_STAGED_FULL, source=source or "own", held_bytes=held, limit_bytes=STAGED_BYTES_MAX)
+        if not added or held + added <= STAGED_BYTES_MAX:
+            return None
+        return KehuError(VAULT_STAGED_FULL, source=source or "own", held_bytes=held, limit_bytes=STAGED_BYTES_MAX)
 
     def add(
-        self,
-        transaction_id: bytes,
-        expires_height: int,
-        source: str,
-        record: RecordId,
-        sealed: Sealed,
-        opened: Sequence[VaultValue],
+        self, staging: Staging, record: RecordId, sealed: Sealed, opened: Sequence[VaultValue]
     ) -> tuple[bytes, bytes]:
-        """Key and row, as they are to stand in the store."""
+        """What of `staging` is this record's, sealed and in the clear: key and row, as they are to stand in the
+        store."""
+        transaction_id, expires_height, source = staging.transaction_id, staging.expires_height, staging.source
         staged = self._transactions.get(transaction_id)
         if staged is None:
             staged = self._transactions[transaction_id] = StagedTransaction(expires_height, source)

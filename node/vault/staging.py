@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from chain import codec
 from chain.batch import ReadTransaction
-from chain.blocks import BlockStore
 from chain.crypto import Verifier, verify
 from chain.errors import KehuError
 from chain.execution import TRANSACTION_EXPIRED, TRANSACTION_TOO_FAR
@@ -20,6 +19,7 @@ from contracts.errors import VAULT_NOT_ENTITLED
 from node.aside import Blocking, thread
 from node.vault.duty import Duties
 from node.vault.planning import Plan
+from node.vault.rounds import StagingRounds
 from node.vault.shares import (
     OK,
     REQUEST_BYTES_MAX,
@@ -29,7 +29,6 @@ from node.vault.shares import (
     staging_of,
 )
 from node.vault.staged import Staging
-from node.vault.store import Vault
 from node.vault.values import VaultValue, decode_values
 
 
@@ -40,32 +39,34 @@ class StageServer:
         self,
         duties: Duties,
         ledger: Ledger,
-        blocks: BlockStore,
-        vault: Vault,
+        rounds: StagingRounds,
         on_late: Callable[[Sequence[Transaction]], Awaitable[None]],
         check: Verifier = verify,
         read_transaction: ReadTransaction = Transaction.from_bytes,
         make_blocking: Callable[[], Blocking] = thread,
     ) -> None:
-        self._duties, self._ledger, self._blocks, self._vault = duties, ledger, blocks, vault
+        self._duties, self._ledger, self._rounds = duties, ledger, rounds
         self._on_late, self._check, self._read_transaction = on_late, check, read_transaction
-        self._parsing, self._staging = make_blocking(), make_blocking()
+        self._parsing = make_blocking()
 
     async def serve(self, department: str, payload: bytes) -> bytes:
         """Stages what `department`'s node sends, as far as this node may hold it. Errors: codec.*, signature.*,
-        vault.too_many_values, vault.staged_full."""
+        vault.too_many_values."""
         received = await self._parsing(self._parse, payload)
         plans = await self._duties.plan_to_hold([transaction for transaction, _ in received], department)
         codes: dict[bytes, str] = {}
         stagings: list[Staging] = []
         for (transaction, values), plan in zip(received, plans, strict=True):
             try:
-                stagings.append(self._accept(plan, values))
+                stagings.append(self._accept(plan, values, department))
                 codes[transaction.id] = OK
             except KehuError as error:
                 codes[transaction.id] = error.code
-        late = await self._staging(self._stage, stagings, department)
-        if late:
+        for staging, full in zip(stagings, await self._rounds.stage(stagings) if stagings else (), strict=True):
+            if full is not None:
+                codes[staging.transaction_id] = full.code
+        late = {one.transaction_id for one in stagings if one.transaction_id in self._ledger.recent}
+        if late:  # they were committed before
             await self._on_late([transaction for transaction, _ in received if transaction.id in late])
         return codec.encode_flat([[transaction_id, code] for transaction_id, code in codes.items()])
 
@@ -81,7 +82,7 @@ class StageServer:
             received.append((transaction, decode_values(values)))
         return received
 
-    def _accept(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Staging:
+    def _accept(self, plan: Plan | KehuError, values: Sequence[VaultValue], source: str) -> Staging:
         if isinstance(plan, KehuError):
             raise plan
         share = checked_share(plan, values, self._duties.chain_id)
@@ -93,10 +94,4 @@ class StageServer:
         own = self._duties.department
         if not values or not all(own in holders for holders in share.holders):
             raise KehuError(VAULT_NOT_ENTITLED, department=own, transaction=share.id)
-        return staging_of(share)
-
-    def _stage(self, stagings: Sequence[Staging], source: str) -> set[bytes]:
-        """The ids of those that are committed already."""
-        self._vault.stage_many(stagings, source)
-        ids = [staging.transaction_id for staging in stagings]
-        return {transaction_id for transaction_id in ids if transaction_id in self._ledger.recent}
+        return staging_of(share, source)

@@ -36,7 +36,7 @@ from node.vault.erased import ErasedRecords
 from node.vault.keys import RecordKeys
 from node.vault.live import LiveRows
 from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key
-from node.vault.seal import RecordId, Wanted, sealed_bytes, unseal_value
+from node.vault.seal import RecordId, Wanted, unseal_value
 from node.vault.sealing import by_record, require_digest, seal_all
 from node.vault.staged import StagedValues, Staging
 from node.vault.unsound import UnsoundValues, unsound_key
@@ -94,30 +94,31 @@ class Vault:
     # Staged values
 
     def stage(self, transaction_id: bytes, values: Sequence[VaultValue], expires_height: int, source: str = "") -> None:
-        """Keeps the values of an uncommitted transaction; durable on return. Staging twice is fine."""
-        self.stage_many([Staging(transaction_id, values, expires_height)], source)
+        """Keeps the values of an uncommitted transaction; durable on return. Staging twice is fine. Errors:
+        vault.staged_full."""
+        (error,) = self.stage_all([Staging(transaction_id, values, expires_height, source)])
+        if error is not None:
+            raise error
 
-    def stage_many(self, stagings: Sequence[Staging], source: str = "") -> None:
-        """All of `stagings` in one synced write (and one more if records get their first value).
+    def stage_all(self, stagings: Sequence[Staging]) -> list[KehuError | None]:
+        """All of `stagings` in one synced write (and one more if records get their first value); for each in order
+        None, or vault.staged_full, and then nothing of it is kept.
 
-        `source` names the department that sent them, "" this node's own people. Values of erased records are not
-        taken: their transaction can't succeed. Errors: vault.staged_full.
+        Values of erased records are not taken: their transaction can't succeed.
         """
         with self._lock:
-            stagings = [kept for staging in stagings if (kept := self._without_erased(staging)).values]
-            new = [staging for staging in stagings if staging.transaction_id not in self._staged]
-            self._staged.require_room(sum([sealed_bytes(value) for one in new for value in one.values]), source)
-            records = [by_record(staging.values) for staging in stagings]
+            taken, errors = self._staged.fitting([self._without_erased(staging) for staging in stagings])
+            records = [by_record(staging.values) for staging in taken]
             rows: dict[bytes, bytes] = {}
             for staging, values, boxes in zip(
-                stagings, records, seal_all(self._chain_id, self._keys, records), strict=True
+                taken, records, seal_all(self._chain_id, self._keys, records), strict=True
             ):
                 for record, sealed in boxes.items():
-                    expires = staging.expires_height
-                    key, row = self._staged.add(staging.transaction_id, expires, source, record, sealed, values[record])
+                    key, row = self._staged.add(staging, record, sealed, values[record])
                     rows[key] = row
             if rows:
                 self._data.write(rows)
+        return errors
 
     def _without_erased(self, staging: Staging) -> Staging:
         if not self._erased.counts:

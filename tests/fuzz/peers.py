@@ -26,7 +26,6 @@ from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers
 from node.snapshot.past import PAST_KIND, answer_past
 from node.vault.exchange import STAGE
 from node.vault.release import FETCH, HELD, decode_answers, encode_wanted
-from node.vault.staged import Staging
 from node.vault.values import VaultValue, encode_values
 from node.why.standing import read_standing
 from tests.fuzz.files import MEMORY
@@ -225,7 +224,7 @@ class _Vaults:
         node = VaultNode(self.network, "sales", self.folder / "sales", MemoryStore(), self.network.timing)
         self.network.nodes["sales"] = node
         transaction, values = _registration(self.network)
-        node.vault.stage_many([Staging(transaction.id, values, transaction.expires_height)], "sales")
+        node.vault.stage(transaction.id, values, transaction.expires_height, "sales")
         await self.network.append([transaction], "sales")
         return node.links.handlers
 

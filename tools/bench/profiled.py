@@ -56,7 +56,7 @@ def put_clocks() -> None:
     for name in ("append", "sync", "rewrite"):
         timed(VoteLog, name, "vote log", is_absorbing=True)
     timed(Planning, "all", "vault planning", is_absorbing=True)
-    for name in ("stage_many", "advance", "expire", "expiring", "drop", "put_live", "staged", "staged_among"):
+    for name in ("stage_all", "advance", "expire", "expiring", "drop", "put_live", "staged", "staged_among"):
         timed(Vault, name, "vault sealing", is_absorbing=True)
     timed(Duties, "_of_page", "vault comparing", is_absorbing=True)
     for name in ("compare", "note"):

@@ -108,7 +108,7 @@ def test_staged_values_survive_a_restart_and_are_not_live(tmp_path: Path) -> Non
 
 def test_settling_makes_live_once_and_for_all(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.stage_many([Staging(T1, [NAME], 9), Staging(T2, [OTHER], 9)])
+        vault.stage_all([Staging(T1, [NAME], 9), Staging(T2, [OTHER], 9)])
         vault.settle(T1, T2)
         vault.settle(T1, transaction_id("never heard of"))
         vault.discard(T1)

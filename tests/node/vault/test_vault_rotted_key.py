@@ -30,7 +30,7 @@ def test_a_key_that_does_not_open_is_no_reason_to_refuse_new_values(tmp_path: Pa
     rot(tmp_path)
     with opened(tmp_path) as vault:
         if is_staged:
-            vault.stage_many([Staging(transaction_id("a"), [new], 9), Staging(transaction_id("b"), [other], 9)])
+            vault.stage_all([Staging(transaction_id("a"), [new], 9), Staging(transaction_id("b"), [other], 9)])
             vault.settle(transaction_id("a"), transaction_id("b"))
         else:
             vault.put_live([(new, new.digest(CHAIN)), (other, other.digest(CHAIN))])
