@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import sys
 import threading
@@ -37,6 +36,7 @@ from node.storage.cursors import Cursor
 from node.storage.durable import STORAGE_IO, StorageFailure, storage_failures, sync_folder
 from node.storage.leveldb_log import inspect_log
 from node.storage.purging import FIRST
+from node.storage.tables import Table, read_tables
 
 if sys.version_info >= (3, 13):
     import plyvel_next as plyvel  # the same library, under another name where plyvel has no wheel
@@ -58,7 +58,8 @@ _SCAN_PAIRS: Final = 64
 """How many pairs of a scan are fetched at a time."""
 _LET_GO_MAX: Final = 1_000
 """Compactions after which a table that nobody reads any more is taken for one that the disk does not let go."""
-_TABLE: Final = re.compile(r"^ (\d+):\d+\[", re.MULTILINE)
+_PURGE_ROUNDS_MAX: Final = 100
+"""Rounds after which a purge gives up; more than two are rare."""
 
 STORAGE_CORRUPT = define(
     "storage.corrupt",
@@ -175,12 +176,27 @@ class LevelStore:
         """
         if not keys:
             return
+        first, last = min(keys), max(keys)
         with self._purging:  # what another one merges meanwhile could end up below what this one has looked at
-            for _ in range(2):
+            for number in range(_PURGE_ROUNDS_MAX):
                 self.write({}, keys)
                 self._flush()
+                depth = self._depth(first, last)
                 with self._handle("purge") as database:
-                    database.compact_range(start=min(keys), stop=max(keys) + b"\x00")
+                    database.compact_range(start=first, stop=last + b"\x00")
+                # LevelDB looks once how deep it has to go. What it has moved deeper by itself meanwhile, it passed by.
+                if number and self._depth(first, last) <= depth:
+                    return
+        raise StorageFailure(STORAGE_IO, path=str(self._path), operation="purge", problem="tables are moved all along")
+
+    def _depth(self, first: bytes, last: bytes) -> int:
+        """The deepest level, at least 1, with a table that may have keys between the two."""
+        return max((one.level for one in self._tables() if one.first <= last and first <= one.last), default=1) or 1
+
+    def _tables(self) -> list[Table]:
+        """What the database is made of, beside its log."""
+        with self._handle("purge") as database:
+            return read_tables(database.get_property(b"leveldb.sstables"))
 
     def _flush(self) -> None:
         """Writes the log out as a table.
@@ -219,9 +235,7 @@ class LevelStore:
     def _held_tables(self) -> set[str]:
         """Names of tables that are there though the database is made of them no more."""
         on_disk = {path.name for path in self._path.glob("*.ldb")}
-        with self._handle("purge") as database:
-            present = database.get_property(b"leveldb.sstables").decode("ascii")
-        return on_disk - {f"{int(number):06}.ldb" for number in _TABLE.findall(present)}
+        return on_disk - {f"{table.number:06}.ldb" for table in self._tables()}
 
     @property
     def memory_bytes(self) -> int:

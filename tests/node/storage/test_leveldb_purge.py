@@ -6,11 +6,17 @@ import random
 import threading
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from chain.errors import InvariantError
+from node.storage.durable import StorageFailure
 from node.storage.leveldb import LevelStore
 from node.storage.purging import purge_replaced, purge_replaced_under
+from node.storage.tables import Table, read_tables
 from tests.node.vault_kit import files_with
 
 
@@ -192,3 +198,86 @@ def test_a_purge_is_over_only_when_those_who_read_at_the_same_time_hold_nothing_
         for reader in readers:
             reader.join()
     store.close()
+
+
+class Moving(LevelStore):
+    """Of which LevelDB has moved a table deeper during each of the first `moves` purging rounds, by what is said."""
+
+    def __init__(self, path: Path, moves: int) -> None:
+        self.rounds, self._moves, self._asked = 0, moves, 0
+        super().__init__(path, create=True)
+
+    def _flush(self) -> None:
+        self.rounds, self._asked = self.rounds + 1, 0
+        super()._flush()
+
+    def _depth(self, first: bytes, last: bytes) -> int:
+        self._asked += 1
+        is_after = self._asked == 2 and self.rounds <= self._moves
+        return 6 if is_after else super()._depth(first, last)
+
+
+@pytest.mark.parametrize("moves", [2, 3, 7])
+def test_a_purge_goes_on_until_nothing_was_moved_deeper_than_it_looked(tmp_path: Path, moves: int) -> None:
+    store = Moving(tmp_path / "db", moves)
+    store.write({b"k/1": b"canary", b"k/2": b"kept"})
+    store.purge([b"k/1"])
+    assert store.rounds > moves
+    assert dict(store.scan(b"k/")) == {b"k/2": b"kept"}
+    store.close()
+
+
+def test_a_purge_that_finds_no_rest_is_not_taken_for_done(tmp_path: Path) -> None:
+    store = Moving(tmp_path / "db", 10**6)
+    store.write({b"k/1": b"canary"})
+    with pytest.raises(StorageFailure) as raised:
+        store.purge([b"k/1"])
+    assert raised.value.code == "storage.io"
+    store.close()
+
+
+def test_the_depth_of_a_range_is_that_of_the_deepest_table_which_may_have_keys_of_it(tmp_path: Path) -> None:
+    store = LevelStore(tmp_path / "db", create=True)
+    assert store._depth(b"", b"\xff") == 1
+    for _ in range(3):  # each goes above the one before, which goes deeper when it is compacted
+        store.write({b"k/%d" % number: b"value" for number in (3, 4, 5)})
+        store.compact(b"k/", b"k/\xff")
+    tables = [one for one in store._tables() if one.first <= b"k/4" <= one.last]
+    assert store._depth(b"k/4", b"k/4") == max(one.level for one in tables)
+    assert store._depth(b"k/9", b"k/9\xff") == 1
+    store.close()
+
+
+# Lists of tables
+
+
+def test_a_list_of_tables_is_read_with_whatever_its_keys_are_made_of() -> None:
+    listed = rb"""--- level 0 ---
+ 20:10591['k/00028'\\x00\xff' @ 2930 : 1 .. 'k/09945 @ 1' @ 2960 : 0]
+--- level 1 ---
+--- level 2 ---
+ 5:49401['' @ 416 : 1 .. '\xe5\xae\xa2' @ 209 : 1]
+ 6:1['z' @ 1 : 1 .. 'z' @ 1 : 1]
+"""
+    assert read_tables(listed) == [
+        Table(0, 20, b"k/00028'\\\x00\xff", b"k/09945 @ 1"),
+        Table(2, 5, b"", "客".encode()),
+        Table(2, 6, b"z", b"z"),
+    ]
+
+
+def test_a_list_in_another_form_is_not_read_as_no_tables() -> None:
+    with pytest.raises(InvariantError):
+        read_tables(b"--- level 0 ---\n20: 10591 bytes\n")
+
+
+@given(st.sets(st.binary(max_size=12).filter(lambda key: b"\\x" not in key), min_size=1, max_size=20))
+@settings(max_examples=25)
+def test_the_tables_of_a_database_are_read_with_their_first_and_last_keys(keys: set[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        store = LevelStore(Path(folder) / "db", create=True)
+        store.write({b"k" + key: b"value" for key in keys})
+        store._flush()
+        (table,) = store._tables()
+        assert (table.first, table.last) == (b"k" + min(keys), b"k" + max(keys))
+        store.close()
