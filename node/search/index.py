@@ -22,6 +22,7 @@ from chain.state import View
 from contracts.deciding.policy import load_policy
 from contracts.deciding.scopes import RECORD, split_scope
 from contracts.records import RECORD_TABLES
+from node.giving_way import GivingWay
 from node.search.columns import Column, Names, Ties
 from node.search.text import normalise
 from node.shared_rows import SharedRows
@@ -39,8 +40,6 @@ BATCH: Final = 64
 GATHER_S: Final = 5.0
 """A block touches a record several times, and who works on a customer changes it several times: one refresh is enough.
 Who searches meanwhile has `catch_up` done at once."""
-BUSY_S: Final = 1.0
-"""So long after a block a node counts as busy."""
 
 log = logging.getLogger("kehu.search")
 
@@ -141,7 +140,7 @@ class RecordIndex:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._refreshing = asyncio.Lock()
-        self._block_s = -BUSY_S
+        self._giving_way = GivingWay(self._loop.time)
 
     def touch(self, records: Iterable[RecordId], came: Mapping[RecordId, Sequence[VaultValue]] | None = None) -> None:
         """Values of these records came or went. Where `came` has all that changed of a record with its newest versions,
@@ -171,7 +170,7 @@ class RecordIndex:
 
     def on_block(self, executed: ExecutedBlock) -> None:
         """Facts and ties may have changed; a policy may have given a table new fields."""
-        self._block_s = self._loop.time()
+        self._giving_way.block_came()
         records: list[RecordId] = []
         for raw in executed.writes:
             if raw[: raw.find(b"/")] not in _CONCERNED:
@@ -219,14 +218,8 @@ class RecordIndex:
         while page := list(islice(self._ledger.state.keys(table, after), BATCH)):
             after = page[-1]
             yield page
-            await self._give_way(begun_s)
+            await self._pause(self._giving_way.rest_s(begun_s))
             begun_s = self._loop.time()
-
-    async def _give_way(self, begun_s: float) -> None:
-        """The others get their turn. While blocks come, looking through everything, which takes minutes where there is
-        much, rests for as long as it has just worked."""
-        now_s = self._loop.time()
-        await self._pause(now_s - begun_s if now_s - self._block_s < BUSY_S else 0)
 
     async def catch_up(self) -> None:
         """Refreshes what was touched, in batches."""

@@ -106,6 +106,7 @@ class VaultExchange:
         """Follows a block that has just been appended. When it returns, what the block committed can be disclosed, and
         what it erased is destroyed."""
         is_ok = {receipt.transaction_id: receipt.is_ok for receipt in executed.receipts if is_execution(receipt)}
+        self.refill.giving_way.block_came()
         self.duties.follow(executed)
         view = self.duties.rows_now()
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)

@@ -23,6 +23,7 @@ from zlib import crc32
 from chain import codec
 from chain.errors import KehuError
 from contracts.records import RECORD_TABLES
+from node.giving_way import GivingWay
 from node.storage.durable import StorageFailure
 from node.together import run_together
 from node.vault.backlog import Backlog
@@ -64,7 +65,7 @@ class VaultTiming:
     retry_first_s: float = 0.5
     retry_max_s: float = 60.0
     pace_s: float = 0.01
-    """Pause after each page of a walk."""
+    """The least pause after each page of a walk."""
     tidy_s: float = 600.0
     erasure: ErasureTiming = field(default_factory=ErasureTiming)
     retention: RetentionTiming = field(default_factory=RetentionTiming)
@@ -101,6 +102,7 @@ class Refill:
         self._lock, self._timing = lock, timing
         self._loop = asyncio.get_running_loop()
         clock: Callable[[], float] = self._loop.time
+        self.giving_way = GivingWay(clock)
         self.missing = Backlog(clock, timing.retry_first_s, timing.retry_max_s)
         self.surplus = Backlog(clock, timing.retry_first_s, timing.retry_max_s)
         self._tables: dict[str, None] = {}
@@ -196,9 +198,10 @@ class Refill:
         await self._look_at(page)
 
     async def _look_at(self, page: Sequence[RecordId]) -> None:
+        begun_s = self._loop.time()
         async with self._lock:
             await self.compare(page, 0.0)
-        await asyncio.sleep(self._timing.pace_s)
+        await asyncio.sleep(max(self._timing.pace_s, self.giving_way.rest_s(begun_s)))
         while len(self.missing) > BACKLOG_MAX:
             self._has_tried.clear()
             await self._has_tried.wait()

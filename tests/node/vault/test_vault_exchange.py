@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,15 @@ async def test_a_transaction_without_values_waits_for_nobody(tmp_path: Path) -> 
 
 
 # After the block
+
+
+async def test_after_a_block_the_look_at_every_record_rests_as_long_as_it_works(tmp_path: Path) -> None:
+    async with network(tmp_path) as net:
+        giving_way = net.nodes["finance"].exchange.refill.giving_way
+        long_ago_s = asyncio.get_running_loop().time() - 60
+        assert giving_way.rest_s(long_ago_s) == 0
+        await net.submit(net.registration())
+        assert giving_way.rest_s(long_ago_s) >= 60
 
 
 async def test_the_values_of_a_failed_transaction_are_destroyed_everywhere(tmp_path: Path) -> None:
