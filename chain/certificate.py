@@ -134,10 +134,17 @@ class Certificate:
         signatures = tuple((vote.department, vote.signature) for vote in ordered)
         return cls(first.phase, first.epoch, first.height, first.view, first.block_id, signatures)
 
-    def verify(self, validators: ValidatorSet, chain_id: bytes, check: Verifier = verify) -> None:
+    def verify(
+        self,
+        validators: ValidatorSet,
+        chain_id: bytes,
+        check: Verifier = verify,
+        known: Certificate | None = None,
+    ) -> None:
         """Raises unless every signature is good and the signers are a quorum of `validators`.
 
-        All signatures are checked, also those beyond the quorum: a certificate with garbage in it is refused.
+        All signatures are checked, also those beyond the quorum: a certificate with garbage in it is refused. What
+        stands in `known` as well, which has been verified under the same set and chain, is not verified again.
         """
         if self.epoch != validators.epoch:
             raise KehuError(CERTIFICATE_MISMATCH, field="epoch", expected=validators.epoch, actual=self.epoch)
@@ -147,12 +154,19 @@ class Certificate:
         if len(names) < validators.quorum:
             raise KehuError(CERTIFICATE_NO_QUORUM, height=self.height, expected=validators.quorum, actual=len(names))
         payload = vote_payload(self.epoch, self.height, self.view, self.block_id)
+        good = known.signatures if known is not None and known.says_as(self) else ()
         for department, signature in self.signatures:
             key = validators.key_of(department)
             if key is None:
                 raise KehuError(CERTIFICATE_UNKNOWN_SIGNER, height=self.height, signer=department)
-            if not check(key, self.phase, chain_id, payload, signature):
+            if (department, signature) not in good and not check(key, self.phase, chain_id, payload, signature):
                 raise KehuError(CERTIFICATE_SIGNATURE, height=self.height, signer=department)
+
+    def says_as(self, other: Certificate) -> bool:
+        """Whether the votes of both say the same: of one phase, epoch, height, view and block."""
+        return (self.phase, self.epoch, self.height, self.view, self.block_id) == (
+            other.phase, other.epoch, other.height, other.view, other.block_id
+        )  # fmt: skip
 
     def could_be_of(self, validators: ValidatorSet) -> bool:
         """Whether each signer is a member and none stands twice. What could not be a certificate of this set may be

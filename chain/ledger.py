@@ -166,7 +166,20 @@ class Ledger:
         """The next block over `batches`, executed. Its time is `time_ms`, or the parent's if that is later."""
         time_ms = max(time_ms, self.head.header.time_ms)
         execution = self._execute(time_ms, batches)
-        header, after = self._seal(primary, time_ms, batches, execution)
+        after = self.state.preview(execution.writes)
+        header = Header(
+            version=self.protocol(self.height + 1),
+            chain_id=self.genesis.chain_id,
+            height=self.height + 1,
+            parent_id=self.head.block_id,
+            time_ms=time_ms,
+            primary=primary,
+            batches_root=batches_root(batches),
+            receipts_root=merkle.root(execution.receipt_bytes),
+            state_root=trie.digest_of(after),
+            validators_digest=self.validators(self.height + 1).digest,
+            parent_certificate_digest=certificate_digest(self.head.certificate),
+        )
         return _executed(Block.of(header, self.head.certificate, batches), execution, after)
 
     def check(self, block: Block, verify_batch: VerifyBatch, now_ms: int | None = None) -> ExecutedBlock:
@@ -181,9 +194,9 @@ class Ledger:
         for batch in block.batches:
             verify_batch(batch, validators)
         execution = self._execute(block.header.time_ms, block.batches)
-        header, after = self._seal(block.header.primary, block.header.time_ms, block.batches, execution)
-        _require_equal(block.header, "receipts_root", header.receipts_root)
-        _require_equal(block.header, "state_root", header.state_root)
+        _require_equal(block.header, "receipts_root", merkle.root(execution.receipt_bytes))
+        after = self.state.preview(execution.writes)
+        _require_equal(block.header, "state_root", trie.digest_of(after))
         return _executed(block, execution, after)
 
     def _check_place(self, block: Block) -> None:
@@ -202,7 +215,8 @@ class Ledger:
             raise KehuError(BLOCK_MISMATCH, field="parent_certificate", height=header.height)
         if block.parent_certificate is not None and block.parent_certificate != head.certificate:
             block.parent_certificate.require("commit", head.height, head.block_id)
-            block.parent_certificate.verify(self.validators(head.height), self.genesis.chain_id)
+            validators = self.validators(head.height)
+            block.parent_certificate.verify(validators, self.genesis.chain_id, known=head.certificate)
 
     def _check_time(self, header: Header, now_ms: int | None) -> None:
         """The parent's time is never too late: where all clocks were set back, time stands still and blocks go on."""
@@ -219,26 +233,6 @@ class Ledger:
         if execution.idle_batches:
             raise KehuError(BLOCK_IDLE_BATCH, height=facts.height, batch=execution.idle_batches[0])
         return execution
-
-    def _seal(
-        self, primary: str, time_ms: int, batches: Sequence[Batch], execution: Execution
-    ) -> tuple[Header, trie.Node]:
-        """The one header that follows from the chain and an execution."""
-        after = self.state.preview(execution.writes)
-        header = Header(
-            version=self.protocol(self.height + 1),
-            chain_id=self.genesis.chain_id,
-            height=self.height + 1,
-            parent_id=self.head.block_id,
-            time_ms=time_ms,
-            primary=primary,
-            batches_root=batches_root(batches),
-            receipts_root=merkle.root(execution.receipt_bytes),
-            state_root=trie.digest_of(after),
-            validators_digest=self.validators(self.height + 1).digest,
-            parent_certificate_digest=certificate_digest(self.head.certificate),
-        )
-        return header, after
 
     def advance(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Makes an executed block the head. The caller has stored it before (or, auditing, stores nothing)."""

@@ -9,7 +9,7 @@ import pytest
 
 from chain import codec
 from chain.certificate import Certificate, Vote, sign_vote
-from chain.crypto import digest
+from chain.crypto import digest, verify
 from chain.errors import KehuError
 from tools.sample_chain import DEPARTMENTS, key_of, make_genesis
 
@@ -80,6 +80,43 @@ def test_signatures_made_for_something_else_do_not_count(changes: dict[str, Any]
 def test_another_chain_or_epoch_is_refused() -> None:
     assert refusal(certificate(), chain_id=digest("genesis", b"other")) == "certificate.signature"
     assert refusal(certificate(epoch=1)) == "certificate.mismatch"
+
+
+def verified_again(found: Certificate, known: Certificate) -> list[bytes]:
+    """The signatures that were looked at, of one whose others stand in `known`."""
+    looked_at: list[bytes] = []
+
+    def check(*asked: Any) -> bool:
+        looked_at.append(asked[-1])
+        return verify(*asked)
+
+    found.verify(VALIDATORS, CHAIN, check, known)
+    return looked_at
+
+
+def test_what_stands_in_a_verified_certificate_too_is_not_verified_again() -> None:
+    known, other = certificate(*DEPARTMENTS[:3]), certificate(*DEPARTMENTS[1:])
+    assert verified_again(known, known) == []
+    assert verified_again(other, known) == [dict(other.signatures)[DEPARTMENTS[3]]]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"phase": "prepare"}, {"height": 6}, {"view": 3}, {"block_id": OTHER}], ids=lambda c: next(iter(c))
+)
+def test_a_certificate_that_says_something_else_vouches_for_nothing(changes: dict[str, Any]) -> None:
+    found = certificate()
+    assert len(verified_again(found, certificate(**changes))) == 3
+    with pytest.raises(KehuError) as caught:
+        replace(found, **changes).verify(VALIDATORS, CHAIN, known=found)
+    assert caught.value.code == "certificate.signature"
+
+
+def test_a_known_certificate_vouches_only_for_the_very_signature_of_the_very_department() -> None:
+    first, second, third = certificate().signatures
+    for signatures in (((first[0], second[1]), second, third), (first, second, (third[0], bytes(64)))):
+        with pytest.raises(KehuError) as caught:
+            replace(certificate(), signatures=signatures).verify(VALIDATORS, CHAIN, known=certificate())
+        assert caught.value.code == "certificate.signature"
 
 
 @pytest.mark.parametrize(
