@@ -112,7 +112,9 @@ class VaultExchange:
         affected, erased = affected_by(executed.writes, view), self._erasures.ordered_by(executed.writes)
         async with self._lock:
             duties = await self.duties.of_all([one for one in self._comparable(affected.records) if one not in erased])
-            live, late = await self._following(self._follow, is_ok, duties, executed.block.header.height, erased)
+            live, late = await self._following(self._follow, is_ok, duties, executed.block.header.height)
+            if erased:  # takes a while, and nobody else need wait for it
+                await asyncio.to_thread(self._erasures.destroy, erased)
             self.refill.note(duties, live, self._grace_s)
             if late:
                 await self.refill.compare(self._comparable(sorted(late)), self._grace_s)
@@ -149,7 +151,7 @@ class VaultExchange:
                 await self._look_at_expired()
 
     def _follow(
-        self, is_ok: Mapping[bytes, bool], duties: Mapping[RecordId, Duty], height: int, erased: Sequence[RecordId]
+        self, is_ok: Mapping[bytes, bool], duties: Mapping[RecordId, Duty], height: int
     ) -> tuple[dict[RecordId, Digests], set[RecordId]]:
         """What is live of the records that the block may have changed, once the vault is in step with it; and records
         of transactions that an earlier block had executed before they were staged."""
@@ -158,7 +160,6 @@ class VaultExchange:
         live = self._vault.advance(committed, failed, current)
         late = self._settle_by_chain(self._vault.expiring(height))
         self._vault.expire(height)
-        self._erasures.destroy(erased)
         return live, self._records_of(late)
 
     def _settle_by_chain(self, transaction_ids: Iterable[bytes]) -> list[Committed]:

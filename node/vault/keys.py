@@ -12,7 +12,7 @@ the record's next key sealed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -117,13 +117,13 @@ class RecordKeys:
             return None
 
     def delete(self, records: Iterable[RecordId]) -> None:
-        """The keys can't be read any more; `purge_deleted` takes their bytes off the disk."""
+        """The keys can't be read any more; `purge_deleted` and `purge` take their bytes off the disk."""
         self._store.write({}, [self._close(record).to_key(b"k/") for record in records])
 
-    def destroy(self, records: Iterable[RecordId]) -> None:
-        """The keys are in no file of the folder when this returns; keys that are gone already are fine."""
-        records = list(records)
-        self._store.purge([self._close(record).to_key(b"k/") for record in records])
+    def purge(self, records: Sequence[RecordId]) -> None:
+        """Of records that never get a key again, and whose key was deleted: it is in no file of the folder when this
+        returns. At any time: others may use other records' keys meanwhile."""
+        self._store.purge([record.to_key(b"k/") for record in records])
         # Whether it is there or not: a purge that a crash cut short has deleted it, and its bytes still lie in a table.
         self._store.purge([record.to_key(b"d/") for record in records])
 

@@ -109,15 +109,14 @@ class Vault:
         with self._lock:
             taken, errors = self._staged.fitting([self._without_erased(staging) for staging in stagings])
             records = [by_record(staging.values) for staging in taken]
-            rows: dict[bytes, bytes] = {}
-            for staging, values, boxes in zip(
-                taken, records, seal_all(self._chain_id, self._keys, records), strict=True
-            ):
-                for record, sealed in boxes.items():
-                    key, row = self._staged.add(staging, record, sealed, values[record])
-                    rows[key] = row
+            boxes = seal_all(self._chain_id, self._keys, records)
+            rows = [
+                self._staged.add(staging, record, sealed, values[record])
+                for staging, values, sealed_of in zip(taken, records, boxes, strict=True)
+                for record, sealed in sealed_of.items()
+            ]
             if rows:
-                self._data.write(rows)
+                self._data.write(dict(rows))
         return errors
 
     def _without_erased(self, staging: Staging) -> Staging:
@@ -321,11 +320,11 @@ class Vault:
 
     def erase(self, records: Iterable[RecordId]) -> None:
         """Destroys each record's key and all its values, staged ones too, for good: no file of the vault has them on
-        return, and no value of the record is taken afterwards. Costs up to a rewrite of the tables concerned."""
+        return, and none is taken once it has begun. Who calls waits for up to a rewrite of the tables concerned."""
         with self._lock:
             new = sorted(one for one in set(records) if one not in self._erased)
             self._erased.begin({one: self._count(one) for one in new})
-            self._finish_erasures(new)
+        self._finish_erasures(new)
         self.on_change(set(new), {})
 
     def erased(self) -> dict[RecordId, int]:
@@ -340,22 +339,24 @@ class Vault:
         """Keys first: then nothing opens, whatever a crash leaves to be done."""
         if not records:
             return
-        self._on_erase()
-        self._keys.destroy(records)
-        for record in records:
-            self._live.replaced({record: self._live.of(record)}, {record: {}})
-        # What was deleted or replaced before may still lie in the files: earlier rows under the record's own key, and
-        # under s/ what was staged before it went live. So that stretch is rewritten whole.
-        staged = [key for one in records for key in self._staged.of_record(one)]
-        for record in records:
-            self._staged.remove_record(record)
+        with self._lock:
+            self._on_erase()
+            self._keys.delete(records)
+            staged = [key for one in records for key in self._staged.of_record(one)]
+            for record in records:
+                self._live.replaced({record: self._live.of(record)}, {record: {}})
+                self._staged.remove_record(record)
+            self._data.write({}, [*map(live_key, records), *staged])
+        # Nothing of the records can be read any more, and nothing new comes. What was deleted or replaced, now or
+        # before, still lies in the files: under s/ what was staged before it went live, so that is rewritten whole.
+        self._keys.purge(records)
         self._data.purge([live_key(one) for one in records])
         self._data.purge([unsound_key(one) for one in records])
-        self._data.write({}, staged)
         purge_replaced_under(self._data, STAGED)
         for store in self.stores:  # a backup may be reading
             store.let_go()
-        self._erased.finish(records)
+        with self._lock:
+            self._erased.finish(records)
 
     def tidy(self) -> None:
         """Takes off the disk what was destroyed since the last time; until then it lies there sealed. Costs a rewrite

@@ -19,7 +19,7 @@ from tests.node.vault_kit import CHAIN, NODE_KEY, files_with, opened, value_of
 
 C1 = RecordId("customers", "c1")
 VALUE = value_of("张三丰")
-STEPS = 16
+STEPS = 25
 """Writes and compactions of an erasure, and one."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from node.vault.store import Vault
 from tests.node.vault_kit import CHAIN, NODE_KEY, files_with, get, opened, transaction_id, value_of
 
 SECRET = b"m/vault-secret"
+PATIENCE_S = 20
 
 
 def stored(home: Path, folder: str, key: bytes) -> bytes:
@@ -143,3 +145,45 @@ def test_the_vaults_secret_under_a_former_key_is_in_no_file(tmp_path: Path) -> N
     assert files_with(tmp_path, former) == []
     with opened(tmp_path, following) as vault:
         assert get(vault, value) == value
+
+
+class Held(LevelStore):
+    """Whose purges begin when they may."""
+
+    def __init__(self, path: Path) -> None:
+        self.has_begun, self.may = threading.Event(), threading.Event()
+        super().__init__(path, create=True)
+
+    def purge(self, keys: Sequence[bytes]) -> None:
+        self.has_begun.set()
+        assert self.may.wait(PATIENCE_S)
+        super().purge(keys)
+
+
+def test_while_an_erasure_rewrites_tables_nothing_of_the_record_is_there_and_nobody_waits(tmp_path: Path) -> None:
+    first, second, later = (
+        value_of("张三丰"),
+        value_of("李四", record="c2"),
+        value_of("王五", record="c2", field="note"),
+    )
+    data, keys = Held(tmp_path / "vault"), LevelStore(tmp_path / "vault-keys", create=True)
+    vault = Vault(data, keys, CHAIN, NODE_KEY.seed)
+    vault.put_live([(first, first.digest(CHAIN)), (second, second.digest(CHAIN))])
+    vault.stage(transaction_id("one"), [value_of("张三", field="note")], 9)
+    gone = [raw[-24:] for store in (data, keys) for key, raw in store.scan(b"") if b"/c1" in key]
+    assert len(gone) == 3
+    with ThreadPoolExecutor(1) as pool:
+        erasing = pool.submit(vault.erase, [RecordId("customers", "c1")])
+        assert data.has_begun.wait(PATIENCE_S)
+        try:
+            assert get(vault, first) is None
+            vault.stage(transaction_id("two"), [later], 9)
+            vault.stage(transaction_id("three"), [first], 9)
+            vault.settle(transaction_id("two"), transaction_id("three"))
+            assert (get(vault, second), get(vault, later), get(vault, first)) == (second, later, None)
+            assert not erasing.done()
+        finally:
+            data.may.set()
+        erasing.result(PATIENCE_S)
+    vault.close()
+    assert [files_with(tmp_path, one) for one in gone] == [[], [], []]
