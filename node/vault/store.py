@@ -325,7 +325,6 @@ class Vault:
             new = sorted(one for one in set(records) if one not in self._erased)
             self._erased.begin({one: self._count(one) for one in new})
         self._finish_erasures(new)
-        self.on_change(set(new), {})
 
     def erased(self) -> dict[RecordId, int]:
         """The erased records, and how many sealed values were destroyed with each."""
@@ -347,6 +346,7 @@ class Vault:
                 self._live.replaced({record: self._live.of(record)}, {record: {}})
                 self._staged.remove_record(record)
             self._data.write({}, [*map(live_key, records), *staged])
+        self.on_change(set(records), {})
         # Nothing of the records can be read any more, and nothing new comes. What was deleted or replaced, now or
         # before, still lies in the files: under s/ what was staged before it went live, so that is rewritten whole.
         self._keys.purge(records)

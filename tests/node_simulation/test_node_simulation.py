@@ -101,7 +101,7 @@ BUSY = Plan(4, chaos_s=8.0, operations=40)
 GRABBED = Plan(4, chaos_s=8.0, damaged=("grabber",))
 BUGS = {
     "votes are not synced": (Driver, "_flush", _nothing, CAREFUL, "votelog.old|another block"),
-    "record keys stay after an erasure": (RecordKeys, "destroy", lambda *_: None, BUSY, "bytes of erased"),
+    "record keys stay after an erasure": (RecordKeys, "purge", lambda *_: None, BUSY, "bytes of erased"),
     "what was fetched is not kept": (Refill, "_keep", _nothing, CAREFUL, "lacks"),
     "who lost a grant keeps the values": (Duties, "is_entitled", lambda *_: True, BUSY, "still has"),
     "others' transactions are used up": (execution, "HOME_ONLY", NEWEST + 1, GRABBED, "people.wrong_node"),
