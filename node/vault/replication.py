@@ -19,6 +19,7 @@ from typing import TypeAlias
 from chain import codec
 from chain.errors import KehuError, define
 from chain.transaction import Transaction
+from node.gathering import Gathering
 from node.vault.commitments import digests_of
 from node.vault.duty import Duties
 from node.vault.planning import Plan
@@ -95,19 +96,13 @@ class _Tally:
 Pair: TypeAlias = tuple[Transaction, Sequence[VaultValue]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    pairs: Sequence[Pair]
-    answer: asyncio.Future[dict[bytes, KehuError]]
-
-
 class Replication:
     def __init__(
         self, duties: Duties, vault: Vault, rounds: StagingRounds, peers: Peers, timing: ReplicationTiming
     ) -> None:
         self._duties, self._vault, self._rounds, self._peers, self._timing = duties, vault, rounds, peers, timing
         self._tasks: set[asyncio.Task[None]] = set()
-        self._asked: list[_Asked] = []
+        self._waiting: Gathering[Pair, KehuError | None] = Gathering()
         self._unable: set[str] = set()
         """Departments whose node could not be asked when it was last tried."""
 
@@ -115,6 +110,7 @@ class Replication:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._waiting.close()
 
     async def safeguard(self, pairs: Sequence[Pair]) -> list[KehuError | None]:
         """Makes each transaction's values durable here and where the policy wants them; one answer per pair. What is
@@ -127,32 +123,13 @@ class Replication:
         needed = [pair for pair in pairs if pair[1] or digests_of(pair[0])]
         if not needed:
             return [None] * len(pairs)
-        loop = asyncio.get_running_loop()
-        if not self._asked:
-            loop.call_soon(self._start_asked)
-        self._asked.append(_Asked(needed, loop.create_future()))
-        errors = await self._asked[-1].answer
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(lambda: self._spawn(self._waiting.answer(self._replicate)))
+        answers = await self._waiting.ask(needed)
+        errors = {transaction.id: error for (transaction, _), error in zip(needed, answers, strict=True)}
         return [errors.get(transaction.id) for transaction, _ in pairs]
 
-    def _start_asked(self) -> None:
-        asked, self._asked = self._asked, []
-        self._spawn(self._answer(asked))
-
-    async def _answer(self, asked: Sequence[_Asked]) -> None:
-        try:
-            errors = await self._replicate([pair for one in asked for pair in one.pairs])
-            for one in asked:
-                if not one.answer.done():
-                    one.answer.set_result(errors)
-        except Exception as failure:
-            for one in asked:
-                if not one.answer.done():
-                    one.answer.set_exception(failure)
-        finally:
-            for one in asked:
-                one.answer.cancel()
-
-    async def _replicate(self, pairs: Sequence[Pair]) -> dict[bytes, KehuError]:
+    async def _replicate(self, pairs: Sequence[Pair]) -> list[KehuError | None]:
         plans = await self._duties.plan([transaction for transaction, _ in pairs], self._duties.department)
         errors: dict[bytes, KehuError] = {}
         shares: dict[bytes, Share] = {}
@@ -161,7 +138,8 @@ class Replication:
                 shares[transaction.id] = self._share(plan, values)
             except KehuError as error:
                 errors[transaction.id] = error
-        return errors | await self._hold([share for share in shares.values() if share.values])
+        errors |= await self._hold([share for share in shares.values() if share.values])
+        return [errors.get(transaction.id) for transaction, _ in pairs]
 
     def _share(self, plan: Plan | KehuError, values: Sequence[VaultValue]) -> Share:
         if isinstance(plan, KehuError):

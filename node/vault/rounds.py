@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from chain.errors import KehuError
 from node.aside import Blocking
+from node.gathering import Gathering
 from node.vault.staged import Staging
 from node.vault.store import Vault
 
@@ -22,18 +22,12 @@ REST: Final = 8
 REST_MAX_S: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    stagings: Sequence[Staging]
-    answer: asyncio.Future[list[KehuError | None]]
-
-
 class StagingRounds:
     """For one event loop. All that is staged by a node goes through one of these."""
 
     def __init__(self, vault: Vault, blocking: Blocking) -> None:
         self._vault, self._blocking = vault, blocking
-        self._asked: list[_Asked] = []
+        self._waiting: Gathering[Staging, KehuError | None] = Gathering()
         self._work: asyncio.Task[None] | None = None
         self._free_s = 0.0
         """When the next write may begin, by the event loop's clock."""
@@ -41,8 +35,7 @@ class StagingRounds:
     async def stage(self, stagings: Sequence[Staging]) -> list[KehuError | None]:
         """As `Vault.stage_all`: on the disk on return, but for those that there is no room for. A caller who is
         cancelled does not take back what is under way."""
-        answer: asyncio.Future[list[KehuError | None]] = asyncio.get_running_loop().create_future()
-        self._asked.append(_Asked(stagings, answer))
+        answer = self._waiting.ask(stagings)
         if self._work is None:
             self._work = asyncio.create_task(self._write_all())
         return await answer
@@ -52,35 +45,21 @@ class StagingRounds:
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
-        for one in self._asked:
-            one.answer.cancel()
+        self._waiting.close()
 
     async def _write_all(self) -> None:
         """Rounds, until nobody waits."""
         clock = asyncio.get_running_loop().time
         try:
-            while self._asked:
+            while self._waiting:
                 if (rest_s := self._free_s - clock()) > 0:
                     await asyncio.sleep(rest_s)
-                asked, self._asked = self._asked, []
                 begun_s = clock()
-                await self._write(asked)
+                await self._waiting.answer(self._write)
                 self._free_s = clock() + min(REST * (clock() - begun_s), REST_MAX_S)
         finally:
             self._work = None
 
-    async def _write(self, asked: Sequence[_Asked]) -> None:
-        """One round. A disk that fails is everybody's error who waited for it."""
-        try:
-            errors = iter(await self._blocking(self._vault.stage_all, [one for each in asked for one in each.stagings]))
-            for each in asked:
-                answer = [next(errors) for _ in each.stagings]
-                if not each.answer.done():
-                    each.answer.set_result(answer)
-        except Exception as failure:
-            for each in asked:
-                if not each.answer.done():
-                    each.answer.set_exception(failure)
-        finally:
-            for each in asked:
-                each.answer.cancel()
+    async def _write(self, stagings: Sequence[Staging]) -> list[KehuError | None]:
+        errors: list[KehuError | None] = await self._blocking(self._vault.stage_all, stagings)
+        return errors

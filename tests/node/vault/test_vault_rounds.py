@@ -64,7 +64,7 @@ async def test_who_comes_during_a_write_shares_the_next_one(vault: Vault) -> Non
     first = asyncio.create_task(rounds.stage([staging(1)]))
     await until(lambda: disk.writes == [1])
     others = [asyncio.create_task(rounds.stage([staging(number, "sales")])) for number in (2, 3, 4)]
-    await until(lambda: len(rounds._asked) == 3)
+    await until(lambda: len(rounds._waiting) == 3)
     disk.is_free.set()
     assert await asyncio.gather(first, *others) == [[None]] * 4
     assert disk.writes == [1, 3]
@@ -123,7 +123,7 @@ async def test_closing_cancels_who_waits(vault: Vault) -> None:
     first = asyncio.create_task(rounds.stage([staging(1)]))
     await until(lambda: disk.writes == [1])
     second = asyncio.create_task(rounds.stage([staging(2)]))
-    await until(lambda: len(rounds._asked) == 1)
+    await until(lambda: len(rounds._waiting) == 1)
     await rounds.close()
     for task in (first, second):
         with pytest.raises(asyncio.CancelledError):
