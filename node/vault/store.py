@@ -30,16 +30,17 @@ import msgspec
 from chain.crypto import SigningKey
 from chain.errors import KehuError
 from node.storage.leveldb import LevelStore
-from node.storage.purging import PurgingStore, purge_all, purge_replaced, purge_replaced_under, purge_unread
+from node.storage.purging import PurgingStore
 from node.storage.scans import begun
 from node.vault.erased import ErasedRecords
 from node.vault.keys import RecordKeys
+from node.vault.leftovers import Leftovers
 from node.vault.live import LiveRows
 from node.vault.rows import LIVE, STAGED, Digests, Sealed, encode_live, followed, live_key, parse_live_key
 from node.vault.seal import RecordId, Wanted, unseal_value
 from node.vault.sealing import by_record, require_digest, seal_all
 from node.vault.staged import StagedValues, Staging
-from node.vault.unsound import UnsoundValues, unsound_key
+from node.vault.unsound import UnsoundValues
 from node.vault.values import FieldId, VaultValue
 
 Hook = Callable[[], object]
@@ -68,9 +69,7 @@ class Vault:
         """Told of records of which a value did not open and was set aside, from whatever thread found it."""
         self._on_erase = on_erase
         self.stores: tuple[PurgingStore, ...] = (data, keys)
-        self._unpurged: set[bytes] = set()
-        self._unpurged_keys: set[RecordId] = set()
-        self._was_unstaged = self._is_tidy = False
+        self._leftovers = Leftovers(data, self._keys, self.stores, self._lock)
         self._finish_erasures([*self._erased.unfinished, *self._keys.among(self._erased.counts)])
 
     @classmethod
@@ -219,10 +218,9 @@ class Vault:
         if puts or deletes:
             self._data.write(puts, deletes)
         self._live.replaced(before, changed)
-        self._unpurged.update(unpurged)
+        self._leftovers.note(unpurged, was_unstaged=bool(unstaged))
         for one in unstaged:
             self._staged.remove(one)
-        self._was_unstaged |= bool(unstaged)
         emptied = [record for record, row in changed.items() if not row]
         self._delete_idle_keys({*emptied, *(record for record, _ in freed if record not in changed)})
         return set(changed)
@@ -232,7 +230,7 @@ class Vault:
         idle = [record for record in records if not self._live.of(record) and not self._staged.has_record(record)]
         if idle:
             self._keys.delete(sorted(idle))
-            self._unpurged_keys.update(idle)
+            self._leftovers.note_keys(idle)
 
     # Live values
 
@@ -347,34 +345,14 @@ class Vault:
                 self._staged.remove_record(record)
             self._data.write({}, [*map(live_key, records), *staged])
         self.on_change(set(records), {})
-        # Nothing of the records can be read any more, and nothing new comes. What was deleted or replaced, now or
-        # before, still lies in the files: under s/ what was staged before it went live, so that is rewritten whole.
-        self._keys.purge(records)
-        self._data.purge([live_key(one) for one in records])
-        self._data.purge([unsound_key(one) for one in records])
-        purge_replaced_under(self._data, STAGED)
-        for store in self.stores:  # a backup may be reading
-            store.let_go()
+        self._leftovers.purge(records)
         with self._lock:
             self._erased.finish(records)
 
     def tidy(self) -> None:
         """Takes off the disk what was destroyed since the last time; until then it lies there sealed. Costs a rewrite
         of the tables concerned; the first time of all, for what the last run left. Nobody waits for it."""
-        if not self._is_tidy:
-            purge_all(self.stores)
-            self._is_tidy = True
-        with self._lock:
-            keys, self._unpurged_keys = self._unpurged_keys, set()
-            rows, self._unpurged = self._unpurged, set()
-            was_unstaged, self._was_unstaged = self._was_unstaged, False
-        # What is destroyed from here on is for the next time. What fails here has failed for good, and the first time
-        # after the next opening goes through everything.
-        self._keys.purge_deleted(keys)
-        purge_replaced(self._data, rows)
-        if was_unstaged:
-            purge_replaced_under(self._data, STAGED)
-        purge_unread(self.stores)
+        self._leftovers.tidy()
 
     def pairs(self) -> tuple[Iterator[tuple[bytes, bytes]], Iterator[tuple[bytes, bytes]]]:
         with self._lock:  # rows and keys of one moment, sealed as they are
