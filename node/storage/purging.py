@@ -60,5 +60,6 @@ def purge_replaced(store: PurgingStore, keys: Iterable[bytes]) -> None:
 
 
 def purge_replaced_under(store: PurgingStore, prefix: bytes) -> None:
-    """As `purge_replaced`, of all keys that begin with `prefix` and are longer."""
-    store.compact(prefix, prefix + _LAST)
+    """As `purge_replaced`, of all keys that begin with `prefix` and are longer, whatever byte comes next.
+    Nobody uses the next prefix as a key."""
+    store.compact(prefix, prefix[:-1] + bytes([prefix[-1] + 1]))

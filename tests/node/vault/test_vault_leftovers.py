@@ -67,6 +67,24 @@ def test_a_key_that_was_erased_under_an_open_scan_is_gone_once_that_is_closed_an
         assert files_with(tmp_path, key) == []
 
 
+@pytest.mark.parametrize("first", [0x00, 0x7F, 0xFE, 0xFF])
+def test_what_a_failed_transaction_had_staged_is_in_no_file_after_a_tidy_with_whatever_byte_its_id_begins(
+    tmp_path: Path, first: int
+) -> None:
+    one, other = bytes([first]) + transaction_id("one")[1:], value_of("经理", field="position")
+    with opened(tmp_path) as vault:
+        vault.put_live([(other, other.digest(CHAIN))])
+        vault.tidy()
+        vault.stage(one, [value_of("张三丰")], 9)
+    gone = stored(tmp_path, "vault", b"s/")
+    with opened(tmp_path) as vault:
+        vault.tidy()
+        assert files_with(tmp_path, gone)
+        vault.discard(one)
+        vault.tidy()
+        assert files_with(tmp_path, gone) == []
+
+
 class CompactedBeside(LevelStore):
     """While the first table is written anew, `meanwhile` is done by another thread, and waited for."""
 
