@@ -194,10 +194,17 @@ class VaultExchange:
         height, erased = self._ledger.height, self._erasures.ordered()
         async with self._lock:
             await asyncio.to_thread(self._settle_by_chain, list(self._vault.staged()))
+            await asyncio.to_thread(self._vault.settle, *self._committed_in_the_state(height))
             await asyncio.to_thread(self._vault.expire, height)
             await asyncio.to_thread(self._erasures.destroy, erased)
         self._erasures.expect(erased)
         self._expiries.note(self.duties.rows("grants"))
+
+    def _committed_in_the_state(self, height: int) -> list[bytes]:
+        """Of what would expire, the transactions whose digests are the state's: a chain that begins with a snapshot has
+        no block of them, and this may be the only vault with their values."""
+        expiring = self._vault.expiring(height)
+        return [one for one in expiring if any(map(self.duties.is_current, self._vault.staged_for(one)))]
 
     async def run(self) -> None:
         """Until cancelled, after `recover`: looks at every record once, then follows. A failing disk ends it with its

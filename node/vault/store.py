@@ -155,6 +155,12 @@ class Vault:
         with self._lock:
             return self._staged.expiries()
 
+    def staged_for(self, transaction_id: bytes) -> list[Wanted]:
+        """Fields and digests of what is staged for a transaction."""
+        with self._lock:
+            rows = self._staged.rows_of(transaction_id)
+            return [(record.field(name), digest) for record, row in rows.items() for name, digest in row.sealed]
+
     def get_staged(self, transaction_id: bytes) -> list[VaultValue]:
         """The values staged for a transaction. Errors: vault.damaged."""
         with self._lock:
