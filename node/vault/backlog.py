@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from node.vault.seal import Wanted
+
+MANY: Final = 5_000
+"""Of more, each is tried the less often, so that what never succeeds costs no more than so many would."""
 
 
 @dataclass(slots=True)
@@ -20,6 +24,12 @@ class Backlog:
     def __init__(self, clock_s: Callable[[], float], first_s: float, max_s: float) -> None:
         self._clock_s, self._first_s, self._max_s = clock_s, first_s, max_s
         self._tasks: dict[Wanted, _Task] = {}
+        self._in_vain: set[Wanted] = set()
+
+    @property
+    def hopeful(self) -> int:
+        """How many may be done soon: those that were not tried in vain."""
+        return len(self._tasks) - len(self._in_vain)
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -50,16 +60,22 @@ class Backlog:
     def done(self, wanted: Iterable[Wanted]) -> None:
         for one in wanted:
             self._tasks.pop(one, None)
+            self._in_vain.discard(one)
 
-    def put_off(self, wanted: Iterable[Wanted]) -> None:
+    def put_off(self, wanted: Iterable[Wanted], *, in_vain: bool = False) -> None:
+        """`in_vain`: whoever was asked has answered, and it did not help."""
+        max_s = self._max_s * max(1.0, len(self._tasks) / MANY)
         for one in wanted:
             task = self._tasks.get(one)
             if task is not None:
-                task.due_s = self._clock_s() + min(self._max_s, self._first_s * 2.0 ** min(task.attempts, 32))
+                task.due_s = self._clock_s() + min(max_s, self._first_s * 2.0 ** min(task.attempts, 32))
                 task.attempts += 1
+                if in_vain:
+                    self._in_vain.add(one)
 
     def hurry(self) -> None:
         """Everything is due now and starts afresh: somebody who may have it has come back."""
+        self._in_vain.clear()
         for task in self._tasks.values():
             task.due_s, task.attempts = self._clock_s(), 0
 

@@ -49,7 +49,8 @@ from node.vault.values import VaultValue
 PAGE: Final = 20
 """Records of a walk that are compared at once."""
 BACKLOG_MAX: Final = 5_000
-"""A walk over all records pauses while so many values are still to be fetched."""
+"""A walk over all records pauses while so many values are still to be fetched. What nobody who was asked has does not
+count: it may be lost for good, and is no reason to leave everything else undone."""
 FETCHES_MAX: Final = 4
 OBTAIN_PAUSE_S: float = 0.05
 """Between two tries for a value that somebody waits for."""
@@ -202,7 +203,7 @@ class Refill:
         async with self._lock:
             await self.compare(page, 0.0)
         await asyncio.sleep(max(self._timing.pace_s, self.giving_way.rest_s(begun_s)))
-        while len(self.missing) > BACKLOG_MAX:
+        while self.missing.hopeful > BACKLOG_MAX:
             self._has_tried.clear()
             await self._has_tried.wait()
 
@@ -241,7 +242,7 @@ class Refill:
             if others:
                 by_department.setdefault(others[attempts % len(others)], []).append(wanted)
             else:
-                self.missing.put_off([wanted])
+                self.missing.put_off([wanted], in_vain=True)
         await asyncio.gather(*(self._fetch(department, wanted) for department, wanted in by_department.items()))
         self._has_tried.set()
 
@@ -258,7 +259,7 @@ class Refill:
         kept = {one for one, _ in good}
         self.missing.done(kept)
         later = [one for one, (code, _) in zip(wanted, answers, strict=True) if code == VAULT_LATER.code]
-        self.missing.put_off([one for one in wanted if one not in kept and one not in later])
+        self.missing.put_off([one for one in wanted if one not in kept and one not in later], in_vain=True)
         refused = sorted({code for code, _ in answers if code not in (OK, VAULT_LATER.code)})
         log.info("%s gave %d of %d values%s", department, len(kept), len(wanted), f": {refused}" if refused else "")
 
