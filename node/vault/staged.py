@@ -60,8 +60,9 @@ class StagedTransaction(msgspec.Struct, gc=False):
 class StagedValues:
     """Not for several threads at once: the vault holds the lock."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, chain_id: bytes) -> None:
         """Errors: vault.damaged."""
+        self._chain_id = chain_id
         self._transactions: dict[bytes, StagedTransaction] = {}
         self._held: Counter[str] = Counter()
         self._records: Counter[RecordId] = Counter()
@@ -105,19 +106,26 @@ class StagedValues:
         kept: list[Staging] = []
         errors: list[KehuError | None] = []
         for staging in stagings:
-            error, size = None, 0
-            if staging.transaction_id not in self._transactions:
-                size = sum([sealed_bytes(value) for value in staging.values])
-                error = self._lack_of_room(added[staging.source] + size, staging.source)
+            size = sum([sealed_bytes(value) for value in self._new_values(staging)])
+            error = self._lack_of_room(added[staging.source] + size, staging.source) if size else None
             if error is None and staging.values:
                 added[staging.source] += size
                 kept.append(staging)
             errors.append(error)
         return kept, errors
 
+    def _new_values(self, staging: Staging) -> Sequence[VaultValue]:
+        """What is not staged yet for its transaction: a second staging may bring more than the first."""
+        rows = self.rows_of(staging.transaction_id)
+        if not rows:
+            return staging.values
+        known = {(record, field) for record, row in rows.items() for field in row.sealed}
+        places = [(RecordId(one.table, one.record), (one.field, one.digest(self._chain_id))) for one in staging.values]
+        return [one for one, place in zip(staging.values, places, strict=True) if place not in known]
+
     def _lack_of_room(self, added: int, source: str) -> KehuError | None:
         held = self._held[source]
-        if not added or held + added <= STAGED_BYTES_MAX:
+        if held + added <= STAGED_BYTES_MAX:
             return None
         return KehuError(VAULT_STAGED_FULL, source=source or "own", held_bytes=held, limit_bytes=STAGED_BYTES_MAX)
 

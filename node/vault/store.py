@@ -59,7 +59,7 @@ class Vault:
         self._lock = threading.RLock()
         is_new = not any(True for prefix in (LIVE, STAGED) for _ in data.scan(prefix))
         self._keys = RecordKeys(keys, chain_id, seed, is_new=is_new)
-        self._staged = StagedValues(data)
+        self._staged = StagedValues(data, chain_id)
         self._live = LiveRows(data)
         self._erased = ErasedRecords(data)
         self.on_change: Callable[[Iterable[RecordId], Came], None] = _ignore

@@ -177,6 +177,22 @@ def test_one_source_can_not_fill_the_vault_for_the_others(tmp_path: Path, monkey
         vault.stage(T2, [value_of("y" * 1_500)], 9, source="finance")
 
 
+def test_what_a_second_staging_of_a_transaction_brings_takes_room_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vault_module, "STAGED_BYTES_MAX", 2_000)
+    first, second = value_of("x"), [value_of("x"), value_of("y" * 1_500, field="note")]
+    with opened(tmp_path) as vault:
+        for transaction in (T1, T2):
+            vault.stage(transaction, [first], 9, source="finance")
+        vault.stage(T1, second, 9, source="finance")
+        with pytest.raises(KehuError) as raised:
+            vault.stage(T2, second, 9, source="finance")
+        assert code_of(raised) == "vault.staged_full"
+        vault.stage(T1, second, 9, source="finance")
+        assert [len(vault.staged_for(one)) for one in (T1, T2)] == [2, 1]
+
+
 def test_many_threads_stage_and_settle_at_once(tmp_path: Path) -> None:
     values = [value_of(f"value {number}", record=f"c{number % 7}", field=f"f{number}") for number in range(60)]
 
