@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 from zlib import crc32
@@ -54,6 +55,8 @@ count: it may be lost for good, and is no reason to leave everything else undone
 FETCHES_MAX: Final = 4
 OBTAIN_PAUSE_S: float = 0.05
 """Between two tries for a value that somebody waits for."""
+PATIENCE_S: Final = 1.0
+"""While somebody waits for a value, others are asked if a holder has not answered by then."""
 
 log = logging.getLogger("kehu.vault")
 
@@ -111,6 +114,9 @@ class Refill:
         self._walking: str | None = None
         self._wake_walk, self._wake_work, self._has_tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._slots = asyncio.Semaphore(FETCHES_MAX)
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        """Departments that have not answered yet, each asked once at a time."""
+        self._readers = 0
 
     @property
     def is_walking(self) -> bool:
@@ -138,6 +144,7 @@ class Refill:
     async def obtain(self, wanted: Sequence[Wanted], timeout_s: float) -> None:
         """Fetches what a reader waits for. Returns when it is here, not to be had any more, or the time is up."""
         wanted = [one for one in wanted if self._duties.is_entitled(self._duties.department, one)]
+        self._readers += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while lacking := await asyncio.to_thread(self._vault.missing, wanted):
@@ -148,6 +155,8 @@ class Refill:
                     await asyncio.sleep(OBTAIN_PAUSE_S)
         except TimeoutError:
             return
+        finally:
+            self._readers -= 1
 
     async def compare(self, records: Sequence[RecordId], grace_s: float) -> None:
         """Puts the vault in step with the state for these records. The caller holds the lock."""
@@ -208,16 +217,19 @@ class Refill:
             await self._has_tried.wait()
 
     async def _keep_working(self) -> None:
-        while True:
-            self._wake_work.clear()
-            await self._fetch_due()
-            await self._hand_back_due()
-            waits = [wait_s for wait_s in (self.missing.wait_s(), self.surplus.wait_s()) if wait_s is not None]
-            try:
-                async with asyncio.timeout(min(waits) if waits else None):
-                    await self._wake_work.wait()
-            except TimeoutError:
-                continue
+        try:
+            while True:
+                self._wake_work.clear()
+                await self._fetch_due()
+                await self._hand_back_due()
+                waits = [wait_s for wait_s in (self.missing.wait_s(), self.surplus.wait_s()) if wait_s is not None]
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(waits) if waits else None):
+                        await self._wake_work.wait()
+        finally:
+            for task in self._asking.values():
+                task.cancel()
+            await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     async def _keep_tidy(self) -> None:
         # Departments that were started together write their tables anew one after the other, not all at once.
@@ -230,6 +242,7 @@ class Refill:
     # Fetching what is lacking
 
     async def _fetch_due(self) -> None:
+        self._take_answers()
         due = dict(self.missing.due(WANTED_MAX))
         absent = set(await asyncio.to_thread(self._vault.missing, due))
         by_department: dict[str, list[Wanted]] = {}
@@ -239,12 +252,35 @@ class Refill:
                 self.missing.done([wanted])
                 continue
             others = [name for name in holders if name != self._duties.department]
-            if others:
-                by_department.setdefault(others[attempts % len(others)], []).append(wanted)
+            free = [name for name in others if name not in self._asking]
+            if free:
+                by_department.setdefault(free[attempts % len(free)], []).append(wanted)
             else:
-                self.missing.put_off([wanted], in_vain=True)
-        await asyncio.gather(*(self._fetch(department, wanted) for department, wanted in by_department.items()))
+                self.missing.put_off([wanted], in_vain=not others)
+        await self._fetch_all(by_department)
         self._has_tried.set()
+
+    async def _fetch_all(self, by_department: Mapping[str, Sequence[Wanted]]) -> None:
+        """Returns when all have answered, or before if somebody waits: what comes later is kept when it comes."""
+        begun = {name: asyncio.create_task(self._fetch(name, wanted)) for name, wanted in by_department.items()}
+        self._asking |= begun
+        for task in begun.values():
+            task.add_done_callback(lambda _: self._wake_work.set())
+        pending = set(begun.values())
+        while pending:
+            _, pending = await asyncio.wait(pending, timeout=PATIENCE_S)
+            if self._readers:
+                break
+        self._take_answers()
+        for name in begun.keys() & self._asking.keys():
+            self.missing.put_off(by_department[name])
+
+    def _take_answers(self) -> None:
+        """Whoever has answered may be asked again. Errors: storage.io."""
+        for name, task in list(self._asking.items()):
+            if task.done():
+                del self._asking[name]
+                task.result()
 
     async def _fetch(self, department: str, wanted: Sequence[Wanted]) -> None:
         try:
