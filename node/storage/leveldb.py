@@ -220,16 +220,16 @@ class LevelStore:
     def let_go(self) -> None:
         """No file is kept for whoever began to read earlier: what was purged and rewritten before is on the disk no
         more when this returns. Scans that are open go on with what is there now."""
-        with self._idle:
-            cursors = list(self._cursors)
-        for cursor in cursors:
-            cursor.let_go()
-        held = self._held_tables()
+        held: set[str] | None = None
         for _ in range(_LET_GO_MAX):  # single reads hold tables too, each for a moment
+            with self._idle:
+                cursors = list(self._cursors)
+            for cursor in cursors:  # each time: who went on meanwhile may hold what a merge has replaced since
+                cursor.let_go()
+            held = self._held_tables() if held is None else held & self._held_tables()
             if not held:
                 return
             self.purge((FIRST,))  # LevelDB looks for tables that nobody needs whenever it has made new ones
-            held &= self._held_tables()
         raise StorageFailure(STORAGE_IO, path=str(self._path), operation="purge", problem="a table can't be removed")
 
     def _held_tables(self) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -197,6 +198,35 @@ def test_a_purge_is_over_only_when_those_who_read_at_the_same_time_hold_nothing_
         is_over.set()
         for reader in readers:
             reader.join()
+    store.close()
+
+
+class ReadOn(LevelStore):
+    """Just before it looks for tables that are held, a reader goes on, and a merge takes away what it reads."""
+
+    reader: Iterator[object] | None = None
+
+    def _held_tables(self) -> set[str]:
+        reader, self.reader = self.reader, None
+        on_disk = {path.name for path in self._path.glob("*.ldb")}
+        if reader is not None:
+            list(islice(reader, 200))
+            self.compact(b"k/", b"k0")
+        return on_disk & super()._held_tables()
+
+
+def test_a_reader_that_goes_on_while_others_let_go_is_made_to_let_go_again(tmp_path: Path) -> None:
+    LevelStore(tmp_path / "db", create=True).close()
+    store = ReadOn(tmp_path / "db")
+    store.write({b"k/%04d" % number: random.Random(number).randbytes(200) for number in range(1_000)})
+    store.compact(b"k/", b"k0")
+    store.reader = store.scan(b"k/")
+    reader = store.reader
+    read = list(islice(reader, 100))
+    store.purge([b"k/0003"])
+    store.let_go()
+    assert store._held_tables() == set()
+    assert len([*read, *reader]) == 1_000 - 200
     store.close()
 
 
