@@ -7,7 +7,7 @@ obsolete. The log and the key belong together: a key whose log is missing only o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -128,3 +128,31 @@ def decode_record(data: bytes) -> Record:
 def records_above(records: Iterable[bytes], height: int) -> tuple[Record, ...]:
     """The records that still matter to a replica whose last appended height is `height`, in their order."""
     return tuple(record for record in map(decode_record, records) if record.height > height)
+
+
+def still_needed(records: Sequence[bytes], bodies: int) -> list[bytes]:
+    """Of one height's records, in their order, those that put a replica where all of them would.
+
+    A height without a quorum for any block may last for days, and each of its views adds a whole block. Needed are:
+    what was said in the view under way, as nothing is said in a lower one any more; the newest prepared certificate,
+    which VIEW-CHANGE must show, with its body; and the bodies of as many blocks as `bodies`, the newest that were
+    prepared, since a certificate that somebody else has may demand one of them again.
+    """
+    read = [decode_record(record) for record in records]
+    certified: tuple[int, bytes] | None = None
+    places: dict[bytes, int] = {}
+    for at, record in enumerate(read):
+        if isinstance(record, CommitRecord):
+            certified = at, record.vote.block_id
+        elif isinstance(record, PrepareRecord):
+            places.pop(record.vote.block_id, None)
+            places[record.vote.block_id] = at
+    needed = set(list(places.values())[-bodies:])
+    if certified is not None:
+        needed |= {certified[0], places.get(certified[1], certified[0])}
+    last_view = _view_of(read[-1])
+    return [raw for at, raw in enumerate(records) if at in needed or _view_of(read[at]) == last_view]
+
+
+def _view_of(record: Record) -> int:
+    return record.vote.view if isinstance(record, PrepareRecord | CommitRecord) else record.message.view

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from itertools import groupby
 from typing import Protocol, TypeAlias
 
 from chain.errors import KehuError
@@ -30,6 +31,7 @@ from consensus.effects import (
     ViewEntered,
 )
 from consensus.events import Event, MessageReceived, NothingToPropose, ProposalBuilt, TimerFired, WorkAvailable
+from consensus.votes import still_needed
 from node.aside import Blocking
 from node.members.protocol import Outdated
 from node.storage.durable import StorageFailure
@@ -43,6 +45,8 @@ PAUSE_MAX_MS = 25
 costs every node milliseconds whatever it holds, and at half load they were as many as the processors could do."""
 LOG_BYTES_MAX = 16 << 20
 """A vote log larger than this is rewritten once most of it is obsolete. Its records hold whole blocks."""
+BODIES_KEPT = 8
+"""Of how many blocks that were prepared at one height the vote log keeps the body, as the replica does in memory."""
 
 Job: TypeAlias = Callable[[], Awaitable[Event | None]]
 """Something that must not overlap with a step, such as appending a block that catch-up brought."""
@@ -101,6 +105,8 @@ class Driver:
         self._proposed_ms = -interval_ms
         self._decided_ms = 0
         self._kept_votes: list[tuple[int, bytes]] = []
+        self._needed_bytes = 0
+        """Of the records kept when it was last looked which of them are still needed."""
         self._unsynced = False
         self._is_work_queued = False
         self._is_stopping = False
@@ -255,6 +261,18 @@ class Driver:
         if self._unsynced:
             await self._blocking(self._log().sync)
             self._unsynced = False
+            if _size(self._kept_votes) > LOG_BYTES_MAX + 2 * self._needed_bytes:
+                await self._forget_views()
+
+    async def _forget_views(self) -> None:
+        """A height that is not decided has a record or two for each view, and views go on as long as it does."""
+        self._kept_votes = [
+            (height, record)
+            for height, kept in groupby(self._kept_votes, key=lambda kept: kept[0])
+            for record in still_needed([record for _, record in kept], BODIES_KEPT)
+        ]
+        self._needed_bytes = _size(self._kept_votes)
+        await self._rewrite_if_large(self._needed_bytes)
 
     async def _forget_votes(self, height: int) -> None:
         """Obsolete records leave memory at once and the log when it has grown.
@@ -263,9 +281,11 @@ class Driver:
         """
         needed = [kept for kept in self._kept_votes if kept[0] > height]
         self._kept_votes = needed or self._kept_votes[-1:]
-        if self._votes is not None and self._votes.size_bytes > LOG_BYTES_MAX + 2 * sum(
-            len(kept[1]) for kept in needed
-        ):
+        self._needed_bytes = 0
+        await self._rewrite_if_large(_size(needed))
+
+    async def _rewrite_if_large(self, needed_bytes: int) -> None:
+        if self._votes is not None and self._votes.size_bytes > LOG_BYTES_MAX + 2 * needed_bytes:
             await self._flush()
             await asyncio.to_thread(self._votes.rewrite, [record for _, record in self._kept_votes])
 
@@ -310,3 +330,7 @@ class Driver:
 
 async def _nothing() -> Event | None:
     return None
+
+
+def _size(kept: list[tuple[int, bytes]]) -> int:
+    return sum(len(record) for _, record in kept)

@@ -164,14 +164,15 @@ class VoteLog:
             self._require_usable()
             head = _head(self._chain_id, self._department, self._sequence)
             seed = zlib.crc32(head)
-            frame = _frame(list(records), self._sequence, seed) if records else b""
+            # A frame for each: together they may be more than one frame holds.
+            frames = b"".join([_frame([record], self._sequence + at, seed) for at, record in enumerate(records)])
             with self._final("rewrite"):
-                write_file(self._path, head + frame, replace=True)
+                write_file(self._path, head + frames, replace=True)
                 old, self._descriptor = self._descriptor, _open_locked(self._path)
                 os.close(old)
-            self._sequence += bool(records)
+            self._sequence += len(records)
             self._seed = seed
-            self.size_bytes = len(head) + len(frame)
+            self.size_bytes = len(head) + len(frames)
 
     def read_all(self) -> list[bytes]:
         """Every durable record, oldest first, read from the file and checked again."""
