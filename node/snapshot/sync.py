@@ -125,8 +125,8 @@ class SnapshotSync:
         others = [name for name in members if name != self._department]
         found: dict[bytes, tuple[Offer, list[str]]] = {}
         for name, offers in zip(others, await asyncio.gather(*map(self._offers_of, others)), strict=True):
-            for offer in offers:
-                found.setdefault(offer.block_id, (offer, []))[1].append(name)
+            for block_id, offer in {offer.block_id: offer for offer in offers}.items():
+                found.setdefault(block_id, (offer, []))[1].append(name)
         return found
 
     async def _offers_of(self, department: str) -> list[Offer]:
@@ -144,17 +144,24 @@ class SnapshotSync:
             return []
 
     async def _choose(self, offers: dict[bytes, tuple[Offer, list[str]]]) -> tuple[Incoming, list[str]]:
-        """Goes on with what was begun if it is still offered; else the highest that most departments offer."""
-        folder = incoming_folder(self._home)
-        begun = await asyncio.to_thread(Incoming.resume, folder)
-        if begun is not None and begun.offer.block_id in offers:
-            return begun, offers[begun.offer.block_id][1]
-        if begun is not None:
-            await asyncio.to_thread(begun.close)
+        """The highest of those that can be hoped for most; or what was begun, if it is still offered by such."""
         if not offers:
             raise KehuError(SNAPSHOT_NOBODY, height=self._ledger.height)
-        offer, givers = max(offers.values(), key=lambda found: (len(found[1]) > 1, found[0].header.height))
+        offer, givers = max(offers.values(), key=lambda found: (*self._hope(found[1]), found[0].header.height))
+        folder = incoming_folder(self._home)
+        begun = await asyncio.to_thread(Incoming.resume, folder)
+        if begun is not None:
+            _, givers_of_begun = offers.get(begun.offer.block_id, (begun.offer, []))
+            if givers_of_begun and self._hope(givers_of_begun) >= self._hope(givers):
+                return begun, givers_of_begun
+            await asyncio.to_thread(begun.close)
         return await asyncio.to_thread(Incoming.begin, folder, offer), givers
+
+    def _hope(self, givers: Sequence[str]) -> tuple[bool, int]:
+        """What more offer than can be faulty, a correct one offers. Of what is left, those who have failed least: a
+        faulty one always has a block to offer that is higher than those of the others."""
+        faulty = self._ledger.validators(self._ledger.height + 1).f
+        return len(givers) > faulty, -min(self.dropped[name] for name in givers)
 
     async def _take_blocks(self, incoming: Incoming, givers: Sequence[str]) -> int:
         """The blocks whose transactions could still be sent again; the lowest height of them."""

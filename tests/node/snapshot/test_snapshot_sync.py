@@ -18,12 +18,12 @@ from contracts.registry import contract_table
 from node.folder.config import Home, Snapshots
 from node.peers.transport import PEER_TIMEOUT
 from node.snapshot.incoming import install, whole_folder
-from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers
+from node.snapshot.offers import KEPT_MAX, OFFERS_KIND, PIECE_KIND, SnapshotOffers
 from node.snapshot.past import PAST_KIND, PastBlocks, answer_past
 from node.snapshot.sync import SnapshotSync
 from node.storage.leveldb import LevelStore
 from tests.node.cluster import DEPARTMENTS, eventually
-from tests.node.node_kit import GENESIS, Chain
+from tests.node.node_kit import GENESIS, Chain, certify
 
 HEIGHT = 70
 Answer = Callable[[str, bytes], Awaitable[bytes]]
@@ -177,6 +177,42 @@ async def test_one_honest_department_is_enough(network: Network, lie: Callable[[
     if lie in (wrong_pieces, endless):
         assert sync.dropped["administration"] == 1
         assert network.asked["administration", PIECE_KIND] == 1
+
+
+def alone_and_higher(network: Network, times: int) -> Answer:
+    """Offers a certified block that the others don't, and then gives nothing of it."""
+    executed = network.chain.build()
+    header, links = executed.block.header.to_bytes(), network.chain.blocks.links()
+    offer = Offer(header, certify(executed.block), links).to_bytes()
+
+    async def answer(kind: str, _payload: bytes) -> bytes:
+        if kind == OFFERS_KIND:
+            return codec.encode_flat([offer] * times)
+        raise KehuError(PEER_TIMEOUT, department="x", kind=kind)
+
+    return answer
+
+
+async def test_who_offers_the_same_several_times_is_one_giver(network: Network) -> None:
+    network.liars = {"finance": alone_and_higher(network, KEPT_MAX)}
+    sync = await run(network)
+    assert network.whole == 1
+    assert is_like(network.installed(), network.chain)
+    assert not sync.dropped
+
+
+async def test_who_offers_a_higher_block_than_all_others_and_gives_nothing_is_chosen_once(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nobody offers what another one does, as after a start of all nodes."""
+    monkeypatch.setattr("node.snapshot.sync.REST_S", 0.0)
+    network.liars = {"administration": garbage(network), "finance": alone_and_higher(network, 1)}
+    sync = await run(network)
+    assert (network.whole, sync.status()["height"], sync.dropped["finance"]) == (0, HEIGHT + 1, 1)
+    assert sync.takes_over(HEIGHT)
+    await eventually(lambda: not sync.is_running)
+    assert network.whole == 1
+    assert is_like(network.installed(), network.chain)
 
 
 async def test_when_everybody_lies_nothing_is_taken_and_the_node_goes_on_by_blocks(network: Network) -> None:
