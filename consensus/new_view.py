@@ -71,13 +71,20 @@ def _problem_of(state: ReplicaState, message: NewView) -> str:
 
 
 def open_view(state: ReplicaState) -> bool:
-    """N1: the primary of an asked-for view opens it with the first quorum of VIEW-CHANGEs, its own among them."""
+    """N1: the primary of an asked-for view opens it with the first quorum of VIEW-CHANGEs, its own among them, or, if
+    a height lasts, with one that demands a block that is here."""
     at = state.at
     if at.is_active or not (state.may_vote and state.is_primary):
         return False
     changes = at.log.view_changes_for(at.view)
     if len(changes) < state.validators.quorum:
         return False
+    if at.view - at.first_view >= state.validators.n:
+        possible = tuple(change for change in changes if not _demands_what_is_missing(state, change))
+        if len(possible) >= state.validators.quorum:
+            changes = possible
+        elif not at.is_late:
+            return False  # the others' may be on their way
     prepared = highest_prepared(state, at.view, changes)
     message = NewView.signed(
         state.signer,
@@ -94,6 +101,14 @@ def open_view(state: ReplicaState) -> bool:
     state.enter_view(at.view, is_active=True, new_view=message)
     request_body(state)
     return True
+
+
+def _demands_what_is_missing(state: ReplicaState, change: ViewChange) -> bool:
+    """N1: bodies are kept of a few blocks only. A faulty member may show a certificate when nobody has its block any
+    more; what was decided is demanded by some of every quorum, and there are always some that have it."""
+    prepared = change.prepared
+    is_missing = prepared is not None and prepared.block_id not in state.at.bodies
+    return is_missing and prepared is not None and state.is_prepared_certificate(prepared, change.view)
 
 
 def request_body(state: ReplicaState) -> None:
