@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -20,6 +19,7 @@ from chain.block import Block
 from chain.blocks import BlockStore
 from chain.certificate import Certificate
 from chain.errors import KehuError, define
+from node.peers.turns import Turns
 
 REQUEST_KIND: Final = "blocks"
 RESPONSE_BYTES_MAX: Final = 6 << 20
@@ -118,26 +118,16 @@ class CatchUp:
 
 
 class BlockServer:
-    """Answers one request of each department at a time, and rests as long as it worked before that one's next.
-
-    Whoever catches up asks for one piece and executes it before the next. Somebody who only asks, for everything and
-    all the time, costs half a thread at most, and never takes all the threads, which also store blocks.
-    """
+    """Each department has its turn."""
 
     def __init__(self, blocks: BlockStore, height: Callable[[], int]) -> None:
-        self._blocks, self._height = blocks, height
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._free_s: dict[str, float] = {}
+        self._blocks, self._height, self._turns = blocks, height, Turns()
 
     async def serve(self, department: str, request: bytes) -> bytes:
-        clock_s = asyncio.get_running_loop().time
-        async with self._turns[department]:
-            await asyncio.sleep(self._free_s.get(department, 0.0) - clock_s())
-            begun_s = clock_s()
-            try:
-                return await asyncio.to_thread(answer_request, self._blocks, self._height(), request)
-            finally:
-                self._free_s[department] = 2 * clock_s() - begun_s
+        def answer() -> Awaitable[bytes]:
+            return asyncio.to_thread(answer_request, self._blocks, self._height(), request)
+
+        return await self._turns.take(department, answer)
 
 
 def encode_request(from_height: int) -> bytes:

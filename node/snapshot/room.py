@@ -4,13 +4,14 @@ before."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chain.blocks import BlockStore, ExecutedBlock
 from chain.ledger import Ledger
 from node.folder.config import Home, Snapshots
 from node.peers.network import PeerNetwork
+from node.peers.turns import Turns
 from node.snapshot.backfill import BackFill
 from node.snapshot.offers import OFFERS_KIND, PIECE_KIND, SnapshotOffers
 from node.snapshot.past import PAST_KIND, answer_past
@@ -37,8 +38,9 @@ class SnapshotRoom:
         self._offers = SnapshotOffers(ledger, blocks, settings.interval_blocks, clock_s)
         self._sync = SnapshotSync(home, department, ledger, settings, peers.request, self._on_whole, fail)
         self._back_fill = BackFill(blocks, self._others, peers.request)
+        self._past_turns, self._piece_turns = Turns(), Turns()
         peers.handle(OFFERS_KIND, self._offers.answer_offers)
-        peers.handle(PIECE_KIND, self._offers.answer_piece)
+        peers.handle(PIECE_KIND, self._answer_piece)
         peers.handle(PAST_KIND, self._answer_past)
 
     @property
@@ -71,8 +73,14 @@ class SnapshotRoom:
         members = self._ledger.validators(self._ledger.height + 1).departments
         return [name for name in members if name != self._department]
 
-    async def _answer_past(self, _department: str, request: bytes) -> bytes:
-        return await asyncio.to_thread(answer_past, self._blocks, self._ledger.height, request)
+    async def _answer_piece(self, department: str, request: bytes) -> bytes:
+        return await self._piece_turns.take(department, lambda: self._offers.answer_piece(department, request))
+
+    async def _answer_past(self, department: str, request: bytes) -> bytes:
+        def answer() -> Awaitable[bytes]:
+            return asyncio.to_thread(answer_past, self._blocks, self._ledger.height, request)
+
+        return await self._past_turns.take(department, answer)
 
     def _on_whole(self) -> None:
         if not self.reopen.done():
