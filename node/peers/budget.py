@@ -58,7 +58,8 @@ class _Bucket:
 
 
 class Budget:
-    """Of one link. `clock_s` is monotone; `over` counts the frames that were too many, by kind."""
+    """Of one department, over all its links. `clock_s` is monotone; `over` counts the frames that were too many, by
+    kind."""
 
     def __init__(
         self, clock_s: Callable[[], float], over: Counter[str], allowances: Mapping[Kind, Allowance] = ALLOWANCES

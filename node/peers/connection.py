@@ -66,7 +66,7 @@ class Connection:
         on_message: OnMessage,
         handlers: Mapping[str, Handler],
         dropped: Counter[str],
-        over_budget: Counter[str],
+        budget: Budget,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
         self.link = link
@@ -80,8 +80,7 @@ class Connection:
             handler_s=settings.handler_s,
             on_fatal=on_fatal,
         )
-        self._settings, self._on_message = settings, on_message
-        self._budget = Budget(asyncio.get_running_loop().time, over_budget, settings.allowances)
+        self._settings, self._on_message, self._budget = settings, on_message, budget
         self.ended = asyncio.Event()
         """Set by the owner when it has forgotten this connection."""
         self._stop = asyncio.Event()

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chain.errors import KehuError
+from node.peers.budget import Budget
 from node.peers.connection import Connection, OnMessage, PeerSettings
 from node.peers.exchange import PEER_DISCONNECTED, Handler
 from node.peers.frames import Kind
@@ -72,6 +73,8 @@ class _Counters:
     missing_since_s: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
     over_budget: Counter[str] = field(default_factory=Counter)
+    budget: Budget | None = None
+    """Of the department and not of the link: who dials again has spent what it has spent."""
 
 
 class PeerNetwork:
@@ -238,8 +241,11 @@ class PeerNetwork:
         """Works a link until it ends."""
         department = link.department
         counters = self._count(department)
+        if counters.budget is None:
+            clock_s = asyncio.get_running_loop().time
+            counters.budget = Budget(clock_s, counters.over_budget, self._settings.allowances)
         connection = Connection(
-            link, self._settings, self._on_message, self._handlers, counters.dropped, counters.over_budget, self._fail
+            link, self._settings, self._on_message, self._handlers, counters.dropped, counters.budget, self._fail
         )
         while (earlier := self._connections.get(department)) is not None:
             await earlier.stop()

@@ -56,6 +56,27 @@ async def test_a_peer_that_floods_is_slowed_and_counted_and_others_are_heard() -
         assert "b" in nodes["a"].network.connected
 
 
+async def test_who_dials_again_has_no_new_share() -> None:
+    """A link costs some milliseconds, and with each of them came three seconds' worth at once."""
+    once = replace(FAST, allowances={**ALLOWANCES, Kind.GOSSIP: Allowance(1, 1_000, 2_000, 1_000, 1)})
+    table = {name: Peer(key_of(name).public, HOST, 1) for name in "ab"}
+    victim = Node("b", table, once)
+    await victim.start()
+    try:
+        for turn in range(5):
+            link = await dial(identity_of("a"), "b", table["b"], 5.0)
+            for _ in range(4):
+                await link.send((Kind.GOSSIP, bytes(900)))
+            await link.send((Kind.CONSENSUS, b"end %d" % turn))
+            await until(lambda turn=turn: ("a", Kind.CONSENSUS, b"end %d" % turn) in victim.messages)  # type: ignore[misc]
+            await link.close(goodbye=False)
+            await until(lambda: victim.network.connected == ())
+        assert sum(kind is Kind.GOSSIP for _, kind, _ in victim.messages) == 2
+        assert victim.network.health()[0].over_budget == {"gossip": 18}
+    finally:
+        await victim.network.close()
+
+
 async def test_requests_beyond_those_in_hand_are_counted_and_a_link_that_ends_keeps_no_answers() -> None:
     """S08: who asks and takes no answer is slowed; what was queued for it does not wait for the garbage collector."""
     table = {name: Peer(key_of(name).public, HOST, 1) for name in "ab"}
