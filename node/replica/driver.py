@@ -39,6 +39,9 @@ from node.storage.wal import VoteLog
 
 MESSAGES_PER_PEER_MAX = 2_000
 """Unread consensus messages of one peer; more are dropped (the replica repeats what matters)."""
+UNREAD_BYTES_MAX = 48 << 20
+"""Of these, as many bytes as a correct peer has waiting for this node (node/peers/outbox.py): a message may have
+megabytes, and while a disk is slow nothing is read."""
 ITEMS_PER_TURN = 32
 PAUSE_MAX_MS = 25
 """Under traffic a primary rests for as long as the block before took to be agreed on, and no longer than this: a block
@@ -100,6 +103,7 @@ class Driver:
         self._queue: asyncio.Queue[Event | Job] = asyncio.Queue()
         self._follow_ups: deque[Event] = deque()
         self._unread: Counter[str] = Counter()
+        self._unread_bytes: Counter[str] = Counter()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._builds: set[asyncio.Task[None]] = set()
         self._proposed_ms = -interval_ms
@@ -131,10 +135,12 @@ class Driver:
     def receive(self, sender: str, data: bytes) -> None:
         """Bytes of a peer; beyond its share of the queue they are dropped and counted."""
         self.heard_ms[sender] = self._clock_ms()
-        if self._unread[sender] >= MESSAGES_PER_PEER_MAX:
+        is_over = self._unread_bytes[sender] + len(data) > UNREAD_BYTES_MAX
+        if self._unread[sender] >= MESSAGES_PER_PEER_MAX or (is_over and self._unread[sender]):
             self.dropped += 1
             return
         self._unread[sender] += 1
+        self._unread_bytes[sender] += len(data)
         self._queue.put_nowait(MessageReceived(sender, data))
 
     def timers(self) -> list[tuple[str, int]]:
@@ -207,6 +213,7 @@ class Driver:
             event = item
             if isinstance(event, MessageReceived):
                 self._unread[event.sender] -= 1
+                self._unread_bytes[event.sender] -= len(event.data)
         self._decided = 0
         self._follow_ups.append(event)
         while self._follow_ups and not (self._is_stopping and self._decided):

@@ -33,7 +33,7 @@ from consensus.events import (
     WorkDone,
 )
 from node.replica import driver as driver_module
-from node.replica.driver import MESSAGES_PER_PEER_MAX, Driver
+from node.replica.driver import MESSAGES_PER_PEER_MAX, UNREAD_BYTES_MAX, Driver
 from node.storage.durable import STORAGE_IO, StorageFailure
 from tests.node.cluster import eventually
 from tests.node.replica.driver_kit import INTERVAL_MS, Votes, World, broadcast, decide, driving, send
@@ -284,6 +284,23 @@ async def test_one_peer_gets_its_share_of_the_queue_and_takes_none_of_the_others
     driver.receive("sales", b"again")
     await eventually(lambda: MessageReceived("sales", b"again") in world.events)
     assert driver.dropped == 7
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_large_messages_of_one_peer_wait_up_to_a_size_while_the_disk_is_slow() -> None:
+    """Two thousand were let in whatever their size, up to 12 MiB each."""
+    world = World()
+    driver = Driver(world, world, Votes([]), lambda: Votes([]), lambda: 0, 0)  # type: ignore[arg-type]
+    large = bytes(12 << 20)
+    for _ in range(100):
+        driver.receive("sales", large)
+    driver.receive("finance", b"vote")
+    assert driver.dropped == 100 - UNREAD_BYTES_MAX // len(large)
+    task = asyncio.create_task(driver.run())
+    await eventually(lambda: MessageReceived("finance", b"vote") in world.events)
+    driver.receive("sales", large)
+    await eventually(lambda: world.events[-1:] == [MessageReceived("sales", large)])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
