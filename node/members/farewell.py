@@ -37,7 +37,8 @@ class Farewells:
 
     def __init__(self, ledger: Ledger, blocks: BlockStore) -> None:
         self._ledger, self._blocks = ledger, blocks
-        self._made: tuple[int, Sequence[bytes]] = (0, ())
+        self._made: tuple[tuple[int, int], Sequence[bytes]] = ((0, 0), ())
+        """What was told last, with the epoch and the first block that it was made of."""
 
     async def tell(self, department: str, key: bytes) -> Sequence[bytes]:
         """The receipt proofs of the changes, if that key was once the node's of that department."""
@@ -45,8 +46,9 @@ class Farewells:
         if row is None or (row["kind"], row["department"]) != ("node", department):
             return ()
         epoch = self._ledger.validators(self._ledger.height + 1).epoch
-        if self._made[0] != epoch:
-            self._made = epoch, await asyncio.to_thread(self._prove, epoch)
+        made_of = epoch, self._blocks.first()[0]  # behind a snapshot older blocks come later
+        if self._made[0] != made_of:
+            self._made = made_of, await asyncio.to_thread(self._prove, epoch)
         return self._made[1]
 
     def _prove(self, epoch: int) -> Sequence[bytes]:

@@ -58,3 +58,26 @@ def test_proofs_of_a_time_before_the_department_came_remove_nobody() -> None:
     """One faulty department could end every node that joined after a change of membership."""
     assert CHAIN.ledger.validators(CHAIN.ledger.height + 1).key_of("process") is not None
     assert read_farewell(CHAIN.genesis, "process", PROOFS[:1], epoch=2) is None
+
+
+async def test_a_node_that_began_with_a_snapshot_tells_former_members_once_it_has_the_blocks_of_the_changes() -> None:
+    told = farewells(technical={"kind": "node", "department": "technical"})
+    held = told._blocks
+    first = ACCEPTED_AT[-1] + 1
+
+    class Behind:
+        def first(self) -> tuple[int, int]:
+            return first, first
+
+        def find(self, id_: bytes) -> object:
+            found = held.find(id_)
+            return found if found is not None and found.height >= first else None
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(held, name)
+
+    blocks: Any = Behind()
+    told._blocks = blocks
+    assert list(await told.tell("technical", key_of("technical").public)) == []
+    first = 1
+    assert list(await told.tell("technical", key_of("technical").public)) == PROOFS
