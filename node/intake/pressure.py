@@ -65,7 +65,8 @@ class Pressure:
 
     def block_appended(self, executed: ExecutedBlock) -> None:
         committed = sum(self._waiting.pop(id_, None) is not None for id_, _ in executed.executed)
-        self._committed.append((self._now_ms(), committed))
+        self._committed.append((now := self._now_ms(), committed))
+        self._forget_before(now - WINDOW_MS)  # here too: nobody may ask for the rate for weeks
         while self._waiting and not self._is_waiting(oldest := next(iter(self._waiting))):
             del self._waiting[oldest]  # expired
 
@@ -81,10 +82,13 @@ class Pressure:
         waited = now - self._oldest_ms(now)
         if self.waiting < WAITING_MIN or waited < self._wait_max_ms // 4:
             return 0
-        while self._committed and self._committed[0][0] < now - WINDOW_MS:
-            self._committed.popleft()
+        self._forget_before(now - WINDOW_MS)
         committed = sum(count for _, count in self._committed)
         return waited + WINDOW_MS if not committed else self.waiting * min(WINDOW_MS, waited) // committed
+
+    def _forget_before(self, time_ms: int) -> None:
+        while self._committed and self._committed[0][0] < time_ms:
+            self._committed.popleft()
 
     def _oldest_ms(self, now: int) -> int:
         request = next(iter(self._requests.values()), (now, 0))[0]

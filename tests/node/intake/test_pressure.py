@@ -11,7 +11,7 @@ import pytest
 from chain.errors import KehuError
 from node.intake.admission import Admission
 from node.intake.mempool import MEMPOOL_SENDER_LIMIT, SENDER_MIN, Mempool
-from node.intake.pressure import MEMPOOL_BUSY, WAITING_MIN, Pressure
+from node.intake.pressure import MEMPOOL_BUSY, WAITING_MIN, WINDOW_MS, Pressure
 from tests.node.node_kit import admitted, transact
 
 WAIT_MAX_MS = 4_000
@@ -64,6 +64,15 @@ def test_a_handful_may_wait_on_a_network_that_stands_still_and_more_may_not(worl
     assert not world.is_busy()
     world.come(1)
     assert world.is_busy()
+
+
+def test_a_node_that_is_never_busy_remembers_no_more_blocks_than_the_rate_is_taken_from(world: World) -> None:
+    for _ in range(1_000):
+        world.now_ms += 100
+        world.come(1)
+        world.commit(1)
+        assert not world.is_busy()
+    assert len(world.pressure._committed) <= WINDOW_MS // 100 + 1
 
 
 @pytest.mark.parametrize(("per_step", "is_busy"), [(30, False), (10, True)])
