@@ -69,13 +69,13 @@ async def find(
     if horizon is not None:
         tests.append(_within(horizon))
     tests.sort(key=lambda test: test.count)
-    found: list[str] = []
+    found: dict[str, None] = {}  # whose value changes on the way may come by twice
     async for record in _candidates(order, tests, query, after, limit):
-        if all(test.passes(record) for test in tests) and accepts(record):
+        if record not in found and all(test.passes(record) for test in tests) and accepts(record):
             if len(found) == limit:
-                return found, True
-            found.append(record)
-    return found, False
+                return list(found), True
+            found[record] = None
+    return list(found), False
 
 
 def _entry_after(order: Column, record: str, accepts: Callable[[str], bool]) -> bytes:

@@ -187,6 +187,21 @@ async def test_a_walk_along_the_order_goes_on_while_records_come_and_go() -> Non
     assert set(found) >= {f"c{number:04d}" for number in range(300, 690)}
 
 
+@pytest.mark.parametrize("where", [(), (Filter("fact", "status", "valid"),)])
+async def test_a_record_that_moves_on_along_the_order_while_it_is_walked_is_found_once(where: Any) -> None:
+    table = TableIndex(FIELDS)
+    for number in range(600):
+        table.put(f"c{number:04d}", {"version": 1, "status": "valid"}, {"name": f"n{number:04d}"})
+
+    def accept(record: str) -> bool:
+        if record == "c0300":  # in the second turn, after the first one's records were found
+            table.put("c0001", {"version": 2, "status": "valid"}, {"name": "n9999"})
+        return record in ("c0001", "c0002", "c0599")
+
+    found, _ = await find(table, Query(where, ("field", "name")), None, accept, 100)
+    assert found == ["c0001", "c0002", "c0599"]
+
+
 def test_a_query_is_committed_to_under_a_salt_and_names_the_fields_it_goes_over() -> None:
     query = Query((Filter("field", "phone", "1"), Filter("fact", "status", "valid")), ("field", "name"))
     assert query.over == ["name", "phone"]
