@@ -77,20 +77,28 @@ class NumberRecycling(PlatformClient):
             token = await self._tokens.token()
             if not isinstance(token, str):
                 return token
-            reply = await self._check(token, number, since_day)
-            if reply.status != 401:
-                return self._answer_of(reply, since_day)
+            outcome = await self._check(token, number, since_day)
+            if outcome is not None:
+                return outcome
             self._tokens.drop(token)
         return Answer.no_answer("unauthenticated")
 
-    async def _check(self, token: str, number: str, since_day: int) -> Reply:
+    async def _check(self, token: str, number: str, since_day: int) -> Answer | Again | None:
+        """None if the token is refused. Whatever is no clear answer, silence above all, the platform can be asked about
+        by the correlator."""
         correlator = str(uuid.uuid4())
         headers = {"Authorization": f"Bearer {token}", CORRELATOR: correlator}
         body = {"phoneNumber": number, "specifiedDate": date.fromordinal(_EPOCH + since_day).isoformat()}
-        reply = await self.post(self._url, headers, json=body)
-        if reply.status != 200:
-            _LOG.info("carrier %s answered %d, %s %s", self.name, reply.status, CORRELATOR, correlator)
-        return reply
+        outcome: Answer | Again | None = None
+        said = "nothing"
+        try:
+            reply = await self.post(self._url, headers, json=body)
+            said = str(reply.status)
+            outcome = None if reply.status == 401 else self._answer_of(reply, since_day)
+        finally:
+            if not isinstance(outcome, Answer) or outcome.reason is not None:
+                _LOG.info("carrier %s answered %s, %s %s", self.name, said, CORRELATOR, correlator)
+        return outcome
 
     def _answer_of(self, reply: Reply, since_day: int) -> Answer | Again:
         if reply.status == 429:
