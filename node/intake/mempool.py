@@ -24,7 +24,7 @@ BYTES_MAX: Final = 64 << 20
 """Of one department's waiting transactions."""
 
 SENDER_MIN: Final = 8
-"""So many may one key have waiting, whatever the pressure."""
+"""So many transactions may one key have waiting, whatever the pressure."""
 
 MEMPOOL_FULL = define(
     "mempool.full",
@@ -99,6 +99,9 @@ class Mempool:
         self._custody: Custody[bytes] = Custody()
         self._shares: defaultdict[str, _Share] = defaultdict(_Share)
         self._by_sender: Counter[bytes] = Counter()
+        """Work of own transactions by key; how many these are stands in `_number`, and the work of all beside it."""
+        self._number: Counter[bytes] = Counter()
+        self._own_work = 0
         self.is_pressed: Callable[[], bool] = bool
         """Whether so much waits that nobody may have more than the mean waiting (node/intake/pressure.py)."""
 
@@ -126,16 +129,17 @@ class Mempool:
             raise KehuError(MEMPOOL_FULL, held=share.transactions, limit=self._transactions_max)
         if share.size + len(transaction.raw) > self._bytes_max:
             raise KehuError(MEMPOOL_FULL, held_bytes=share.size, limit_bytes=self._bytes_max)
-        if held >= (limit := self._sender_limit(share.transactions)):
+        if held >= (limit := self._sender_limit(transaction.key)):
             raise KehuError(MEMPOOL_SENDER_LIMIT, held=held, limit=limit)
         self._reserved[transaction.id] = transaction
         self._count(transaction)
 
-    def _sender_limit(self, waiting: int) -> int:
-        """How many one key may have waiting; under pressure no more than those who have any have in the mean."""
-        if not self.is_pressed():
+    def _sender_limit(self, key: bytes) -> int:
+        """How much work the key may have waiting; under pressure, and beyond a few transactions, no more than those who
+        have any have in the mean."""
+        if not self.is_pressed() or self._number[key] < SENDER_MIN:
             return self._sender_max
-        return min(self._sender_max, max(SENDER_MIN, waiting // max(1, len(self._by_sender))))
+        return min(self._sender_max, self._own_work // len(self._by_sender))
 
     def release(self, transaction: Transaction) -> None:
         """Gives up a reserved place."""
@@ -162,15 +166,21 @@ class Mempool:
         share = self._shares[self._department]
         share.transactions += 1
         share.size += len(transaction.raw)
-        self._by_sender[transaction.key] += work_of([transaction])
+        work = work_of([transaction])
+        self._own_work += work
+        self._by_sender[transaction.key] += work
+        self._number[transaction.key] += 1
 
     def _uncount(self, transaction: Transaction) -> None:
         share = self._shares[self._department]
         share.transactions -= 1
         share.size -= len(transaction.raw)
-        self._by_sender[transaction.key] -= work_of([transaction])
-        if not self._by_sender[transaction.key]:
-            del self._by_sender[transaction.key]
+        work = work_of([transaction])
+        self._own_work -= work
+        self._by_sender[transaction.key] -= work
+        self._number[transaction.key] -= 1
+        if not self._number[transaction.key]:
+            del self._by_sender[transaction.key], self._number[transaction.key]
 
     # --- batches
 

@@ -14,7 +14,7 @@ from chain.transaction import CALLS_MAX, Call, Transaction
 from consensus.events import ProposalBuilt
 from contracts.work import LOOK, WORK_MAX, work_of
 from node.intake.batcher import Batcher
-from node.intake.mempool import Mempool, next_window
+from node.intake.mempool import SENDER_MIN, Mempool, next_window
 from node.intake.verification import BatchVerifier
 from node.vault.retention import ERASED_AT_ONCE
 from tests.node.node_kit import CHAIN, Chain, admitted, batch_of, node_key, transact
@@ -91,6 +91,17 @@ def test_what_one_person_may_have_waiting_is_counted_by_its_work() -> None:
         mempool.reserve(transact())
     assert caught.value.code == "mempool.sender_limit"
     mempool.reserve(transact(sender="wang"))
+
+
+def test_under_pressure_who_looks_at_much_may_have_as_much_waiting_as_others_who_do() -> None:
+    mempool = Mempool("sales", 10_000, 20 * LOOK)
+    admitted(mempool, *[transact(LIST, sender=name) for name in ("li", "wang", "wu") for _ in range(3)])
+    mempool.is_pressed = lambda: True
+    admitted(mempool, *[transact(LIST, sender="li") for _ in range(SENDER_MIN - 3)])
+    with pytest.raises(KehuError) as caught:
+        mempool.reserve(transact(LIST, sender="li"))
+    assert caught.value.code == "mempool.sender_limit"
+    assert caught.value.details["limit"] == (SENDER_MIN + 2 * 3) * LOOK // 3
 
 
 async def test_a_proposal_that_is_more_work_is_refused_and_one_that_was_prepared_already_is_not(
