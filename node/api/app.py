@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -35,11 +34,10 @@ from node.api.openapi import openapi_document
 from node.api.pace import CustomerPace
 from node.api.people import PERSON
 from node.api.policy import JSON, Handler, Policy, Route, RouteTable, authorise, route_of, route_table
-from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, SERVER_NAME, http_problem, problem_response, whence
+from node.api.problems import LOG, NODE_FAULT, REQUEST_ID, http_problem, marks, new_request_id, problem_response, whence
 from node.api.signature_terms import COMPONENTS, LABEL, TAG
 from node.storage.durable import StorageFailure
 
-REQUEST_ID_HEADER: Final = "Kehu-Request"
 API_VERSION: Final = "1"
 _COVERED: Final = " ".join(f'"{name}"' for name in COMPONENTS)
 _ACCEPT_SIGNATURE: Final = f'{LABEL}=({_COVERED});created;expires;nonce;keyid;tag="{TAG}"'
@@ -104,10 +102,8 @@ async def _expect_nothing(_request: web.Request) -> None:
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID, "-")  # "-": aiohttp refused it before it had one
-    response.headers[hdrs.SERVER] = SERVER_NAME
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers[hdrs.CACHE_CONTROL] = "no-store"  # a proxy that kept one would give it to whoever asks unsigned
+    if REQUEST_ID in request:  # otherwise `server` has refused it before it came here, and marked that
+        response.headers.update(marks(request[REQUEST_ID]))
 
 
 async def _events(app: web.Application) -> AsyncIterator[None]:
@@ -124,7 +120,7 @@ async def _end_streams(app: web.Application) -> None:
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Names the request, has it answered and counted."""
     begun = time.monotonic()
-    request[REQUEST_ID] = secrets.token_hex(8)
+    request[REQUEST_ID] = new_request_id()
     allow(request, context_of(request).limits.request_s)
     response = await _authorise_and_handle(request, handler)
     resource = request.match_info.route.resource

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ LOG: Final = logging.getLogger("kehu.api")
 MEDIA_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """Random, drawn here; it stands in the answer and in the log."""
+REQUEST_ID_HEADER: Final = "Kehu-Request"
 SERVER_NAME: Final = "kehu"
 RETRY_AFTER_MS: Final = "retry_after_ms"
 """An error that carries this detail tells the client when to come back."""
@@ -108,6 +110,20 @@ _RETRYABLE: Final = frozenset({429, 503})
 def status_of(code: str) -> int:
     """The HTTP status of an error code; what isn't listed is the request's fault."""
     return _STATUS.get(code, _STATUS_BY_AREA.get(code.partition(".")[0], _BAD_REQUEST))
+
+
+def new_request_id() -> str:
+    return secrets.token_hex(8)
+
+
+def marks(request_id: str) -> dict[str, str]:
+    """The headers that every answer has. A proxy that kept an answer would give it to whoever asks unsigned."""
+    return {
+        REQUEST_ID_HEADER: request_id,
+        hdrs.SERVER: SERVER_NAME,
+        "X-Content-Type-Options": "nosniff",
+        hdrs.CACHE_CONTROL: "no-store",
+    }
 
 
 def problem_of(error: KehuError) -> dict[str, Any]:

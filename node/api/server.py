@@ -31,8 +31,12 @@ from node.api.problems import (
     MEDIA_TYPE,
     NODE_FAULT,
     REQUEST_ID,
-    SERVER_NAME,
+    REQUEST_ID_HEADER,
+    http_problem,
+    marks,
+    new_request_id,
     problem_of,
+    problem_response,
     whence,
 )
 
@@ -124,6 +128,8 @@ class GuardedHandler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Sends the answer, then gives the next request's headers their time."""
+        if isinstance(request, web.Request) and isinstance(resp, web.HTTPException):
+            resp = _unquoted(request, resp)
         finished = await super().finish_response(request, resp, start_time)
         self.allow(self._limits.header_s)
         if self._is_malformed:
@@ -151,9 +157,9 @@ class GuardedHandler(web.RequestHandler):
         self._is_malformed = True
         if status >= 500 and exc is not None:
             LOG.error("a connection failed: %s", whence(exc))
-        body = problem_of(KehuError(HTTP_MALFORMED if status < 500 else NODE_FAULT))
-        response = web.Response(status=body["status"], text=json.dumps(body), content_type=MEDIA_TYPE)
-        response.headers[hdrs.SERVER] = SERVER_NAME
+        request_id = request.get(REQUEST_ID) or new_request_id()
+        response = problem_response(KehuError(HTTP_MALFORMED if status < 500 else NODE_FAULT), request_id)
+        response.headers.update(marks(request_id))
         response.force_close()
         return response
 
@@ -163,15 +169,32 @@ class GuardedHandler(web.RequestHandler):
         LOG.error("a connection failed: %s", whence(error) if isinstance(error, BaseException) else "unknown")
 
 
+def _unquoted(request: web.Request, refusal: web.HTTPException) -> web.StreamResponse:
+    """What aiohttp refuses before the application hears of it, an expectation at a path that is none: it would answer
+    with a text that quotes it, where the path is the matter."""
+    request_id = request[REQUEST_ID] = new_request_id()
+    error = request.match_info.http_exception or refusal
+    response = problem_response(http_problem(error), request_id)
+    if hdrs.ALLOW in error.headers:
+        response.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    return response
+
+
 def _turn_away(transport: asyncio.BaseTransport, retry_after_s: int) -> None:
-    body = json.dumps(problem_of(KehuError(HTTP_CONNECTIONS))).encode()
+    request_id = new_request_id()
+    body = json.dumps({**problem_of(KehuError(HTTP_CONNECTIONS)), "request": request_id}).encode()
+    headers = {
+        "Connection": "close",
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        "Retry-After": str(retry_after_s),
+        **marks(request_id),
+    }
     if isinstance(transport, asyncio.Transport):
-        transport.write(
-            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-            b"Content-Type: %b\r\nRetry-After: %d\r\nContent-Length: %d\r\n\r\n%b"
-            % (MEDIA_TYPE.encode(), retry_after_s, len(body), body)
-        )
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        transport.write(f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode() + body)
         transport.close()
+        ACCESS_LOG.info("%s other unmatched 503 0 ms", request_id)
 
 
 class AccessLog(AbstractAccessLogger):
@@ -184,7 +207,12 @@ class AccessLog(AbstractAccessLogger):
         path = resource.canonical if resource is not None else "unmatched"
         method = request.method if request.method in hdrs.METH_ALL else "other"
         self.logger.info(
-            "%s %s %s %d %d ms", request.get(REQUEST_ID, "-"), method, path, response.status, round(time * 1000)
+            "%s %s %s %d %d ms",
+            response.headers.get(REQUEST_ID_HEADER, "-"),
+            method,
+            path,
+            response.status,
+            round(time * 1000),
         )
 
 

@@ -189,6 +189,35 @@ async def test_what_is_not_http_is_refused_as_a_problem_that_quotes_nothing(
     assert (await api.request("GET", "/healthz")).status == 200
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "code"),
+    [(b"GET /nowhere", 404, "http.no_route"), (b"DELETE /healthz", 405, "http.method")],
+)
+async def test_an_expectation_where_there_is_no_route_is_refused_as_a_problem_that_quotes_nothing(
+    api: Api, line: bytes, status: int, code: str
+) -> None:
+    method, path = line.decode().split()
+    answer = await api.request(method, path, headers={"Expect": "+8613800138000"})
+    assert (answer.status, answer.code) == (status, code)
+    assert ("Allow" in answer.headers) is (status == 405)
+    assert "8613800138000" not in f"{answer.headers} {answer.body!r}"
+
+
+async def test_what_never_became_a_request_is_answered_under_an_id_that_the_log_has_and_kept_by_nobody(
+    start: Start, held: list[Socket], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kehu.api.access")
+    api = await start(limits=ApiLimits(connections_per_address_max=1))
+    held.append(await Socket.open(api))
+    turned_away = await (await Socket.open(api)).rest()
+    await held[0].send(b"GET\r\n\r\n")
+    for answer in (turned_away, await held[0].rest()):
+        head, _, body = answer.decode().partition("\r\n\r\n")
+        id_ = json.loads(body)["request"]
+        assert {f"Kehu-Request: {id_}", "Server: kehu", "Cache-Control: no-store"} <= set(head.split("\r\n"))
+        assert f"{id_} other unmatched" in caplog.text
+
+
 async def test_an_oversize_body_is_refused_by_its_length_without_being_read(api: Api) -> None:
     status, problem = await exchange(api, POST + b"Content-Length: 99999999999\r\nConnection: close\r\n\r\n{")
     assert (status, problem["code"]) == (413, "http.too_large")
