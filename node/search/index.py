@@ -59,6 +59,8 @@ class TableIndex:
         self.assigned = Ties(self._names)
         self.granted = Ties(self._names)
         self._versions = array("Q")
+        self._unread: dict[str, bytearray] = {}
+        """By field that came later than records: of which numbers its values are still to be read."""
         self._ids = self._column("id", "")
         self._facts = [(fact, self._column("fact", fact)) for fact in FACTS]
         self._fields: list[tuple[str, Column]] = []
@@ -68,6 +70,12 @@ class TableIndex:
         """Columns for fields that have none yet."""
         new = [field for field in fields if field not in NOT_INDEXED and ("field", field) not in self.columns]
         self._fields += [(field, self._column("field", field)) for field in new]
+        self._unread |= {field: bytearray(b"\1") * len(self._names.ids) for field in new}
+
+    def is_unread(self, record: str, field: str) -> bool:
+        """Whether the field has a column since later than the record's values were read."""
+        number, unread = self._names.find(record), self._unread.get(field, b"")
+        return number is not None and number < len(unread) and unread[number] == 1
 
     def _column(self, kind: str, name: str) -> Column:
         return self.columns.setdefault((kind, name), Column(self._names))
@@ -103,6 +111,8 @@ class TableIndex:
             if name in texts:
                 text = texts[name]
                 column.put_at(number, None if text is None else normalise(text))
+                if self.is_unread(record, name):
+                    self._unread[name][number] = 0
             elif name not in fields and column.has(number):
                 column.put_at(number, None)
 
@@ -258,14 +268,16 @@ class RecordIndex:
         not changed since the columns were put in step is in neither."""
         record, values, is_told = touched
         came = {value.field: value for value in values}
-        up_to = self.tables[record.table].version_of(record.record) if is_told else 0
+        table = self.tables[record.table]
+        up_to = table.version_of(record.record) if is_told else 0
         texts: dict[str, str | None] = {}
         lacking: list[tuple[RecordId, str, bytes]] = []
         for field, (digest, version) in ({} if row is None else row.get("fields", {})).items():
-            if (version <= up_to and field not in came) or field in NOT_INDEXED:
+            is_unread = table.is_unread(record.record, field)
+            if (version <= up_to and field not in came and not is_unread) or field in NOT_INDEXED:
                 continue
             value = came.get(field)
-            if value is None and is_told:
+            if value is None and is_told and not is_unread:
                 texts[field] = None  # a newer one that the vault does not have
             elif value is not None and value.digest(self._ledger.genesis.chain_id) == digest:
                 texts[field] = value.value

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chain.state import View
 from chain.transaction import Call
+from contracts.deciding.policy import load_policy
 from node.preview import preview_calls
 from node.search.desk import SEARCH_NOT_READY, SearchDesk
 from node.search.index import RecordIndex
@@ -148,6 +150,26 @@ async def test_a_grant_on_a_record_is_a_tie(net: Network, sales: Following) -> N
     await net.boss("permissions.revoke", grant="g")
     await sales.index.catch_up()
     assert sales.index.tables["customers"].granted.records_of(["person:wang"]) == set()
+
+
+async def test_a_field_that_the_policy_had_dropped_is_found_by_again_once_it_is_back(
+    net: Network, sales: Following
+) -> None:
+    policy = load_policy(View(sales.node.ledger.state.get))
+    fields = [field for field in policy["tables"]["customers"] if field != "position"]
+    rules = [rule | {"fields": [field for field in rule["fields"] if field != "position"]} for rule in policy["rules"]]
+    narrower = policy | {"tables": policy["tables"] | {"customers": fields}, "rules": rules}
+    await net.boss("permissions.set_policy", policy=narrower)
+    restarted = Following(net.nodes["sales"])
+    await restarted.index.walk()
+    await net.boss("permissions.set_policy", policy=policy)
+    await net.holds("sales", "name", "phone", "position")
+    await restarted.index.catch_up()
+    assert list(restarted.index.tables["customers"].columns["field", "position"].records(b"")) == ["c1"]
+    await net.submit(net.update(1, position="主任"))
+    await restarted.index.catch_up()
+    column = restarted.index.tables["customers"].columns["field", "position"]
+    assert list(column.records("主任".encode())) == list(column.records(b"")) == ["c1"]
 
 
 async def test_it_goes_on_in_the_background_and_whoever_searches_waits_for_it(net: Network, sales: Following) -> None:
