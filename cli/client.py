@@ -268,8 +268,13 @@ class NodeClient:
         """Follows the changes of membership, each proven, until the set of `epoch` is known."""
         if epoch <= self.known.epoch:
             return
-        for change in (await self.membership())["changes"][self.known.epoch :]:
-            self.known.follow(ReceiptProof.from_bytes(await self.receipt_proof(bytes.fromhex(change["transaction"]))))
+        changes = (await self.membership())["changes"][self.known.epoch :]
+        try:
+            ids = [bytes.fromhex(change["transaction"]) for change in changes]
+        except (KeyError, TypeError, ValueError):
+            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/membership") from None
+        for id_ in ids:
+            self.known.follow(ReceiptProof.from_bytes(await self.receipt_proof(id_)))
 
     async def receipt_proof(self, transaction_id: bytes) -> bytes:
         """A committed transaction's `chain.light.ReceiptProof`, not checked."""
@@ -317,11 +322,14 @@ class NodeClient:
             said = await self._transport.json("GET", f"{path}?limit={PAGE}{mark}", is_signed=True)
             try:
                 items += [{"id": str(item["id"]), "facts": dict(item["facts"])} for item in said["items"]]
-                is_stuck, after = said["next"] == after, said["next"]
+                following = said["next"]
+                if following is None:
+                    return items
+                if following <= (after or ""):
+                    raise ValueError("not further on")
+                after = following
             except (KeyError, TypeError, ValueError):
                 raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=path) from None
-            if after is None or is_stuck:
-                return items
 
     async def former_departments(self) -> frozenset[str]:
         """Those that were removed: their people and grants ended with them, though rows of their own say active."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ from chain.errors import KehuError
 from chain.transaction import Call
 from cli.client import NOT_COMMITTED, OUTCOME_UNKNOWN, NodeClient
 from cli.exits import Exit, exit_of
+from cli.transport import NODE_ANSWER_MALFORMED
 from cli.verify import Committed
 from node.api.app import make_app
 from node.api.problems import problem_of
@@ -28,8 +29,10 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def client_of(submitted: Answer, looked_up: Answer, wait_s: float = 0.01) -> AsyncIterator[NodeClient]:
-    """A client of something that answers submissions and look-ups so."""
+async def client_of(
+    submitted: Answer, looked_up: Answer, wait_s: float = 0.01, more: Mapping[str, Answer] | None = None
+) -> AsyncIterator[NodeClient]:
+    """A client of something that answers submissions and look-ups so, and `more` paths."""
 
     async def status(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"height": 1})
@@ -38,6 +41,8 @@ async def client_of(submitted: Answer, looked_up: Answer, wait_s: float = 0.01) 
     app.router.add_get("/v1/status", status)
     app.router.add_post("/v1/transactions", submitted)
     app.router.add_get("/v1/transactions/{id}/proof", looked_up)
+    for path, answer in (more or {}).items():
+        app.router.add_get(path, answer)
     runner = web.AppRunner(app)
     await runner.setup()
     try:
@@ -158,3 +163,25 @@ async def test_a_refusal_of_what_was_sent_again_is_no_refusal_of_what_was_sent_b
         (outcome,) = await client.submit([await client.draft([Call("access.login", {})])])
     assert isinstance(outcome, KehuError)
     assert (outcome.spec, len(answers)) == (OUTCOME_UNKNOWN, 1)
+
+
+@pytest.mark.parametrize("following", [["b", 5], ["b", ["c"]], ["b", "b"], ["b", "c", "b"]])
+async def test_a_listing_that_does_not_go_on_is_an_answer_of_no_kehu_node(following: list[object]) -> None:
+    async def listed(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"items": [], "next": following.pop(0)})
+
+    async with client_of(proxy, proxy, more={"/v1/people": listed}) as client:
+        with pytest.raises(KehuError) as caught:
+            await client.pages("/v1/people")
+    assert (caught.value.spec, caught.value.details["path"]) == (NODE_ANSWER_MALFORMED, "/v1/people")
+
+
+@pytest.mark.parametrize("change", [{}, 5, {"transaction": 5}, {"transaction": "x"}])
+async def test_changes_of_membership_that_name_no_transaction_are_an_answer_of_no_kehu_node(change: object) -> None:
+    async def membership(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"changes": [change]})
+
+    async with client_of(proxy, proxy, more={"/v1/membership": membership}) as client:
+        with pytest.raises(KehuError) as caught:
+            await client.know(1)
+    assert (caught.value.spec, caught.value.details["path"]) == (NODE_ANSWER_MALFORMED, "/v1/membership")
