@@ -74,8 +74,9 @@ class TableIndex:
 
     def is_unread(self, record: str, field: str) -> bool:
         """Whether the field has a column since later than the record's values were read."""
-        number, unread = self._names.find(record), self._unread.get(field, b"")
-        return number is not None and number < len(unread) and unread[number] == 1
+        unread = self._unread.get(field)
+        number = self._names.find(record) if unread else None
+        return bool(unread and number is not None and number < len(unread) and unread[number])
 
     def _column(self, kind: str, name: str) -> Column:
         return self.columns.setdefault((kind, name), Column(self._names))
