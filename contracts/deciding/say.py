@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,6 +22,10 @@ from contracts.deciding.subjects import CUSTOMER, WORKING_ROLES, Subject, standi
 from contracts.errors import FIELD_UNKNOWN, TABLE_UNKNOWN
 
 Item = TypeVar("Item")
+
+SOME_PURPOSE: Final = "some purpose"
+"""Asked for in place of a purpose by whoever wants to know whether there is any for which the answer is yes. None of
+the purposes that calls may name is like it."""
 
 
 def grant_name(grant_id: str) -> str:
@@ -99,7 +103,7 @@ class Say:
             what
             for what, fits in (
                 ("action", self._action in terms["actions"]),
-                ("purpose", terms["purpose"] in (EVERY, self._purpose)),
+                ("purpose", self._purpose == SOME_PURPOSE or terms["purpose"] in (EVERY, self._purpose)),
                 ("expired", is_live(terms, self._time_ms)),
             )
             if not fits

@@ -16,6 +16,7 @@ from chain.state import View
 from contracts.base import count_of
 from contracts.deciding.permissions import Case
 from contracts.deciding.policy import load_policy
+from contracts.deciding.say import SOME_PURPOSE
 from contracts.deciding.subjects import Subject
 from contracts.people.phone_status import REASSIGNED
 from contracts.records import SEQUENCES, Record
@@ -75,7 +76,9 @@ def _due(view: View, department: str, subject: Subject | None, now_ms: int, age_
     record = view.get(TABLE, customer) if customer else None
     if record is None or not is_due(record, now_ms, age_ms):
         return None
-    if not may_hold(view, department, customer, "phone", now_ms) or not _may_ask(view, subject, customer, now_ms):
+    if not may_hold(view, department, customer, "phone", now_ms):
+        return None
+    if subject is not None and not may_ask(view, subject, customer, now_ms):
         return None
     if subject is None and _is_resting(view, customer, record, now_ms, age_ms):
         return None
@@ -107,8 +110,9 @@ def _is_resting(view: View, customer: str, record: Record, now_ms: int, age_ms: 
     return False
 
 
-def _may_ask(view: View, subject: Subject | None, customer: str, now_ms: int) -> bool:
-    if subject is None:
-        return True
-    cases = (Case(view, subject, action, TABLE, None, now_ms) for action in ("contact", "change"))
+def may_ask(view: View, subject: Subject, customer: str, now_ms: int) -> bool:
+    """Whoever may contact the customer or change the number may have it checked. For which purpose the number is wanted
+    is asked when it is given out, which may take a check first."""
+    asked = (("contact", SOME_PURPOSE), ("change", None))
+    cases = (Case(view, subject, action, TABLE, purpose, now_ms) for action, purpose in asked)
     return any(case.decide(customer, "phone").allowed for case in cases)

@@ -12,6 +12,7 @@ from chain.attestation import Attestation
 from chain.crypto import Signer
 from chain.errors import CATALOGUE, KehuError
 from chain.transaction import Call
+from contracts.deciding.policy import default_policy
 from node.carrier.config import PhoneDuties
 from node.carrier.gateway import Gateway
 from node.carrier.platform import Answer, PlatformTable
@@ -228,6 +229,25 @@ async def test_a_number_that_is_not_in_this_vault_can_not_be_asked_about() -> No
             await desk.check()
     assert desk.platform.asked == []
     assert desk.committed == []
+
+
+async def test_who_may_contact_a_customer_for_one_purpose_may_have_the_number_checked_for_it() -> None:
+    desk = Desk()
+    desk.register(is_valid=True)
+    policy = default_policy()
+    policy["rules"][0]["actions"] = ["read"]  # the administration's
+    desk.office.ok("boss", "permissions.set_policy", policy=policy)
+    with pytest.raises(KehuError, match=r"permission\.denied"):
+        await desk.check("clerk")
+    desk.office.grant("g1", "person:clerk", actions=["contact"], fields=["phone"], purpose="support")
+    desk.office.time_ms += 8 * DAY_MS
+    contact = {"customer": "c1", "purpose": "support"}
+    assert desk.office.ok("clerk", "access.contact", **contact)["code"] == "phone.recheck_needed"
+    due = await desk.desk.due(key_of("clerk").public, 0, 10)
+    assert [one.customer for one in due.items] == ["c1"]
+    assert (await desk.check("clerk"))["status"] == "valid"
+    assert desk.office.ok("clerk", "access.contact", **contact)["outcome"] == "released"
+    assert desk.office.ok("clerk", "access.contact", **contact | {"purpose": "sale"})["code"] == "permission.denied"
 
 
 async def test_who_has_nothing_to_do_with_the_customer_may_not_have_it_checked() -> None:
