@@ -21,7 +21,7 @@ from chain.transaction import Call
 from contracts.deciding.permissions import require_may
 from contracts.deciding.policy import load_policy
 from contracts.deciding.subjects import ACTIVE, Subject, subject_of_person
-from contracts.errors import ATTESTATION_REUSED, KEYS_REVOKED, KEYS_UNKNOWN, KEYS_WRONG_KIND
+from contracts.errors import ATTESTATION_OTHER_DAY, ATTESTATION_REUSED, KEYS_REVOKED, KEYS_UNKNOWN, KEYS_WRONG_KIND
 from contracts.records import Record, load_record
 from node.carrier.attest import Question
 from node.carrier.gateway import Gateway
@@ -35,6 +35,10 @@ from node.vault.values import VaultValue, require_names
 
 RATE_LIMITED_TRIES: Final = 3
 """How often a check by schedule is made when a platform wants to be left alone just then."""
+
+_OVERTAKEN: Final = (ATTESTATION_REUSED.code, ATTESTATION_OTHER_DAY.code)
+"""Refusals of an answer after another department brought later ones: of the same gateways, or one that confirmed the
+subscriber, so that another day is the right one to ask about since."""
 
 PHONE_NO_GATEWAY = define(
     "phone.no_gateway",
@@ -159,9 +163,9 @@ class PhoneDesk:
             committed = await self._own.commit(self._gateway_key, [Call("phone.record", args)], values)
         except KehuError as error:
             now = load_record(self._view(), TABLE, customer)
-            if error.code != ATTESTATION_REUSED.code or now["answers"] == record["answers"]:
+            if error.code not in _OVERTAKEN or now["answers"] == record["answers"]:
                 raise
-            return _facts(customer, now, was_asked=False)  # another department brought later ones of the same gateways
+            return _facts(customer, now, was_asked=False)
         return {
             **_facts(customer, load_record(self._view(), TABLE, customer), was_asked=True),
             "outcome": heard.leading.outcome,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -35,9 +35,11 @@ class Platform:
     def __init__(self) -> None:
         self.answer = Answer.found("subscriber-1")
         self.asked: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def look_up(self, number: str, since_ms: int) -> Answer:
         self.asked.append(number)
+        self.meanwhile()
         return self.answer
 
 
@@ -194,6 +196,27 @@ async def test_a_young_answer_is_not_asked_for_again() -> None:
     assert len(desk.platform.asked) == 1
     desk.office.time_ms += 60_000
     assert (await desk.check(max_age_ms=60_000))["was_asked"] is True
+
+
+async def test_a_check_that_another_departments_overtook_tells_what_that_one_brought() -> None:
+    """A confirmation moves the day since which a platform is asked: an answer on its way is about another day then."""
+    desk = Desk()
+    desk.platform.answer = Answer.same(desk.clock() // DAY_MS)
+    desk.register(is_valid=False)
+    assert (await desk.check())["status"] == "valid"
+    since_day = desk.office.row("customers", "c1")["trusted_ms"] // DAY_MS
+    desk.platform.answer = Answer.same(since_day)
+    desk.office.time_ms += 8 * DAY_MS
+
+    def bring_another() -> None:
+        other = desk.office.attest("c1", outcome="same", gateway="g2", since_day=since_day).to_value()
+        desk.office.ok("gateway g2", "phone.record", attestation=other)
+
+    desk.platform.meanwhile = bring_another
+    facts = await desk.check()
+    assert (facts["status"], facts["was_asked"]) == ("valid", False)
+    assert facts["checked_ms"] // DAY_MS == since_day + 8
+    assert len(desk.platform.asked) == 2
 
 
 async def test_who_asks_while_the_platform_is_being_asked_gets_its_answer() -> None:
