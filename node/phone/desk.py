@@ -92,11 +92,13 @@ class PhoneDesk:
         require_names(TABLE, customer, "identifier")
         record = customer if view.has(TABLE, customer) else None
         require_may(view, _person_of(view, key), "change", TABLE, record, ["phone"], self._clock_ms())
+        _require_not_erased(view, customer)
         number = parse_number(phone, self._region)
         digest = phone_digest_of(self._chain_id, customer, phone_salt, number)
         self._questions.require_new_number(view, customer, digest, number)
         salt = self._questions.new_salt()
         heard = await self._panel.ask(Question(customer, digest, number, phone_salt, salt), is_recorded=False)
+        _require_not_erased(self._view(), customer)  # what the platform said meanwhile is about nobody any more
         if heard.identifier is not None:
             limits = load_policy(self._view())["phone"]
             for_ms = limits["attestation_age_ms_max"] + limits["attestation_ahead_ms_max"]
@@ -175,6 +177,12 @@ class PhoneDesk:
             "transaction_id": committed.receipt.transaction_id.hex(),
             "height": committed.height,
         }
+
+
+def _require_not_erased(view: View, customer: str) -> None:
+    """Errors: record.erased."""
+    if view.has(TABLE, customer):
+        load_record(view, TABLE, customer)
 
 
 def _person_of(view: View, key: bytes) -> Subject:

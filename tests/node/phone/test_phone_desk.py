@@ -315,6 +315,16 @@ async def test_a_reassigned_number_without_an_identifier_is_not_recorded_again_e
         await desk.attest()
 
 
+async def test_of_a_customer_who_is_erased_no_carrier_is_asked_and_no_identifier_kept() -> None:
+    desk, order = Desk(), {"table": "customers", "record": "c1", "reason": "asked"}
+    desk.register(is_valid=True)
+    desk.platform.meanwhile = lambda: desk.office.ok("boss", "erasure.order", **order)
+    for asked in (1, 1):  # while the platform is asked, and afterwards
+        with pytest.raises(KehuError, match=r"record\.erased"):
+            await desk.attest(phone="+8613800000009")
+        assert (len(desk.platform.asked), len(desk.kept)) == (asked, 0)
+
+
 async def test_a_temporary_customers_number_may_be_recorded_anew() -> None:
     desk = Desk()
     desk.register(is_valid=False)
