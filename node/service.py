@@ -256,7 +256,7 @@ class Node:
             self.metrics.block_appended(executed)
 
     async def _safeguard_all(self, pairs: Sequence[Pair]) -> list[KehuError | None]:
-        return await self._exchange.safeguard_all(pairs)
+        return await self._phones.new_numbers.safeguard_all(pairs, self._exchange.safeguard_all)
 
     async def _commit_own(self, calls: Sequence[Call]) -> Committed:
         return await self._own.commit(self._opened.node_key, list(calls))

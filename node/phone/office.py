@@ -14,6 +14,7 @@ from node.carrier.platforms import Platforms
 from node.folder.opening import Opened
 from node.intake.own_transactions import OwnTransactions
 from node.keys.files import read_public
+from node.phone.anew import NewNumbers
 from node.phone.desk import PHONE_NO_GATEWAY, PhoneDesk
 from node.phone.kept import KeptIdentifiers
 from node.phone.panel import Panel
@@ -25,7 +26,8 @@ from node.vault.shares import Peers
 class PhoneOffice:
     """Without a carrier section and a gateway key there is no desk, and `desk` raises phone.no_gateway.
 
-    `kept` has what a question brought to light that only the vaults may have. `sweeper` is there if the configuration
+    `kept` has what a question brought to light that only the vaults may have; `new_numbers` looks at what comes in as a
+    new number, with or without a desk. `sweeper` is there if the configuration
     wants the node to sweep by itself; whoever holds the office runs it.
     Errors: config.missing (secrets of carriers), config.invalid, carrier.* (their configuration).
     """
@@ -45,15 +47,16 @@ class PhoneOffice:
         self._panel: Panel | None = None
         self._desk: PhoneDesk | None = None
         self.sweeper: Sweeper | None = None
-        self.kept = KeptIdentifiers(opened.genesis.chain_id, lambda: View(ledger.state.get), clock_ms)
+        chain_id, draw = opened.genesis.chain_id, secrets.token_bytes
+        questions = Questions(opened.vault, draw)
+        self.kept = KeptIdentifiers(chain_id, lambda: View(ledger.state.get), clock_ms)
+        self.new_numbers = NewNumbers(chain_id, questions, lambda: View(ledger.state.get))
         carrier, key = config.carrier, opened.gateway_key
         if carrier is None or key is None:
             return
         self._platforms = Platforms(carrier, opened.home.path)
-        chain_id, draw = opened.genesis.chain_id, secrets.token_bytes
         self._gateway_id = read_public(opened.home.gateway_key).name
         gateway = Gateway(self._gateway_id, key, self._platforms.table, chain_id, clock_ms, draw)
-        questions = Questions(opened.vault, draw)
         self._panel = Panel(config.department, gateway, questions, ledger, peers, clock_ms)
         self._desk = PhoneDesk(
             config.department,

@@ -242,3 +242,22 @@ async def test_an_identifier_that_the_node_has_forgotten_is_not_recorded_without
         assert (refused.error.code, refused.error.details["field"]) == ("vault.value_missing", "identifier")
         await bureau.register("c1", NUMBER)
         assert bureau.row("c1")["status"] == "valid"
+
+
+async def test_the_present_number_is_not_recorded_as_a_new_one_by_having_nobody_asked(tmp_path: Path) -> None:
+    """As a temporary customer's, whoever has the number by now would count as the customer from the next answer on."""
+    async with bureau_of(tmp_path) as bureau:
+        await bureau.register("c1", NUMBER)
+
+        async def record_anew(number: str) -> None:
+            values = [VaultValue("customers", "c1", "phone", secrets.token_bytes(32), number)]
+            args = {"customer": "c1", "version": 1, "fields": bureau.cluster.digests(values)}
+            call = Call("customers.change_phone", {**args, "attestation": None, "temporary": True})
+            await bureau.cluster.commit(bureau.cluster.sign("li", call), via="sales", values=values)
+
+        with pytest.raises(KehuError, match=r"phone\.unchanged"):
+            await record_anew(NUMBER)
+        assert bureau.row("c1")["status"] == "valid"
+        await record_anew(DATED)
+        await bureau.cluster.agree()
+        assert bureau.row("c1")["status"] == "temporary"
