@@ -20,6 +20,7 @@ from chain.transaction import Call
 from contracts.base import EVERY
 from contracts.deciding.differences import Difference, differences
 from contracts.deciding.permissions import Case
+from contracts.deciding.reach import PROJECT_TABLES, REACHED_THROUGH
 from contracts.deciding.scopes import RECORD, split_scope
 from contracts.deciding.subjects import ACTIVE, CUSTOMER, Subject, subject_of_person
 from contracts.reading.trails import LOGS
@@ -37,6 +38,8 @@ PREVIEWED: Final = frozenset(
         "permissions.set_policy",
     }
 )
+
+_ASSIGNING: Final = ("permissions.assign", "permissions.unassign")
 
 PREVIEW_CALL = define(
     "preview.call",
@@ -107,6 +110,8 @@ def _target(view: View, index: RecordIndex, calls: Sequence[Call]) -> _Target:
             row = view.get("grants", str(row.get("grant"))) or {}
         subjects.append(str(row.get("subject", "")))
         tables.append(str(row.get("table", "")))
+        if call.name in _ASSIGNING and tables[-1] in REACHED_THROUGH:
+            tables += PROJECT_TABLES
         records += _named(row)
         purposes.append(str(row.get("purpose", EVERY)))
     purpose = None if EVERY in purposes or not purposes else purposes[0]

@@ -28,6 +28,9 @@ class Reach:
 NOWHERE: Final = Reach()
 PROJECT_TABLES: Final = tuple(table for table in RECORD_TABLES if table != "people")
 """The tables whose records may belong to projects."""
+REACHED_THROUGH: Final = ("customers", "projects")
+"""The tables through whose records others are reached: who is assigned one has to do with those, of any table of
+`PROJECT_TABLES`."""
 
 
 def reach(view: View, table: str, record_id: str) -> Reach:

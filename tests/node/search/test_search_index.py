@@ -195,6 +195,22 @@ async def test_a_preview_knows_of_a_record_that_came_a_moment_ago(net: Network, 
     assert await gained() == [count + 1 for count in before] != before
 
 
+async def test_a_preview_of_an_assignment_tells_of_what_is_reached_through_the_record_too(
+    net: Network, sales: Following
+) -> None:
+    await net.boss("demands.register", demand="d1", customer="c1", project=None, fields={"text": bytes(32)})
+    ledger, assignment = sales.node.ledger, {"table": "customers", "record": "c1", "subject": "person:sun"}
+
+    async def changes(name: str) -> set[tuple[str, int, int]]:
+        calls = [Call(name, assignment)]
+        found = await preview_calls(ledger, sales.index, key_of("boss").public, "administration", calls, net.time_ms)
+        return {(one.table, one.gained, one.lost) for one in found.differences if one.action == "read"}
+
+    assert await changes("permissions.assign") == {("customers", 1, 0), ("demands", 1, 0)}
+    await net.boss("permissions.assign", **assignment)
+    assert await changes("permissions.unassign") == {("customers", 0, 1), ("demands", 0, 1)}
+
+
 async def test_no_file_of_the_node_has_a_value_or_what_it_was_compared_as(net: Network, sales: Following) -> None:
     await net.submit(net.registration("c2", name="ＺＨＡＯ Mingyu", phone="+8613800000002"))
     assert await sales.names("zhao") == ["c2"]
