@@ -104,7 +104,7 @@ def _target(view: View, index: RecordIndex, calls: Sequence[Call]) -> _Target:
         if call.name not in PREVIEWED:
             raise KehuError(PREVIEW_CALL, expected=", ".join(sorted(PREVIEWED)))
         if call.name == "permissions.set_policy":
-            return _Target(None, every, (), None)
+            continue
         row = call.args
         if call.name == "permissions.revoke":
             row = view.get("grants", str(row.get("grant"))) or {}
@@ -114,6 +114,8 @@ def _target(view: View, index: RecordIndex, calls: Sequence[Call]) -> _Target:
             tables += PROJECT_TABLES
         records += _named(row)
         purposes.append(str(row.get("purpose", EVERY)))
+    if any(call.name == "permissions.set_policy" for call in calls):
+        return _Target(None, every, tuple(dict.fromkeys(records)), None)
     purpose = None if EVERY in purposes or not purposes else purposes[0]
     meant = every if EVERY in tables else tuple(dict.fromkeys(tables))
     return _Target(tuple(dict.fromkeys(subjects)), meant, tuple(dict.fromkeys(records)), purpose)

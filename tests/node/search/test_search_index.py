@@ -211,6 +211,22 @@ async def test_a_preview_of_an_assignment_tells_of_what_is_reached_through_the_r
     assert await changes("permissions.unassign") == {("customers", 0, 1), ("demands", 0, 1)}
 
 
+async def test_a_preview_of_a_policy_with_a_grant_on_a_record_tells_of_the_grant_too(
+    net: Network, sales: Following
+) -> None:
+    policy = load_policy(View(sales.node.ledger.state.get))
+    grant = {"grant": "g", "subject": "person:wang", "actions": ["read"], "table": "customers", "scope": "record:c1"}
+    calls = [
+        Call("permissions.set_policy", {"policy": policy}),
+        Call("permissions.grant", {**grant, "fields": ["name"], "purpose": "*", "expires_ms": None}),
+    ]
+    for several in (calls, calls[::-1]):
+        found = await preview_calls(
+            sales.node.ledger, sales.index, key_of("boss").public, "administration", several, net.time_ms
+        )
+        assert [(one.person, one.field, one.gained, one.lost) for one in found.differences] == [("wang", "name", 1, 0)]
+
+
 async def test_no_file_of_the_node_has_a_value_or_what_it_was_compared_as(net: Network, sales: Following) -> None:
     await net.submit(net.registration("c2", name="ＺＨＡＯ Mingyu", phone="+8613800000002"))
     assert await sales.names("zhao") == ["c2"]
