@@ -66,15 +66,22 @@ class Questions:
         like somebody else, and somebody else who has it now like the customer. Contracts see digests and can't tell.
 
         A customer of whom there is nothing to compare with may have the same number recorded anew, but for a number
-        that was reassigned. Errors: phone.unchanged, vault.damaged.
+        that was reassigned. A vault that lacks the present number, of a department that was assigned the customer just
+        now for one, can't tell either. Errors: phone.unchanged, phone.not_held, vault.damaged.
         """
         record = view.get(TABLE, customer)
         if record is None or "phone" not in record["fields"]:
             return
         current = phone_digest_in(customer, record)
         is_settled = record["reason"] == REASSIGNED or "identifier" in record["fields"]
-        held = self._vault.get(TABLE, customer, "phone", current) if is_settled else None
-        if current == phone_digest or (held is not None and held.value == number):
+        if current == phone_digest:
+            raise KehuError(PHONE_UNCHANGED, customer=customer)
+        if not is_settled:
+            return
+        held = self._vault.get(TABLE, customer, "phone", current)
+        if held is None:
+            raise KehuError(PHONE_NOT_HELD, customer=customer)
+        if held.value == number:
             raise KehuError(PHONE_UNCHANGED, customer=customer)
 
     def _identifier_salt(self, customer: str, record: Record, first_salt: bytes | None) -> bytes:

@@ -325,6 +325,21 @@ async def test_of_a_customer_who_is_erased_no_carrier_is_asked_and_no_identifier
         assert (len(desk.platform.asked), len(desk.kept)) == (asked, 0)
 
 
+async def test_a_vault_that_lacks_the_present_number_can_not_tell_whether_another_is_new() -> None:
+    """Of a department that was assigned the customer just now, say: a reassigned number would be valid again."""
+    desk = Desk()
+    desk.register(is_valid=True)
+    desk.platform.answer = Answer.found("subscriber-2")
+    assert (await desk.check())["reason"] == "reassigned"
+    held, desk.held = desk.held, {}
+    for phone in (PHONE, "+8613800000009"):
+        with pytest.raises(KehuError, match=r"phone\.not_held"):
+            await desk.attest(phone=phone)
+    assert len(desk.platform.asked) == 1
+    desk.held = held
+    assert desk.kept_behind(await desk.attest(phone="+8613800000009")) == "subscriber-2"
+
+
 async def test_a_temporary_customers_number_may_be_recorded_anew() -> None:
     desk = Desk()
     desk.register(is_valid=False)
