@@ -40,6 +40,8 @@ class NewNumbers:
 
     def _refusal(self, transaction: Transaction, values: Sequence[VaultValue]) -> KehuError | None:
         changed = [call.args.get("customer") for call in transaction.calls if call.name == CHANGE_PHONE]
+        if not changed:
+            return None
         try:
             for value in values:
                 if (value.table, value.field) == (TABLE, FIELD) and value.record in changed:
