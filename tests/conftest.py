@@ -8,9 +8,14 @@ import signal
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 LONGEST = ("demo", "e2e")
 """Groups that keep one worker busy for minutes; the other one does everything else meanwhile."""
+
+settings.register_profile("kehu", deadline=None)
+settings.load_profile("kehu")
+"""How long an example takes says how busy the machine is."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them ignore interruptions, and so would every process that they

@@ -58,7 +58,7 @@ def test_whole_bytes_are_read_and_cut_or_lengthened_ones_are_not(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_flipped_bit_is_another_value_or_a_refusal_with_a_code(kind: str, data: st.DataObject) -> None:
     raw, read = WHOLE[kind]

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import msgpack
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chain import codec
@@ -118,7 +118,6 @@ def test_a_call_too_deep_is_refused_and_one_at_the_limit_is_not() -> None:
         read_body(body)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5), ANYTHING)
 @example(0, True)
 @example(4, -1)
@@ -128,7 +127,6 @@ def test_a_body_with_anything_in_any_place_is_read_alike(place: int, item: objec
     require_same(read_body, body_with(place, item))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 6), ANYTHING)
 @example(0, "propose")
 @example(1, True)
@@ -140,7 +138,6 @@ def test_a_vote_with_anything_in_any_place_is_read_alike(place: int, item: objec
     require_same(read_vote, foreign(["vote", fields]))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_changed_bytes_are_read_alike(data: st.DataObject) -> None:
     for read, whole in ((read_vote, VoteMessage(VOTE).to_bytes()), (Transaction.from_bytes, TRANSACTION.raw)):

@@ -14,7 +14,7 @@ from tests.consensus import vectors
 from tests.consensus.cluster import CHAIN_ID, Bench, Cluster
 
 LIMIT = 1 << 20
-SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 uints = st.one_of(st.integers(0, 4), st.integers(0, (1 << 64) - 1))
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.text(max_size=8) | st.binary(max_size=70),

@@ -90,7 +90,7 @@ def explained_by_hand(
     return False
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(rules, max_size=4),
     st.lists(grants, max_size=5),
@@ -192,7 +192,7 @@ class Records(RuleBasedStateMachine):
 
 
 TestRecords = Records.TestCase
-TestRecords.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestRecords.settings = settings(max_examples=15, stateful_step_count=12)
 
 
 names = st.sampled_from([*FIELDS, "rules", "a"])
@@ -203,7 +203,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(name for name in METHODS if METHODS[name].arguments)), anything, st.data())
 def test_no_argument_makes_a_contract_fail_in_a_way_it_did_not_foresee(name: str, value: Any, data: Any) -> None:
     office = Office()

@@ -62,7 +62,7 @@ def tied_to(views: tuple[View, View], person: str) -> list[str]:
     ]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(rules, max_size=4),
     st.lists(grants, max_size=4),

@@ -108,7 +108,7 @@ def test_of_many_grounds_the_deciding_one_is_told_and_the_rest_counted(stocked: 
     assert len(receipt.to_bytes()) < RECEIPT_BYTES_MAX / 2
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(rules, max_size=4),
     st.lists(grants, max_size=6),

@@ -261,7 +261,7 @@ def stocked_once() -> Client:
     return client
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(given_grants, ties)
 def test_a_scope_reaches_its_records_while_the_grant_lives_and_none_beyond(
     stocked_once: Client, granted: list[tuple[str, str, str, str]], tied: list[tuple[tuple[str, str], str]]

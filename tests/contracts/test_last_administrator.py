@@ -58,7 +58,7 @@ class Administration:
         return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(deeds, max_size=14))
 def test_an_administrator_who_can_act_remains_whatever_is_done(done: list[tuple[str, str, str]]) -> None:
     administration = Administration()

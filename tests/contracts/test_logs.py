@@ -200,7 +200,7 @@ def test_a_log_comes_first_in_its_transaction_and_the_longest_fits_a_receipt(off
     assert office.send("boss", Call("access.login", {}), Call("access.log", asked)).code == "call.position"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 5), max_size=PAGE * 3), st.integers(0, 20))
 def test_journals_keep_order_and_the_first_since_a_time_is_found(steps: list[int], since: int) -> None:
     view = View({}.get)

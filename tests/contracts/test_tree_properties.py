@@ -122,4 +122,4 @@ class Chart(RuleBasedStateMachine):
 
 
 TestChart = Chart.TestCase
-TestChart.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+TestChart.settings = settings(max_examples=20, stateful_step_count=20)

@@ -314,7 +314,6 @@ async def scenario(node: FakeNode, asked: list[Question], before: int) -> None:
 
 @settings(
     max_examples=20,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # making a failure small would take minutes
 )

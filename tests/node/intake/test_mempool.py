@@ -261,4 +261,4 @@ class MempoolCounts(RuleBasedStateMachine):
 
 
 TestMempoolCounts = MempoolCounts.TestCase
-TestMempoolCounts.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestMempoolCounts.settings = settings(max_examples=40, stateful_step_count=30)

@@ -50,7 +50,7 @@ texts = st.text(st.sampled_from("王小明芳Aa1 "), max_size=4)
 changes = st.lists(st.tuples(st.integers(0, 150), st.one_of(st.none(), texts)), max_size=300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(changes, texts, st.booleans(), st.data())
 def test_a_column_keeps_its_order_through_all_changes(done: Any, start: str, descending: bool, data: Any) -> None:
     column, naive = Column(Names()), {}
@@ -76,7 +76,7 @@ def test_a_column_keeps_its_order_through_all_changes(done: Any, start: str, des
     assert len(column) == len(naive)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.lists(st.sampled_from("abc"), unique=True)), max_size=40))
 def test_ties_go_both_ways(done: list[tuple[int, list[str]]]) -> None:
     ties, naive = Ties(Names()), {}
@@ -126,7 +126,7 @@ def order_of(query: Query, record: str, row: dict[str, Any]) -> tuple[bytes, byt
     return (text.encode(), record.encode()) if text else None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(rows, max_size=60), queries, st.lists(st.integers(0, 59), max_size=40), st.integers(1, 7), st.data())
 def test_finding_is_a_naive_look_at_everything(
     stored: list[dict[str, Any]], query: Query, within: list[int], limit: int, data: Any

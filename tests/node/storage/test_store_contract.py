@@ -60,7 +60,7 @@ _KEYS = st.binary(max_size=3)
 _STEPS = st.lists(st.tuples(st.dictionaries(_KEYS, st.binary(max_size=8), max_size=4), st.sets(_KEYS, max_size=3)))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS, prefix=st.binary(max_size=2), start=st.binary(max_size=1))
 def test_any_history_reads_the_same_on_disk_as_in_memory(
     tmp_path_factory: pytest.TempPathFactory,

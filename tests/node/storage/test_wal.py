@@ -20,7 +20,7 @@ from node.storage.wal import VoteLog, read_log
 
 CHAIN = bytes(range(32))
 BATCHES = [[b"prepare 1"], [b"commit 1", b"prepare 2"], [os.urandom(700)], [b"commit 2"]]
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 records = st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=4)
 
 

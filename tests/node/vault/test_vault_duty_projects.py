@@ -102,7 +102,7 @@ def act(client: Client, number: int, step: tuple[Any, ...]) -> None:
         office.call("boss", "people.revoke", person=what)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, min_size=3, max_size=8))
 def test_no_change_of_entitlement_goes_unnoticed(done: list[Any]) -> None:
     client = full_client()
