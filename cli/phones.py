@@ -16,6 +16,7 @@ from cli.client import NodeClient
 from cli.records import seal_fields
 from cli.transport import NODE_ANSWER_MALFORMED
 from contracts.deciding.policy import require_fields
+from contracts.errors import PHONE_UNCHANGED, RECORD_EXISTS
 from contracts.people.attestations import attestations_of
 from node.vault.values import VaultValue
 
@@ -110,11 +111,32 @@ async def require_known_fields(client: NodeClient, fields: Mapping[str, str]) ->
         require_fields(row["policy"], TABLE, list(fields))
 
 
+async def recorded_at(client: NodeClient, customer: str) -> int | None:
+    """A height at which the customer is proven to be recorded; None if they are not."""
+    try:
+        row, height = await client.state(TABLE, customer)
+    except KehuError as error:
+        if error.code != NOTHING_COMMITTED:
+            raise
+        return None
+    return None if row is None else height
+
+
 async def register_call(
     client: NodeClient, customer: str, fields: dict[str, str], *, is_temporary: bool
 ) -> tuple[Call, list[VaultValue], str]:
-    """The call that registers a customer, its values, and what the carrier said. `fields` has the phone in E.164."""
-    number = await ask_carrier(client, customer, fields["phone"], is_temporary=is_temporary)
+    """The call that registers a customer, its values, and what the carrier said. `fields` has the phone in E.164.
+
+    Errors: those of `ask_carrier`, record.exists (proven, with the height).
+    """
+    try:
+        number = await ask_carrier(client, customer, fields["phone"], is_temporary=is_temporary)
+    except KehuError as error:
+        if error.code == PHONE_UNCHANGED.code:  # what a node says of whoever is recorded
+            height = await recorded_at(client, customer)
+            if height is not None:
+                raise KehuError(RECORD_EXISTS, table=TABLE, record=customer, height=height) from None
+        raise
     others = {field: text for field, text in fields.items() if field != "phone"}
     digests, values = seal_fields(client.genesis.chain_id, TABLE, customer, others)
     args = {

@@ -1,8 +1,9 @@
 """From rows to customers: the carrier is asked for each, rows go in together, the journal knows how far it got.
 
-Every row's customer id is drawn once and written down before anything is sent. A row whose outcome was lost is
-simply sent again under the same id: if the first try went in after all, the contract refuses the second with
-record.exists, and the row counts as done. So a file can be imported again and again without a duplicate.
+Every row's customer id is drawn once and written down before anything is sent. A row whose outcome was lost counts as
+done if the customer is proven to be recorded, and is simply sent again under the same id else: if the first try goes in
+after all, the contract refuses the second with record.exists. So a file can be imported again and again without a
+duplicate.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from cli.client import OUTCOME_UNKNOWN, Draft, NodeClient, Outcome
 from cli.intake.journal import Journal, row_digest
 from cli.intake.rows import Fault, Row
 from cli.output import Advance
-from cli.phones import RECORD_DUPLICATE, find_duplicates, register_call
+from cli.phones import RECORD_DUPLICATE, find_duplicates, recorded_at, register_call
 from cli.verify import Committed, refusal_of
+from contracts.errors import RECORD_EXISTS
 
 ROWS_PER_REQUEST: Final = 40
 REQUESTS_AT_ONCE: Final = 2
 CARRIER_QUESTIONS_AT_ONCE: Final = 8
-EXISTS: Final = "record.exists"
 
 ROW_SAME_PHONE = define(
     "import.duplicate_phone",
@@ -198,18 +199,33 @@ class Importer:
         self._journal.record(done)
 
     async def _draft(self, job: _Job) -> Draft | None:
-        """Asks the carrier and signs; None if the row is at fault."""
+        """Asks the carrier and signs; None if the row is at fault, or in already."""
+        was_sent = self._journal.entries[job.digest].transaction is not None
         async with self._questions:
             try:
+                if was_sent and await self._is_in(job):  # who sent it may not be allowed to ask about the number by now
+                    return None
                 call, values, _ = await register_call(
                     self._client, job.customer, job.row.fields, is_temporary=self._is_temporary
                 )
                 return await self._client.draft([call], values)
             except KehuError as error:
+                if error.code == RECORD_EXISTS.code and await self._is_in(job):
+                    return None
                 if not _is_of_row(error):
                     raise
                 self.result.faults.append(Fault.of(job.row.number, "phone", error))
                 return None
+
+    async def _is_in(self, job: _Job) -> bool:
+        """Whether the row went in by an earlier run that did not hear of it; it is in already then."""
+        height = await recorded_at(self._client, job.customer)
+        if height is None:
+            return False
+        entry = self._journal.entries[job.digest]
+        self.result.already.append(Taken(job.row.number, job.customer, None, entry.transaction))
+        self._journal.record([{"row": job.digest, "done": height}])
+        return True
 
     def _note(self, job: _Job, draft: Draft, outcome: Outcome) -> int | None:
         """Sorts an outcome in; the height if the row is done."""
@@ -218,7 +234,7 @@ class Importer:
             if outcome.receipt.is_ok:
                 self.result.taken.append(Taken(number, job.customer, outcome.result()["status"], id_))
                 return outcome.height
-            if outcome.receipt.code == EXISTS:
+            if outcome.receipt.code == RECORD_EXISTS.code:
                 self.result.already.append(Taken(number, job.customer, None, None))
                 return outcome.height
             self.result.faults.append(Fault.of(number, None, refusal_of(outcome)))

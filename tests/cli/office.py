@@ -42,6 +42,7 @@ from node.keys.files import load_key
 from node.phone.desk import PhoneAnswer
 from node.phone.due import DuePage, find_due
 from node.phone.duplicates import DuplicateDesk
+from node.phone.question import Questions
 from node.preview import preview_calls
 from node.search.desk import SearchDesk
 from node.search.index import RecordIndex
@@ -252,6 +253,9 @@ class OfficeNode:
         number = parse_number(phone)
         value = VaultValue("customers", customer, "phone", phone_salt, number)
         digest = value.digest(self.genesis.chain_id)
+        vault: Any = _Values(self._chain.values)
+        view = View(self.ledger.state.get)
+        Questions(vault, secrets.token_bytes).require_new_number(view, customer, digest, number)
         salt = secrets.token_bytes(32)
         heard = await self._attest(customer, number, digest, salt, phone_salt)
         if heard.identifier is not None:

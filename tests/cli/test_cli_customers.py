@@ -54,6 +54,17 @@ def test_a_customer_is_recorded_shown_and_listed_with_checked_values(kehu: Kehu,
     assert "春节后联系" in table.out
 
 
+def test_a_customer_who_is_recorded_again_under_the_same_id_exists_whichever_number_they_have(
+    kehu: Kehu, number: Any
+) -> None:
+    phone = number()
+    add(kehu, phone, "--id", "wang-twice")
+    for given in (phone, number()):
+        words = ("customer", "add", "--id", "wang-twice", "name=王芳", f"phone={given}")
+        problem = kehu.problem(*words, as_="li", exit=1)
+        assert (problem["code"], problem["details"]["record"]) == ("record.exists", "wang-twice")
+
+
 def test_fields_may_come_from_stdin_so_that_they_stay_off_the_command_line(kehu: Kehu, number: Any) -> None:
     fields = json.dumps({"name": "李强", "phone": number()}, ensure_ascii=False)
     added = kehu.json("customer", "add", "--fields", "-", as_="li", stdin=fields)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cli.client import NodeClient
+from cli.phones import recorded_at
 from tests.cli.conftest import Kehu
 from tests.cli.office import Office, Trouble
 
@@ -80,9 +82,36 @@ def test_rows_whose_outcome_got_lost_are_known_at_the_next_run(
     office.trouble.is_stalled = False
     kehu.json("login", as_="li")  # the block that carries it carries what was pending too
     assert customers_of(kehu) == before + 5
+    write(file, 200, 7)  # and what the first run did not reach
+    kehu.json("carrier", "set", "activate", "--from", str(file))
     again = kehu.json("customer", "import", str(file), as_="li")
-    assert (again["imported"], again["already"]) == (0, 5)
-    assert customers_of(kehu) == before + 5
+    assert (again["imported"], again["already"]) == (2, 5)
+    assert {row["customer"] for row in again["customers"]} > {row["customer"] for row in lost["unknown"]}
+    assert customers_of(kehu) == before + 7
+
+
+def test_rows_that_go_in_while_they_are_taken_up_again_are_in_already(
+    kehu: Kehu, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "m.csv", 250, 2)
+    kehu.json("carrier", "set", "activate", "--from", str(file))
+    office.trouble.is_deaf = True
+    with monkeypatch.context() as patch:
+        patch.setattr("cli.client.NodeClient.__init__.__defaults__", (0.2,))
+        kehu("customer", "import", str(file), as_="li")
+    office.trouble.is_deaf = False
+    before = customers_of(kehu)
+
+    seen: set[str] = set()
+
+    async def look(client: NodeClient, customer: str) -> int | None:
+        is_late = customer in seen
+        seen.add(customer)
+        return await recorded_at(client, customer) if is_late else None
+
+    monkeypatch.setattr("cli.intake.importer.recorded_at", look)  # as if the block came right after the first look
+    again = kehu.json("customer", "import", str(file), as_="li")
+    assert (again["imported"], again["already"], customers_of(kehu)) == (0, 2, before)
 
 
 def test_rows_the_carrier_does_not_answer_for_are_left_out_and_go_in_later(
