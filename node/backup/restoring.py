@@ -40,6 +40,12 @@ RESTORE_MOUNTED = define(
     "restore into a new folder on the same disk, outside of the container say, then mount that or move what is in it",
 )
 
+RESTORE_KEYS_MISSING = define(
+    "restore.keys_missing",
+    "the keys of the backup are not where they are looked for; without them nothing in its data can be opened",
+    "name the keys file that the same `kehu backup` wrote with --keys: it is best kept elsewhere than the data",
+)
+
 CHAIN_PREFIXES: Final = (b"b/", b"c/", b"i/", b"meta/", b"r/", b"s/", b"t/", b"v/")
 FILES: Final = (b"genesis.json", b"node.toml")
 
@@ -61,6 +67,8 @@ def restore(
 ) -> Restored:
     """`advance` hears of blocks verified. Errors: restore.*, backup.*, storage, key and audit codes."""
     _require_place(home)
+    if not keys.is_file():
+        raise KehuError(RESTORE_KEYS_MISSING, keys=str(keys))
     with storage_failures(home, "restore"):
         home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with unfinished(home, is_folder=True) as folder:

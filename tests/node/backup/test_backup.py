@@ -179,6 +179,15 @@ def test_a_folder_with_anything_in_it_is_left_alone(taken: Taken) -> None:
     assert not any((taken.folder / "target").iterdir())
 
 
+def test_keys_that_are_kept_elsewhere_are_asked_for_and_no_disk_is_blamed(taken: Taken) -> None:
+    data, elsewhere = taken.folder / "node.kehu-backup", taken.folder / "gone.keys"
+    data.write_bytes(taken.data)
+    with pytest.raises(KehuError) as refusal:
+        restore(data, elsewhere, taken.folder / "new", PASSPHRASE, verify=False, advance=lambda _: None)
+    assert (refusal.value.code, refusal.value.details) == ("restore.keys_missing", {"keys": str(elsewhere)})
+    assert not (taken.folder / "new").exists()
+
+
 def test_a_mounted_folder_is_refused_before_anything_is_restored(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
     (taken.folder / "new").mkdir()
     monkeypatch.setattr(Path, "is_mount", lambda path: path == taken.folder / "new")
