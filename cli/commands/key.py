@@ -76,6 +76,9 @@ def new(
 
     def show(screen: Screen) -> None:
         screen.facts(data.items())
+        if is_next:
+            screen.line(f"To change over to it: kehu people rotate-key {name} --as {name}")
+            return
         screen.line(
             "An administrator enrols it: kehu people enrol "
             f"{name} --department {department} --role ROLE --key {data['key']} --possession {data['possession']}"

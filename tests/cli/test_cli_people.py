@@ -76,6 +76,13 @@ def test_a_request_for_somebody_else_or_with_parts_missing_is_refused(kehu: Kehu
         assert problem["code"] == "usage.enrolment"
 
 
+def test_a_second_key_says_how_to_change_over_to_it_and_asks_for_no_enrolment(kehu: Kehu) -> None:
+    kehu.json("key", "new", "quan", "--department", "sales")
+    told = kehu("key", "new", "quan", "--department", "sales", "--next").out
+    assert "kehu people rotate-key quan --as quan" in told
+    assert "people enrol" not in told
+
+
 def test_a_key_is_changed_over_and_the_old_one_is_refused(kehu: Kehu, tmp_path: Path) -> None:
     enrol(kehu, "han", tmp_path)
     old_file = kehu.folder / "keys" / "sales" / "han.key"
