@@ -89,6 +89,7 @@ class NodeClient:
         self._wait_s = wait_s
         self._height: int | None = None
         self.known = KnownSets(genesis)
+        self._learning = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._transport = Transport(self.url, self.genesis.chain_id, self.department, self._key)
@@ -266,15 +267,16 @@ class NodeClient:
 
     async def know(self, epoch: int) -> None:
         """Follows the changes of membership, each proven, until the set of `epoch` is known."""
-        if epoch <= self.known.epoch:
-            return
-        changes = (await self.membership())["changes"][self.known.epoch :]
-        try:
-            ids = [bytes.fromhex(change["transaction"]) for change in changes]
-        except (KeyError, TypeError, ValueError):
-            raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/membership") from None
-        for id_ in ids:
-            self.known.follow(ReceiptProof.from_bytes(await self.receipt_proof(id_)))
+        async with self._learning:  # each change follows on the one before: two requests would take one twice
+            if epoch <= self.known.epoch:
+                return
+            changes = (await self.membership())["changes"][self.known.epoch :]
+            try:
+                ids = [bytes.fromhex(change["transaction"]) for change in changes]
+            except (KeyError, TypeError, ValueError):
+                raise KehuError(NODE_ANSWER_MALFORMED, url=self.url, path="/v1/membership") from None
+            for id_ in ids:
+                self.known.follow(ReceiptProof.from_bytes(await self.receipt_proof(id_)))
 
     async def receipt_proof(self, transaction_id: bytes) -> bytes:
         """A committed transaction's `chain.light.ReceiptProof`, not checked."""
