@@ -19,6 +19,12 @@ from cli.profile import KEY_NAME_MISSING
 
 ANSWER_BYTES_MAX: Final = 64 << 20
 SIGNED_BEFORE_START: Final = "auth.before_start"
+SIGNED_TOO_OFTEN: Final = "auth.too_many"
+PATIENCE_S: Final = 180.0
+"""A request waits about so long, in all: others of the same key, of other commands too, take turns with it."""
+PAUSE_MS_MIN: Final = 250
+PAUSE_MS_MAX: Final = 60_000
+"""A signature's lifetime."""
 _NOT_DETAILS: Final = ("self", "spec")
 """What `KehuError` calls its own arguments: whoever answers may name anything."""
 
@@ -67,14 +73,20 @@ class Transport:
 
     async def raw(self, method: str, path: str, body: Any = None, *, is_signed: bool = False) -> bytes:
         """The bytes of a good answer. Errors: the node's own, node.unreachable, node.answer_malformed."""
-        try:
-            return await self._exchange(method, path, body, is_signed=is_signed)
-        except RemoteRefusal as error:
-            if error.code != SIGNED_BEFORE_START:
-                raise
-        # Signatures have whole seconds: one made in the second in which the node started looks older than the node.
-        await asyncio.sleep(1 - time.time() % 1)
-        return await self._exchange(method, path, body, is_signed=is_signed)
+        patience_s, may_be_early = PATIENCE_S, True
+        while True:
+            try:
+                return await self._exchange(method, path, body, is_signed=is_signed)
+            except RemoteRefusal as error:
+                if error.code == SIGNED_BEFORE_START and may_be_early:
+                    # Signatures have whole seconds: one of the second in which the node started looks older than it.
+                    may_be_early, pause_s = False, 1 - time.time() % 1
+                elif error.code == SIGNED_TOO_OFTEN and patience_s > 0:
+                    pause_s = _pause_s(error)
+                    patience_s -= pause_s
+                else:
+                    raise
+            await asyncio.sleep(pause_s)
 
     async def _exchange(self, method: str, path: str, body: Any, *, is_signed: bool) -> bytes:
         async with self._ask(method, path, body, is_signed=is_signed) as response:
@@ -136,6 +148,12 @@ class Transport:
             return problem_error(json.loads(raw))
         except (ValueError, RecursionError):
             return KehuError(NODE_ANSWER_MALFORMED, url=self.url, path=_bare(path), status=status)
+
+
+def _pause_s(error: RemoteRefusal) -> float:
+    """After which the node has forgotten a signature, and takes another. It has done nothing about the request."""
+    wait_ms = error.details.get("retry_after_ms")
+    return min(max(wait_ms, PAUSE_MS_MIN), PAUSE_MS_MAX) / 1000 if type(wait_ms) is int else 1.0
 
 
 def is_height(value: Any) -> bool:

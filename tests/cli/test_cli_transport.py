@@ -14,6 +14,8 @@ from chain.errors import ErrorSpec, KehuError
 from cli.client import BUSY_PAUSE_S, _pause_s
 from cli.exits import Exit, RemoteRefusal, exit_of
 from cli.transport import NODE_UNREACHABLE, NeverSent, Transport, is_height
+from node.api.nonces import NONCES_PER_KEY_MAX, NonceCache
+from node.api.problems import problem_response
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHAIN, KEY = bytes(32), SigningKey(b"\x07" * 32)
@@ -134,3 +136,44 @@ def test_a_number_that_a_node_says_and_that_cannot_be_is_nothing_to_reckon_with(
     assert not is_height(number)
     refusal = RemoteRefusal(ErrorSpec("mempool.busy", "", ""), retry_after_ms=number)
     assert BUSY_PAUSE_S <= _pause_s(refusal) < 2 * 3_600
+
+
+async def test_who_signs_more_than_the_node_remembers_waits_as_long_as_it_says_and_signs_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache, nonces, pauses = NonceCache(), iter(range(NONCES_PER_KEY_MAX + 9)), list[float]()
+    for _ in range(NONCES_PER_KEY_MAX):
+        cache.use(KEY.public, str(next(nonces)), 30_000, 0)
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        try:
+            cache.use(KEY.public, str(next(nonces)), 90_000, int(sum(pauses) * 1000))
+        except KehuError as error:
+            return problem_response(error, "r")
+        return web.json_response({})
+
+    async def pause(delay_s: float) -> None:
+        pauses.append(delay_s)
+
+    async with answering(answer) as transport:
+        monkeypatch.setattr("cli.transport.asyncio.sleep", pause)
+        assert await transport.json("POST", "/v1/phone/attest", {}, is_signed=True) == {}
+    assert sum(pauses) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.parametrize(
+    "details", [{}, {"retry_after_ms": "soon"}, {"retry_after_ms": -5}, {"retry_after_ms": 10**400}]
+)
+async def test_a_node_that_says_so_for_ever_is_not_waited_for_for_ever(
+    details: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = list[float]()
+
+    async def pause(delay_s: float) -> None:
+        pauses.append(delay_s)
+
+    async with answering(saying(429, {"code": "auth.too_many", "details": details})) as transport:
+        monkeypatch.setattr("cli.transport.asyncio.sleep", pause)
+        with pytest.raises(RemoteRefusal):
+            await transport.json("POST", "/v1/phone/attest", {}, is_signed=True)
+    assert 180 <= sum(pauses) <= 240
