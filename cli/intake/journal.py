@@ -38,7 +38,8 @@ JOURNAL_OTHER_CHAIN = define(
 JOURNAL_DAMAGED = define(
     "import.journal_damaged",
     "the journal has a line that is none of its own",
-    "restore it from a backup; without it, rows that went in already would go in twice",
+    "restore it from a backup; without it, rows that went in already would go in twice. If the file was never a "
+    "journal, name another one with --journal",
 )
 JOURNAL_BUSY = define(
     "import.journal_busy",
@@ -103,12 +104,18 @@ class Journal:
     def _load(self, chain_id: bytes) -> None:
         raw = self.path.read_bytes()
         whole = raw[: raw.rfind(b"\n") + 1]  # a line that a power cut left unfinished was never relied on
-        os.ftruncate(self._descriptor, len(whole))
-        os.lseek(self._descriptor, 0, os.SEEK_END)
         lines = whole.splitlines()
+        head = {"journal": FORMAT, "chain": chain_id.hex()}
+        if lines:
+            self._take_all(lines, chain_id)
+        elif not _text([head]).startswith(raw.rstrip(b"\0")):  # zeros: a power cut in the first line
+            raise KehuError(JOURNAL_DAMAGED, journal=str(self.path), line=1)
+        os.ftruncate(self._descriptor, len(whole))  # only now: what is no journal is somebody's file
+        os.lseek(self._descriptor, 0, os.SEEK_END)
         if not lines:
-            self._append([{"journal": FORMAT, "chain": chain_id.hex()}])
-            return
+            self._append([head])
+
+    def _take_all(self, lines: list[bytes], chain_id: bytes) -> None:
         try:
             head = json.loads(lines[0])
             if head["chain"] != chain_id.hex():
@@ -139,14 +146,17 @@ class Journal:
                 self._take(line, 0)
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
-        content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         with storage_failures(self.path, "write journal"):
             end = os.lseek(self._descriptor, 0, os.SEEK_END)
             try:
-                write_fully(self._descriptor, content.encode())
+                write_fully(self._descriptor, _text(lines))
                 os.fsync(self._descriptor)
             except OSError:
                 with suppress(OSError):  # else what another request still writes would follow half a line
                     os.ftruncate(self._descriptor, end)
                     os.lseek(self._descriptor, end, os.SEEK_SET)
                 raise
+
+
+def _text(lines: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()

@@ -50,6 +50,29 @@ def test_a_foreign_line_is_refused(tmp_path: Path, line: bytes) -> None:
     assert caught.value.code == "import.journal_damaged"
 
 
+@pytest.mark.parametrize(
+    "content", ["name,phone\n王芳,13800138000\n李雷,13800138001", "李雷", '{"journal":1}', "{}\n{}"]
+)
+def test_a_file_that_is_no_journal_is_refused_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "客户.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(KehuError) as caught:
+        Journal(path, CHAIN)
+    assert caught.value.code == "import.journal_damaged"
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_journal_whose_first_line_a_power_cut_left_unfinished_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    Journal(path, CHAIN).__exit__(None, None, None)
+    whole = path.read_bytes()
+    for cut in range(len(whole)):
+        for content in (whole[:cut], whole[:cut].ljust(len(whole), b"\0")):
+            path.write_bytes(content)
+            Journal(path, CHAIN).__exit__(None, None, None)
+            assert path.read_bytes() == whole
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "j"
 
