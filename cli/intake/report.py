@@ -35,7 +35,8 @@ def write_report(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def _json(data: Mapping[str, Any]) -> bytes:
-    return json.dumps(json_ready(dict(data)), ensure_ascii=False, indent=2).encode() + b"\n"
+    text = json.dumps(json_ready(dict(data)), ensure_ascii=False, indent=2) + "\n"
+    return text.encode(errors="backslashreplace")  # of a file whose name is not UTF-8, as on stdout
 
 
 def _csv(data: Mapping[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,11 @@ def test_a_check_reads_the_file_and_sends_nothing(kehu: Kehu, tmp_path: Path) ->
     found = kehu.json("customer", "import", str(file), "--check", as_="li", exit=9)
     assert (found["rows"], found["left_out"], found["imported"], found["journal"]) == (4, 1, 0, None)
     assert not (tmp_path / "f.csv.journal").exists()
+
+
+def test_a_file_whose_name_is_not_utf_8_has_a_report_like_any_other(kehu: Kehu, tmp_path: Path) -> None:
+    file, report = tmp_path / os.fsdecode("客户.csv".encode("gb18030")), tmp_path / "report.json"
+    write(file, 600, 3)
+    kehu("customer", "import", str(file), "--check", "--report", str(report), as_="li")
+    told = json.loads(report.read_text(encoding="utf-8"))
+    assert (told["file"], told["rows"]) == (str(file), 3)
