@@ -74,13 +74,14 @@ async def import_customers(
     from cli.files import require_place
     from cli.intake.columns import read_mapping
     from cli.intake.importer import Result
-    from cli.intake.report import write_report
+    from cli.intake.report import require_apart, write_report
     from cli.intake.rows import read_sheet
 
+    journal_path = journal or file.with_name(file.name + ".journal")
     if report is not None:
         require_place(report)
+        require_apart(report, file, journal_path, mapping)
     sheet = read_sheet(file, region, read_mapping(given_map or [], mapping))
-    journal_path = journal or file.with_name(file.name + ".journal")
     options = _Options(is_temporary, allows_duplicate, is_dry_run)
     result = Result() if is_check else await _bring(run, sheet, journal_path, options)
     faults = sorted([*sheet.faults, *result.faults], key=lambda fault: fault.row)

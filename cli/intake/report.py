@@ -9,10 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from chain.errors import KehuError, define
 from cli.output import json_ready
 from node.storage.durable import storage_failures, write_file
 
 COLUMNS: Final = ("row", "outcome", "customer", "status", "code", "column", "details", "transaction")
+
+REPORT_PLACE = define(
+    "usage.report",
+    "the report would take the place of a file that the import works with",
+    "name another file with --report",
+)
+
+
+def require_apart(report: Path, *others: Path | None) -> None:
+    """A report is written over the one of an earlier run, and over nothing else that the import needs.
+    Errors: usage.report."""
+    if report.resolve() in {other.resolve() for other in others if other is not None}:
+        raise KehuError(REPORT_PLACE, file=str(report))
 
 
 def outcomes_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:

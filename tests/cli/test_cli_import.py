@@ -173,6 +173,22 @@ def test_a_check_reads_the_file_and_sends_nothing(kehu: Kehu, tmp_path: Path) ->
     assert not (tmp_path / "f.csv.journal").exists()
 
 
+@pytest.mark.parametrize("name", ["g.csv", "g.csv.journal", "kept.journal", "columns.json", "sub/../g.csv"])
+def test_a_report_takes_the_place_of_no_file_that_the_import_works_with(kehu: Kehu, tmp_path: Path, name: str) -> None:
+    file = write(tmp_path / "g.csv", 600, 3)
+    (tmp_path / "sub").mkdir()
+    columns = tmp_path / "columns.json"
+    columns.write_text("{}")
+    options = ["--mapping", str(columns)]
+    if name == "kept.journal":
+        options += ["--journal", str(tmp_path / name)]
+    before = (file.read_bytes(), columns.read_bytes())
+    report = str(tmp_path / name)
+    problem = kehu.problem("customer", "import", str(file), *options, "--check", "--report", report, as_="li", exit=2)
+    assert problem["code"] == "usage.report"
+    assert (file.read_bytes(), columns.read_bytes()) == before
+
+
 def test_a_file_whose_name_is_not_utf_8_has_a_report_like_any_other(kehu: Kehu, tmp_path: Path) -> None:
     file, report = tmp_path / os.fsdecode("客户.csv".encode("gb18030")), tmp_path / "report.json"
     write(file, 600, 3)
