@@ -7,9 +7,9 @@ import os
 import sys
 import traceback
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -68,12 +68,26 @@ def tree(name: str = "") -> typer.Typer:
     return app
 
 
+class _Unheard(FileIO):
+    """Where words go that may reach nobody: a reader that has left, or a disk that is full, is no other outcome, and
+    the exit code still tells it."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def _open_streams() -> None:
     """Streams that whoever started the command has closed lead nowhere; else the next file that is opened would get the
     number of one of them, and the command would end at its first word."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end of the process
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, TextIOWrapper):  # not what was opened above
+        errors = BufferedWriter(_Unheard(sys.stderr.fileno(), "wb", closefd=False))
+        sys.stderr = TextIOWrapper(errors, encoding=sys.stderr.encoding, line_buffering=True)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from cli.exits import Exit, RemoteRefusal, exit_of
 from cli.intake.rows import COLUMNS
 from cli.main import tree
+from tests.cli.conftest import make_folder
 from tests.cli.contract import DOCUMENT, promises
 
 
@@ -143,6 +145,30 @@ def test_whoever_closes_a_stream_hears_nothing_there_and_the_command_does_its_wo
     done = subprocess.run(["/bin/sh", "-c", words], capture_output=True, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (exit_, False), done.stderr
     assert bool(done.stdout) is (">&-" not in closed.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_"),
+    [
+        (("audit", "no-such-file"), Exit.MACHINE),
+        (("audit", "no-such-file", "--json"), Exit.MACHINE),
+        (("status", "--node", "http://127.0.0.1:1"), Exit.UNKNOWN),
+        (("no-such-command",), Exit.USAGE),
+        (("no-such-command", "--json"), Exit.USAGE),
+    ],
+)
+def test_an_error_that_nobody_reads_to_its_end_has_the_exit_code_of_the_error(
+    tmp_path: Path, words: tuple[str, ...], exit_: Exit
+) -> None:
+    make_folder(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)  # as `kehu ... 2>&1 | head -1` leaves it
+    command = [sys.executable, "-m", "cli.main", *words]
+    done = subprocess.run(
+        command, env={**os.environ, "KEHU_NETWORK": str(tmp_path / "net")}, stderr=writer, stdout=writer, check=False
+    )
+    os.close(writer)
+    assert done.returncode == exit_
 
 
 @pytest.mark.parametrize(
