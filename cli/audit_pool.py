@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Final, Self
@@ -97,7 +98,7 @@ class SignaturePool:
         if self._executor is None:
             self._not_ours = set(multiprocessing.active_children())
             self._executor = ProcessPoolExecutor(
-                self._workers, multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+                self._workers, multiprocessing.get_context("spawn"), initializer=_belong_to_the_parent
             )
             # All processes at once, as where it forks. One that is started while it finds out that another was ended
             # from outside is forgotten, and waited for without end (seen with Python 3.11).
@@ -105,8 +106,18 @@ class SignaturePool:
         return self._executor
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _belong_to_the_parent() -> None:
+    """Interrupts are the parent's, and a worker ends when it does, however that came: each worker holds both ends of
+    the pipe from which it takes its work, so that it would wait there without end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, name="parent", daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -111,6 +113,30 @@ def test_an_audit_whose_process_was_ended_from_outside_says_so() -> None:
             os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(KehuError, match=r"machine\.worker_lost"):
             check_often(pool, checks)
+
+
+STARTED = """
+import signal, sys
+from chain.crypto import SigningKey, signed_message
+from cli.audit_pool import CHUNK_SIGNATURES, SignaturePool
+key, message = SigningKey(bytes(32)), signed_message("commit", bytes(32), b"")
+check = (1, "commit", -1, key.public, message, key.sign("commit", bytes(32), b""))
+pool = SignaturePool(jobs=3)
+pool.submit([check] * CHUNK_SIGNATURES)
+pool.drain()
+print("started", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_audit_that_is_ended_from_outside_leaves_no_process_behind(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", STARTED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(number)
+        rest, _ = process.communicate(timeout=30)  # an end of what all of them have open comes with the last one's end
+    assert (rest, process.returncode) == ("", -number)
 
 
 def test_an_audit_that_can_start_no_process_says_so() -> None:
