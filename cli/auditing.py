@@ -29,6 +29,8 @@ from node.storage.unfinished import unfinished
 CHECKPOINT_EVERY_S: Final = 60.0
 _NO_FINDINGS: Final = ("audit_source.", "checkpoint.", "storage.", "protocol.", "machine.")
 """Errors that say nothing about the chain."""
+_NO_FURTHER: Final = ("audit_source.", "protocol.")
+"""Those after which all that was taken before still counts."""
 
 AUDIT_GENESIS = define(
     "audit.genesis",
@@ -122,10 +124,10 @@ def run_audit(
     """Audits everything `source` gives; what is wrong with the chain is in the report, never raised.
 
     contracts: the contract table, by default the release's own. genesis: canonical genesis bytes from somewhere
-    the auditor trusts; the export must begin with them. checkpoint: a file to go on from, and to write when
-    done, every minute and when interrupted; it may be missing. jobs: processes in all, by default one per
-    core: this one replays, the others check signatures; 1 does both here. should_stop: asked after every block.
-    Ctrl-C stops in good order (a second one at once).
+    the auditor trusts; the export must begin with them. checkpoint: a file to go on from, and to write when done,
+    every minute, when interrupted and when the source breaks off; it may be missing. jobs: processes in all, by
+    default one per core: this one replays, the others check signatures; 1 does both here. should_stop: asked after
+    every block. Ctrl-C stops in good order (a second one at once).
 
     Errors: audit_source.* where the source can't be read, checkpoint.* where the checkpoint is of no use, protocol.*
     where the chain goes on by rules that this software does not speak: nothing is said about it then.
@@ -172,7 +174,13 @@ class _Run:
         self._started = self._written = time.perf_counter()
 
     def report(self) -> AuditReport:
-        self._read()
+        try:
+            self._read()
+        except KehuError as error:
+            if error.code.startswith(_NO_FURTHER):
+                self._keep(error)
+            else:
+                raise
         self.finding = first(self.finding or self._apart(), self.pool.drain())
         if self.finding is None:
             self._write_checkpoint()
@@ -194,6 +202,14 @@ class _Run:
             seconds=time.perf_counter() - self._started,
             jobs=self.pool.jobs,
         )
+
+    def _keep(self, error: KehuError) -> None:
+        """What was checked until the audit could not go on: a source that never lasts a minute would else be begun
+        with again and again. Raises `error`, unless what there was by then is wrong."""
+        self.finding = self.pool.drain()
+        if self.finding is None:
+            self._write_checkpoint()
+            raise error
 
     def _read(self) -> None:
         """Everything the source gives, up to its end, the first finding or an interruption."""

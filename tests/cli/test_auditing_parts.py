@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,9 @@ import pytest
 from chain.audit import SignatureCheck
 from chain.errors import KehuError
 from chain.export import ExportWriter
+from chain.transaction import Transaction
 from cli.audit_pool import CHUNK_SIGNATURES, SignaturePool
+from cli.audit_sources import AUDIT_SOURCE_UNREACHABLE
 from cli.auditing import AuditReport, run_audit
 from cli.commands.audit import _genesis, _headline
 from cli.commands.export import _copy, _require_heights
@@ -24,7 +26,7 @@ from cli.output import stand_still
 from node.storage.durable import StorageFailure
 from node.storage.unfinished import unfinished
 from tests.cli.test_auditing import EXPORT, STORY, BytesSource, frame_of, grown
-from tools.sample_chain import Notes
+from tools.sample_chain import Notes, make_story
 
 
 def audit(data: bytes, checkpoint: Path | None = None) -> AuditReport:
@@ -113,6 +115,33 @@ def test_an_audit_whose_process_was_ended_from_outside_says_so() -> None:
             os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(KehuError, match=r"machine\.worker_lost"):
             check_often(pool, checks)
+
+
+class BreaksOff(BytesSource):
+    """A node that stops in the middle of its export."""
+
+    def chunks(self, from_height: int) -> Generator[bytes, None, None]:
+        yield from super().chunks(from_height)
+        raise KehuError(AUDIT_SOURCE_UNREACHABLE, source=self.name, reason="ended early")
+
+
+def test_an_audit_whose_node_stops_in_the_middle_goes_on_from_there(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "audit.checkpoint"
+    with pytest.raises(KehuError, match=r"audit_source\.unreachable"):
+        run_audit(BreaksOff(EXPORT[: frame_of(4)]), contracts=Notes(), checkpoint=checkpoint, jobs=1)
+    report = audit(STORY.export(from_height=4), checkpoint)
+    assert (report.resumed_from, report.height, report.is_clean) == (3, 4, True)
+
+
+def test_a_node_that_stops_behind_a_forged_signature_does_not_hide_it(tmp_path: Path) -> None:
+    checkpoint, chain = tmp_path / "audit.checkpoint", make_story()
+    good = chain.batch(chain.put("x"), chain.put("y"))
+    one, other = good.transactions
+    chain.append(chain.batch(Transaction.from_bytes(one.raw[:-64] + other.signature)))
+    source = BreaksOff(chain.export()[:-1])
+    report = run_audit(source, contracts=Notes(), checkpoint=checkpoint, jobs=1)
+    assert code_of(report) == "signature.invalid"
+    assert not checkpoint.exists()
 
 
 STARTED = """
