@@ -166,6 +166,7 @@ def _lines(text: str, separator: str) -> Iterator[tuple[int, list[str] | KehuErr
     """(row, cells) of rows that are not blank, numbered as a spreadsheet numbers them, from 1. A breach of the
     syntax ends the file: nobody can say where the next row would begin."""
     source, number = RowSource(text), 0
+    csv.field_size_limit(FILE_BYTES_MAX)  # a cell that is too long is a fault of its row, and the rest goes in
     reader = csv.reader(source, delimiter=separator, strict=True)
     while True:
         number += 1

@@ -197,3 +197,10 @@ def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(KehuError) as caught:
         read_sheet(tmp_path / "nobody.csv", "CN")
     assert caught.value.code == "import.unreadable"
+
+
+def test_a_cell_longer_than_pythons_reader_takes_by_itself_is_a_fault_of_its_row_alone() -> None:
+    long = "长" * 200_000
+    sheet = parse_sheet(f"姓名,电话,备注,附件\n王芳,13800138000,{long},\n李雷,13800138001,,{long}\n", "utf-8", "CN")
+    assert [(fault.row, fault.column, fault.code) for fault in sheet.faults] == [(2, "note", "import.value_too_long")]
+    assert [row.fields["name"] for row in sheet.rows] == ["李雷"]
