@@ -29,7 +29,8 @@ PASSPHRASE_FILE_OPEN = define(
 PASSPHRASE_UNREADABLE = define(
     "passphrase.unreadable",
     "the passphrase source can't be read, is not UTF-8 or its first line is longer than 1024 bytes",
-    "check the path or the descriptor; the passphrase is the first line",
+    "check the path or the descriptor; the passphrase is the first line. What was typed is read in the terminal's own "
+    "encoding: set it to UTF-8, and LANG to a locale of UTF-8",
 )
 PASSPHRASE_MISMATCH = define(
     "passphrase.mismatch", "the two passphrases typed differ", "type the same passphrase twice"
@@ -52,12 +53,23 @@ def read_passphrase(
     elif fd is not None:
         passphrase = _from_descriptor(fd, f"descriptor {fd}")
     else:
-        passphrase = ask(f"{prompt}: ")
-        if confirm and passphrase != ask(f"{prompt} (again): "):
+        passphrase = _typed(ask, f"{prompt}: ")
+        if confirm and passphrase != _typed(ask, f"{prompt} (again): "):
             raise KehuError(PASSPHRASE_MISMATCH)
     if not passphrase:
         raise KehuError(PASSPHRASE_MISSING, problem="empty")
     return passphrase
+
+
+def _typed(ask: Callable[[str], str], prompt: str) -> str:
+    try:
+        typed = ask(prompt)
+        typed.encode()  # Python makes lone surrogates of bytes that are not of the locale's encoding
+    except EOFError:
+        raise KehuError(PASSPHRASE_MISSING, problem="end of input") from None
+    except UnicodeError:
+        raise KehuError(PASSPHRASE_UNREADABLE, source="terminal", problem="not of this locale's encoding") from None
+    return typed
 
 
 def _from_file(path: Path) -> str:

@@ -95,3 +95,32 @@ def test_the_first_ctrl_c_ends_a_command_that_asks_for_the_passphrase(tmp_path: 
     os.close(theirs)
     assert (process.returncode, bool(is_echoing)) == (130, True)
     assert b"command.interrupted" in told
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+@pytest.mark.parametrize(
+    ("typed", "code"), [("密码\n".encode("gb18030"), "passphrase.unreadable"), (b"\x04", "passphrase.missing")]
+)
+def test_a_passphrase_in_another_encoding_than_the_terminals_or_none_at_all_is_told_as_such(
+    tmp_path: Path, typed: bytes, code: str, is_json: bool
+) -> None:
+    profile, _ = make_folder(tmp_path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
+    environment |= {"KEHU_NETWORK": str(profile.folder), "LC_ALL": "C.UTF-8"}
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cli.main", "login", "--as", "admin", *(["--json"] if is_json else [])]
+    with subprocess.Popen(
+        command, env=environment, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        told = b""
+        while b"Passphrase of admin: " not in told:
+            told += os.read(process.stderr.fileno(), 1000)
+        os.write(ours, typed)
+        try:
+            told += process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    os.close(ours)
+    os.close(theirs)
+    assert (process.returncode, code.encode() in told, b"Traceback" in told) == (6, True, False), told
