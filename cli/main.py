@@ -87,7 +87,7 @@ def _open_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end of the process
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, TextIOWrapper):  # not what was opened above
         errors = BufferedWriter(_Unheard(sys.stderr.fileno(), "wb", closefd=False))
-        sys.stderr = TextIOWrapper(errors, encoding=sys.stderr.encoding, line_buffering=True)
+        sys.stderr = TextIOWrapper(errors, encoding=sys.stderr.encoding, errors=sys.stderr.errors, line_buffering=True)
 
 
 def main() -> None:
