@@ -39,7 +39,7 @@ def listen_refusal(address: str) -> str | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
             probe.listen(1)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # the latter of what no name can be, such as one with two dots in a row
         return "address.not_here"
     except OSError as error:
         return _CODES.get(error.errno or 0, "address.not_here")

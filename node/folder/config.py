@@ -249,6 +249,6 @@ def listening_on(address: str) -> Iterator[None]:
     """Turns the system's refusal to listen into `node.address`."""
     try:
         yield
-    except OSError as error:
-        reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    except (OSError, UnicodeError) as error:  # the latter of what no name can be, such as one with two dots in a row
+        reason = errno.errorcode.get(getattr(error, "errno", None) or 0, type(error).__name__)
         raise KehuError(NODE_ADDRESS, address=address, reason=reason) from error

@@ -210,6 +210,9 @@ async def test_addresses_that_cannot_be_listened_on_are_named(home: Home, held_p
     assert found["address.in_use"] == "listen.api"
     assert found["address.not_here"] == "listen.peer"
     assert listen_refusal("127.0.0.1:0") is None
+    set_lines(home, api="sales..example:8001", peer=f"{'a' * 64}.example:7001")  # no label is empty or so long
+    told = {(each.code, each.details.get("key")) for each in (await examine(home, {})).findings}
+    assert {("address.not_here", "listen.api"), ("address.not_here", "listen.peer")} <= told
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may listen anywhere")

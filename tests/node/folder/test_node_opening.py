@@ -207,6 +207,18 @@ def test_a_folder_in_use_is_refused_and_the_first_user_is_not_disturbed(
 
 
 @pytest.mark.parametrize("which", ["peer", "api"])
+@pytest.mark.parametrize("host", ["sales..example", f"{'a' * 64}.example"])
+def test_an_address_that_no_host_can_have_is_refused_by_name(
+    home: Home, which: str, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = getattr(home.read_config().listen, which)
+    home.config_file.write_text(home.config_file.read_text().replace(address, f"{host}:7001"))
+    assert run_node(home.path) == EXIT_REFUSED
+    assert "node.address" in caplog.text
+    assert host in caplog.text
+
+
+@pytest.mark.parametrize("which", ["peer", "api"])
 def test_an_address_in_use_is_refused_by_name(home: Home, which: str, caplog: pytest.LogCaptureFixture) -> None:
     address = getattr(home.read_config().listen, which)
     host, port = address.split(":")
