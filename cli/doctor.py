@@ -13,7 +13,7 @@ from chain.errors import KehuError
 from cli.exits import RemoteRefusal
 from cli.processes import processes
 from cli.profile import Profile
-from cli.transport import Transport
+from cli.transport import Transport, is_height
 
 LEVELS: Final = ("still", "act", "note")
 _HEADLINES: Final = ("nodes.silent", "network.no_quorum", "network.stalled", "network.changes_primary",
@@ -52,11 +52,11 @@ async def _look(profile: Profile, name: str, person: Any, here: Mapping[str, int
             status = await transport.json("GET", "/v1/status")
         except KehuError as error:
             return Look(name, url, None, problem=error.code, local=local)
-    if not isinstance(said, dict) or not said.keys() >= _WHY or not isinstance(status, dict):
+    if not _is_answer(said) or not isinstance(status, dict) or not is_height(status.get("height")):
         return Look(name, url, None, problem="node.answer_malformed", local=local)
     if status.get("chain_id") != profile.genesis.chain_id.hex():
         return Look(name, url, None, problem="proof.other_network", local=local)
-    return Look(name, url, said, (int(status["height"]), str(status["block_id"])), local=local)
+    return Look(name, url, said, (status["height"], str(status.get("block_id"))), local=local)
 
 
 async def _said(transport: Transport, path: str, is_own: bool) -> Any:
@@ -67,6 +67,18 @@ async def _said(transport: Transport, path: str, is_own: bool) -> Any:
         if not is_own or not error.code.startswith("auth."):
             raise
     return await transport.json("GET", "/v1/why")
+
+
+def _is_answer(said: Any) -> bool:
+    """Whether it can be told with what others say: one node that answers oddly must not hide what those do."""
+    is_whole = isinstance(said, dict) and said.keys() >= _WHY and isinstance(said["findings"], list)
+    return is_whole and all(map(_is_finding, said["findings"]))
+
+
+def _is_finding(found: Any) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("details"), dict) or found.get("level") not in LEVELS:
+        return False
+    return all(isinstance(found.get(name), str) for name in ("code", "text"))
 
 
 def _free(folder: Path) -> int | None:

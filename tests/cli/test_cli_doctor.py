@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +54,60 @@ def test_a_silent_node_is_named_with_what_is_known_here_and_no_node_at_all_is_a_
 def test_two_blocks_at_one_height_are_a_fork() -> None:
     found = conclude([look("a", PROGRESS), look("b", PROGRESS, head=(3, "bb")), look("c", PROGRESS, head=(4, "cc"))])
     assert [item["code"] for item in found] == ["network.progresses", "network.forked"]
+
+
+GOOD = {"headline": "", "findings": [PROGRESS], "facts": {}}
+STATUS: dict[str, Any] = {"height": 3, "block_id": "aa"}
+
+
+@pytest.mark.parametrize(
+    ("why", "status"),
+    [
+        (GOOD, {"block_id": "aa"}),
+        (GOOD, {**STATUS, "height": "three"}),
+        ({**GOOD, "findings": None}, STATUS),
+        ({**GOOD, "findings": ["network.progresses"]}, STATUS),
+        ({**GOOD, "findings": [{**PROGRESS, "details": None}]}, STATUS),
+        ({**GOOD, "findings": [{**PROGRESS, "level": "worse"}]}, STATUS),
+        ({**GOOD, "findings": [{**PROGRESS, "level": []}]}, STATUS),
+        ({**GOOD, "findings": [{"code": "network.progresses"}]}, STATUS),
+    ],
+)
+def test_a_node_that_answers_oddly_is_named_and_does_not_hide_what_the_others_say(
+    tmp_path: Path, why: Any, status: dict[str, Any]
+) -> None:
+    profile, pass_file = make_folder(tmp_path)
+    chain = {"chain_id": profile.genesis.chain_id.hex()}
+    with answering(GOOD, {**STATUS, **chain}) as good, answering(why, {**status, **chain}) as odd:
+        file = profile.folder / "network.json"
+        network = json.loads(file.read_text())
+        network["nodes"] |= {"finance": good, "sales": odd}
+        file.write_text(json.dumps(network))
+        said = Kehu(profile.folder, pass_file).json("doctor", exit=9)
+    problems = {node["department"]: node["problem"] for node in said["nodes"]}
+    assert (problems["finance"], problems["sales"]) == (None, "node.answer_malformed")
+    assert said["headline"] == PROGRESS["text"]
+
+
+@contextmanager
+def answering(why: Any, status: Any) -> Iterator[str]:
+    """The URL of what answers like a node that is asked for these two."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(why if self.path == "/v1/why" else status).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def said_in_time(kehu: Kehu, headline: str, exit: int) -> Any:  # noqa: A002
