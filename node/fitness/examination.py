@@ -124,7 +124,15 @@ def members_of(membership: Mapping[str, Any] | None) -> list[tuple[str, str, str
         found_ = [(str(row["department"]), str(row["key"]), str(row["address"])) for row in rows]
     except (KeyError, TypeError):
         return []
-    return [row for row in found_ if is_department_id(row[0]) and is_hex_key(row[1])]
+    return [row for row in found_ if is_department_id(row[0]) and is_hex_key(row[1]) and _is_address(row[2])]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        split_address(text)
+    except KehuError:
+        return False
+    return True
 
 
 def look_at_keys(

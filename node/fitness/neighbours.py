@@ -20,6 +20,7 @@ from node.surroundings import wall_ms
 DIAL_S: Final = 3.0
 ASK_S: Final = 3.0
 ANSWER_BYTES_MAX: Final = 1 << 20
+_NUMBERS: Final = 1 << 63
 
 
 class Probing(Identity):
@@ -104,11 +105,18 @@ async def _ask(session: aiohttp.ClientSession, name: str, url: str, clock_ms: Ca
         status = await _json(session, f"{url}/v1/status")
         middle_ms = (before_ms + clock_ms()) // 2
         membership = await _json(session, f"{url}/v1/membership")
-        height, block_time_ms, now_ms = (int(status[key]) for key in ("height", "block_time_ms", "now_ms"))
+        height, block_time_ms, now_ms = (_number(status[key]) for key in ("height", "block_time_ms", "now_ms"))
         chain_id = str(status["chain_id"])
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError):
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return Told(name, url, chain_id, height, block_time_ms, now_ms - middle_ms, membership)
+
+
+def _number(value: Any) -> int:
+    """One to reckon with: a node may say any, also what JSON takes for infinite."""
+    if type(value) is not int or not 0 <= value < _NUMBERS:
+        raise ValueError("number")
+    return value
 
 
 async def _json(session: aiohttp.ClientSession, url: str) -> Any:

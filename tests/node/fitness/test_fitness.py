@@ -6,10 +6,12 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from node.api.app import make_app
 from node.api.server import serve
@@ -146,6 +148,50 @@ async def test_a_wrong_clock_is_known_by_the_other_nodes_and_by_their_newest_blo
             await api.close(1.0)
     finally:
         await cluster.stop()
+
+
+@pytest.mark.parametrize("member", [{"address": "nowhere"}, {"address": 3}, {"key": "xyz"}, {"department": "../x"}])
+async def test_members_without_a_place_or_a_key_are_not_looked_for(home: Home, member: dict[str, object]) -> None:
+    row = {"department": "finance", "key": "ab" * 32, "address": "127.0.0.1:1", **member}
+    status = {"chain_id": home.read_genesis().chain_id.hex(), "height": 1, "block_time_ms": 1}
+    status["now_ms"] = wall_ms()
+    membership = {"members": [row], "next": None}
+    async with answering({"/v1/status": json.dumps(status), "/v1/membership": json.dumps(membership)}) as url:
+        found = await examine(home, {"finance": url})
+    assert (found.source, "clock.differs" in codes(found)) == ("genesis.json", False)
+
+
+@pytest.mark.parametrize("height", ["1e999", "NaN", "-1", "9" * 400, "1" + "0" * 5_000, "[" * 50_000 + "]" * 50_000])
+async def test_a_node_that_says_numbers_nobody_can_reckon_with_is_as_one_that_does_not_answer(
+    home: Home, height: str
+) -> None:
+    chain = home.read_genesis().chain_id.hex()
+    for name in ("height", "block_time_ms", "now_ms"):
+        said = {"height": "1", "block_time_ms": "1", "now_ms": "1", name: height}
+        numbers = ", ".join(f'"{key}": {value}' for key, value in said.items())
+        answers = {"/v1/status": f'{{"chain_id": "{chain}", {numbers}}}', "/v1/membership": "{}"}
+        async with answering(answers) as url:
+            found = await examine(home, {"finance": url})
+        assert (found.source, "clock.differs" in codes(found)) == ("genesis.json", False)
+
+
+@asynccontextmanager
+async def answering(answers: Mapping[str, str]) -> AsyncIterator[str]:
+    """The URL of what answers with these texts by path."""
+    (port,) = free_ports(1)
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=answers[request.path])
+
+    app = web.Application()
+    app.add_routes([web.get(path, answer) for path in answers])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 async def test_without_any_answer_a_clock_before_genesis_is_still_known(home: Home) -> None:
