@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cli.auditing import AuditReport
 
 SOURCE_NEEDED = define("usage.audit_source", "an audit reads one file or one node", "give FILE, or --node URL")
+JOBS_MAX = 1_024
+"""More than any machine has cores for; all of them are started at once."""
 KEYS = (
     "source", "network", "chain_id", "height", "block_id", "state_root", "time_ms", "resumed_from", "complete", "clean",
     "finding", "seconds", "jobs", "blocks", "batches", "transactions", "failed", "signatures", "by_department",
@@ -62,6 +64,7 @@ def audit(
             "--jobs",
             metavar="N",
             min=1,
+            max=JOBS_MAX,
             help="Processes: one replays, the others check signatures (default: one per core).",
         ),
     ] = None,

@@ -177,6 +177,8 @@ def test_an_error_that_nobody_reads_to_its_end_has_the_exit_code_of_the_error(
         (("nope",), {"problem": "UsageError"}),
         (("customer", "show"), {"problem": "MissingParameter", "parameter": "customer"}),
         (("customer", "list", "--limit", "0"), {"problem": "BadParameter", "parameter": "--limit"}),
+        (("audit", "chain.kehu", "--jobs", "0"), {"problem": "BadParameter", "parameter": "--jobs"}),
+        (("audit", "chain.kehu", "--jobs", "2147483648"), {"problem": "BadParameter", "parameter": "--jobs"}),
         (("customer", "list", "--nmae", "x"), {"problem": "NoSuchOption", "parameter": "--nmae"}),
         (("customer", "show", "c-1", "name=王芳"), {"problem": "UsageError"}),
     ],
