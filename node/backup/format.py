@@ -51,7 +51,8 @@ BACKUP_OTHER = define(
 BACKUP_PASSPHRASE = define(
     "backup.passphrase_wrong",
     "the passphrase does not open the backup's keys",
-    "give the passphrase that the node had when the backup was taken",
+    "give the passphrase that the node had when the backup was taken; if it is certainly right, the keys file was "
+    "altered: take another copy of it, or another backup",
 )
 
 

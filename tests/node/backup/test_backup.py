@@ -245,6 +245,17 @@ def test_a_wrong_passphrase_and_a_foreign_keys_file_are_told_apart(taken: Taken)
     assert other.value.code == "backup.other"
 
 
+@pytest.mark.parametrize("from_end", [False, True])
+def test_altered_keys_under_the_right_passphrase_are_told_as_what_they_may_be(taken: Taken, from_end: bool) -> None:
+    """In the first sealed frame nothing tells the two apart: the error has to name both."""
+    altered = bytearray(taken.keys)
+    altered[-20 if from_end else len(altered) // 2] ^= 1
+    with pytest.raises(KehuError) as caught:
+        taken.restore(keys=bytes(altered))
+    assert caught.value.code == ("backup.damaged" if from_end else "backup.passphrase_wrong")
+    assert "altered" in caught.value.spec.cause + caught.value.spec.cure
+
+
 NAMES = (  # noqa: SIM905
     "../outside ../../outside /tmp/outside secrets/../../outside chain/CURRENT votes.log secrets/passphrase .. . "
     "genesis.json/ genesis.json\x00 C:\\outside vault-keys node.key ~/.ssh/authorized_keys"
