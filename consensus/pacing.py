@@ -3,6 +3,7 @@
 `view`: how long the primary of the view has. It starts over with each height and view, doubles with each view of one
 height, and in a view that was only asked for it runs once a quorum has asked (spec T1).
 `retransmit`: how long until a replica that is not done repeats what it said last and asks where the others are (T2).
+Half the view's time at most, however it is set: what waits for it (N1, O7) would otherwise come when the view is over.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def pace(state: ReplicaState) -> None:
     has_to_ask = has_reason or must_ask or is_missing_something(state)
     wants_retransmit = has_to_ask and not at.is_deciding and state.is_member
     if wants_view or wants_retransmit or state.timers:
-        _arrange(state, VIEW, state.config.timeout_ms(at.view - at.first_view) if wants_view else None)
-        _arrange(state, RETRANSMIT, state.config.retransmit_ms if wants_retransmit else None)
+        view_ms = state.config.timeout_ms(at.view - at.first_view)
+        _arrange(state, VIEW, view_ms if wants_view else None)
+        _arrange(state, RETRANSMIT, min(state.config.retransmit_ms, view_ms // 2) if wants_retransmit else None)
 
 
 def _arrange(state: ReplicaState, timer: str, delay_ms: int | None) -> None:

@@ -68,7 +68,7 @@ class Bench:
         certificate = self.blocks[-1][2] if self.blocks else None
         head_id = self.blocks[-1][0] if self.blocks else ZERO_DIGEST
         head = Head(len(self.blocks), head_id, certificate, self.cluster.validators)
-        config = ReplicaConfig(self.name, CHAIN_ID)
+        config = ReplicaConfig(self.name, CHAIN_ID, **self.cluster.limits)
         self.timers, self.is_up = {}, True
         records = list(self.records) if has_log else None
         self.replica = Replica(config, self.signer, head, records, self.cluster.check)
@@ -158,9 +158,11 @@ class Bench:
 
 
 class Cluster:
-    """`cluster["sales"]` or `cluster[0]` (in order of department, so the primary of view v is cluster[v])."""
+    """`cluster["sales"]` or `cluster[0]` (in order of department, so the primary of view v is cluster[v]). `limits` are
+    the settings of all their configurations that are not the defaults."""
 
-    def __init__(self, n: int = 4) -> None:
+    def __init__(self, n: int = 4, **limits: int) -> None:
+        self.limits = limits
         self.validators: ValidatorSet = validators_of(n)
         self.names = self.validators.departments
         self.check = CheapVerifier(keys_of(10).values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chain.certificate import Certificate
 from consensus.messages import NewView, ProposalRequest, ViewChange
 from tests.consensus.cluster import CHAIN_ID, Cluster, block_id_of
@@ -60,3 +62,18 @@ def test_in_a_height_that_lasts_a_missing_block_is_demanded_where_no_quorum_can_
     assert isinstance(opened, NewView)
     assert opened.block_id == certificate.block_id
     assert primary.said(ProposalRequest)
+
+
+@pytest.mark.parametrize("retransmit_ms", [500, 10_000])
+def test_however_seldom_a_node_repeats_itself_it_waits_for_other_view_changes_no_longer_than_its_view(
+    retransmit_ms: int,
+) -> None:
+    """With a repetition as late as the end of the view every such view was left before it was opened."""
+    cluster = Cluster(4, retransmit_ms=retransmit_ms)
+    certificate = cluster.certificate("prepare", 1, 0, bytes(32), (0, 2, 3))
+    primary = cluster[1]
+    for who in (0, 3):
+        change = ViewChange.signed(cluster[who].signer, CHAIN_ID, 0, 1, 5, certificate, cluster.names[who])
+        primary.receive(cluster.names[who], change)
+    primary.fire(min(primary.timers, key=lambda timer: primary.timers[timer][1]))
+    assert (primary.replica.view, len(primary.said(NewView))) == (5, 1)
