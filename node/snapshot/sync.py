@@ -159,9 +159,11 @@ class SnapshotSync:
 
     def _hope(self, givers: Sequence[str]) -> tuple[bool, int]:
         """What more offer than can be faulty, a correct one offers. Of what is left, those who have failed least: a
-        faulty one always has a block to offer that is higher than those of the others."""
+        faulty one always has a block to offer that is higher than those of the others. Twice as often is more often,
+        and nothing less: to begin with another block is to throw away what was taken, so a correct one with a bad link
+        gets twice as many rounds each time, until they are enough."""
         faulty = self._ledger.validators(self._ledger.height + 1).f
-        return len(givers) > faulty, -min(self.dropped[name] for name in givers)
+        return len(givers) > faulty, -min(self.dropped[name] for name in givers).bit_length()
 
     async def _take_blocks(self, incoming: Incoming, givers: Sequence[str]) -> int:
         """The blocks whose transactions could still be sent again; the lowest height of them."""

@@ -193,6 +193,43 @@ def alone_and_higher(network: Network, times: int) -> Answer:
     return answer
 
 
+def one_piece_a_round(network: Network) -> Answer:
+    """A bad link: of three pieces that are asked for, two do not come, so each round ends behind the first one."""
+    asked = Counter[str]()
+
+    async def answer(kind: str, payload: bytes) -> bytes:
+        asked[kind] += 1
+        if kind == PIECE_KIND and asked[kind] % 3 != 1:
+            raise KehuError(PEER_TIMEOUT, department="x", kind=kind)
+        return await network.honest(kind, payload)
+
+    return answer
+
+
+async def test_the_one_giver_of_a_block_has_rounds_enough_though_a_higher_one_is_offered_and_never_given(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken was thrown away at every third round, and with more than three to take it never ended."""
+    monkeypatch.setattr("node.snapshot.sync.REST_S", 0.0)
+    network.liars = {
+        "administration": one_piece_a_round(network),
+        "after_sales": nobody_home,
+        "finance": alone_and_higher(network, 1),
+    }
+    sync = network.sync()
+    for _ in range(100):
+        if network.whole:
+            break
+        assert sync.takes_over(HEIGHT)
+        await eventually(lambda: not sync.is_running)
+    assert network.whole == 1
+    assert is_like(network.installed(), network.chain)
+
+
+async def nobody_home(kind: str, _payload: bytes) -> bytes:
+    raise KehuError(PEER_TIMEOUT, department="x", kind=kind)
+
+
 async def test_who_offers_the_same_several_times_is_one_giver(network: Network) -> None:
     network.liars = {"finance": alone_and_higher(network, KEPT_MAX)}
     sync = await run(network)
