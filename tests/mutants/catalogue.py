@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants import bounds, liveness, safety
+from tests.mutants import bounds, liveness, long_heights, safety
 
-MUTANTS = [*safety.MUTANTS, *liveness.MUTANTS, *bounds.MUTANTS]
+MUTANTS = [*safety.MUTANTS, *liveness.MUTANTS, *bounds.MUTANTS, *long_heights.MUTANTS]

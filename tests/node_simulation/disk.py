@@ -81,6 +81,7 @@ class SimDisk:
         self.full_at: int | None = None
         self.on_cut: Callable[[str], None] = lambda _name: None
         self.on_full: Callable[[], None] = lambda: None
+        self.on_shortened: Callable[[], None] = lambda: None
         self.on_chain, self.apply_last = on_chain, apply_last
 
     def copy_content(self) -> tuple[dict[str, Platter], list[bytes] | None]:
@@ -232,6 +233,7 @@ class SimVoteLog(VoteLog):
 
         self._perform(write)
         self._recount()
+        self._disk.on_shortened()
 
     def read_all(self) -> list[bytes]:
         return list(self._votes())

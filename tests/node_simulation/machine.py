@@ -43,6 +43,7 @@ class Machine:
         self.rng = Random(f"machine {world.seed} {name}")
         self.disk = SimDisk(partial(world.checker.on_chain, name), lambda: self.rng.random() < 0.5)
         self.disk.on_cut, self.disk.on_full = self._on_cut, self._on_full
+        self.disk.on_shortened = partial(world.count, "short_log")
         self.skew_ms = 0
         self.is_damaged = False
         """Its disk was taken back or away: what it promised before does not bind it any more."""

@@ -25,6 +25,7 @@ FAULT_KINDS = (
     "slow_node",
     "slow_disk",
     "disk_full",
+    "short_log",
     "clock_skew",
     "clock_step",
     "clocks_set_back",
@@ -61,6 +62,8 @@ class Plan:
     """Every clock is wrong by up to so much."""
     ahead_ms: int = 0
     """All clocks are ahead by so much for half of `chaos_s`; then they are set back, behind the chain's time."""
+    has_short_logs: bool = False
+    """Vote logs are rewritten when they have a few kilobytes, at every other block or view."""
     damaged: tuple[str, ...] = ()
 
     @classmethod
@@ -85,6 +88,7 @@ class Plan:
             skew_ms=rng.choice((0, 0, 200, 1_000)),
             damaged=tuple(rng.choice(DAMAGE_KINDS) for _ in range(faulty)),
             ahead_ms=rng.choice((0, 0, 0, 30_000, 3_600_000)),
+            has_short_logs=rng.random() < 0.5,
         )
 
     @property

@@ -14,11 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+from unittest.mock import patch
 
+from node.replica import driver
 from tests.node_simulation.checkers import ViolationError
 from tests.node_simulation.loop import SimLoop
 from tests.node_simulation.plan import Plan
 from tests.node_simulation.world import World
+
+SHORT_LOG_BYTES: Final = 4_000
 
 
 @dataclass(slots=True)
@@ -48,7 +53,8 @@ def _run(seed: int, plan: Plan | None) -> tuple[Outcome, SimLoop]:
         world = World(seed, Path(folder), plan)
         outcome = Outcome(seed, world.plan)
         try:
-            world.run()
+            with log_bytes_max(SHORT_LOG_BYTES if world.plan.has_short_logs else driver.LOG_BYTES_MAX):
+                world.run()
         except Exception as error:  # every seed is run, whatever one of them finds
             outcome.failure = f"{type(error).__name__}: {error}"
             outcome.where = "".join(traceback.format_exception(error))
@@ -84,6 +90,13 @@ def dispose(loop: SimLoop) -> None:
 def _let_go(loop: SimLoop) -> None:
     for task in asyncio.all_tasks(loop):
         task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@contextmanager
+def log_bytes_max(limit: int) -> Iterator[None]:
+    """From how large on every node's vote log is shortened."""
+    with patch.object(driver, "LOG_BYTES_MAX", limit):
+        yield
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from node.vault.refill import Refill
 from tests.node_simulation.__main__ import main
 from tests.node_simulation.campaign import HASH_SEEDS, run_campaign, traces_under
 from tests.node_simulation.checkers import Checker, ViolationError
+from tests.node_simulation.disk import SimVoteLog
 from tests.node_simulation.plan import DAMAGE_KINDS, FAULT_KINDS, Plan
 from tests.node_simulation.runs import require_seed, run_seed
 
@@ -43,6 +44,13 @@ def test_a_small_network_keeps_every_property_under_power_cuts_and_broken_links(
     outcome = require_seed(2, Plan(4, chaos_s=8.0, operations=8, resets=0.005, kills=1, power_cuts=3))
     assert outcome.counts["power_cut"] > 0
     assert outcome.counts["link_reset"] > 0
+
+
+@pytest.mark.slow
+def test_vote_logs_that_are_shortened_all_the_time_lose_nothing_under_power_cuts() -> None:
+    counts = sum((require_seed(seed, SHORT).counts for seed in range(3)), Counter[str]())
+    assert counts["short_log"] > 30
+    assert counts["power_cut"] + counts["kill"] > 10
 
 
 @pytest.mark.slow
@@ -96,6 +104,12 @@ async def _nothing(*_: object) -> None:
     """Done by nobody."""
 
 
+def _cleared(log: SimVoteLog, _records: object) -> None:
+    log._votes().clear()
+    log._recount()
+
+
+SHORT = Plan(4, chaos_s=8.0, operations=12, kills=4, power_cuts=6, has_short_logs=True)
 CAREFUL = Plan(4, chaos_s=8.0, operations=12, resets=0.005, kills=3, power_cuts=6, damaged=("wiped",))
 BUSY = Plan(4, chaos_s=8.0, operations=40)
 GRABBED = Plan(4, chaos_s=8.0, damaged=("grabber",))
@@ -104,6 +118,7 @@ BUGS = {
     "record keys stay after an erasure": (RecordKeys, "purge", lambda *_: None, BUSY, "bytes of erased"),
     "what was fetched is not kept": (Refill, "_keep", _nothing, CAREFUL, "lacks"),
     "who lost a grant keeps the values": (Duties, "is_entitled", lambda *_: True, BUSY, "still has"),
+    "a log that is shortened keeps nothing": (SimVoteLog, "rewrite", _cleared, SHORT, "votelog.old|another block"),
     "others' transactions are used up": (execution, "HOME_ONLY", NEWEST + 1, GRABBED, "people.wrong_node"),
 }
 

@@ -1,8 +1,9 @@
 """What must never happen, watched from outside the replicas.
 
 Agreement (one block per height), valid certificates only, no statement before its record is durable, no two
-statements that exclude each other (over all lives of a replica), no vote below a promised view, each height once,
-and no replica that keeps more than the bounds of docs/spec/consensus.md allow.
+statements that exclude each other (over all lives of a replica), no vote below a promised view, no VIEW-CHANGE that
+hides what was prepared, each height once, and no replica that keeps more than the bounds of docs/spec/consensus.md
+allow.
 """
 
 from __future__ import annotations
@@ -66,12 +67,17 @@ class Checker:
         self.said: dict[str, dict[Statement, bytes | None]] = {name: {} for name in checked}
         self.promised: dict[tuple[str, int], int] = {}
         self.durable: dict[str, dict[Statement, bytes]] = {name: {} for name in checked}
+        self.committed: dict[tuple[str, int], int] = {}
+        """(name, height) -> the highest view in which a COMMIT is durable: the least that a VIEW-CHANGE must show."""
         self.decides: set[tuple[str, int, int]] = set()
 
     def on_durable(self, name: str, record: bytes) -> None:
         if name in self.durable:
             statement, content = recorded_statement(record)
             self.durable[name][statement] = content
+            kind, height, view = statement
+            if kind == "commit":
+                self.committed[name, height] = max(view, self.committed.get((name, height), 0))
 
     def on_send(self, name: str, message: Message, validators: ValidatorSet, key: bytes) -> None:
         """`validators`: who decides the sender's next height; `key`: the sender's own."""
@@ -89,8 +95,11 @@ class Checker:
             raise ViolationError(f"{name} said {kind} at height {height} view {view} twice, differently")
         if view < self.promised.get((name, height), 0):
             raise ViolationError(f"{name} said {kind} at height {height} view {view} below a view it promised")
-        if kind == "view-change":
+        if isinstance(message, ViewChange):
             self.promised[name, height] = view
+            shown = -1 if message.prepared is None else message.prepared.view
+            if shown < self.committed.get((name, height), -1):
+                raise ViolationError(f"{name} hides at height {height} view {view} what was prepared when it committed")
 
     def on_decide(self, name: str, life: int, height: int) -> None:
         if name in self.correct:
@@ -117,6 +126,8 @@ class Checker:
             return
         state, n = replica._state, replica._state.validators.n
         at, config = state.at, state.config
+        if at.prepared is not None and at.prepared.block_id not in at.bodies:
+            raise ViolationError(f"{name} has to show what was prepared at height {at.height}, and lacks its block")
         kept = {
             "future messages of a member": (
                 max(map(len, state.future.slots.values()), default=0),

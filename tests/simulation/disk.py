@@ -1,4 +1,6 @@
-"""What a simulated node keeps, and the least that agreement can tell apart: body = [height, parent id, [transactions]].
+"""What a simulated node keeps, and the least that agreement can tell apart.
+
+body = [height, parent id, view, [transactions]]
 
 The vote log is written in frames, one per sync, as the real one is (node/storage/wal.py): a power cut loses the frame
 under way, leaves a torn one that the next opening cuts off, or happens just after it was durable.
@@ -7,6 +9,7 @@ under way, leaves a torn one that the next opening cuts off, or happens just aft
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 from random import Random
 
 from chain import codec
@@ -14,6 +17,7 @@ from chain.certificate import Certificate
 from chain.crypto import ZERO_DIGEST, digest
 from chain.errors import KehuError
 from chain.validators import ValidatorSet
+from consensus.votes import still_needed
 
 BODY_BYTES_MAX = 1 << 20
 CHANGE_FIRST = 1_000_000
@@ -92,6 +96,18 @@ class Disk:
         self.unsynced = []
         return outcome, []
 
+    def shorten(self, bodies: int) -> bool:
+        """Lets go what is not needed any more of heights that last, as the driver does it; whether there was anything.
+        A real log is replaced by a rename, so a power cut leaves the old one or the new one."""
+        by_height = groupby(self.votes, key=lambda record: record[0])
+        kept = [
+            (height, record)
+            for height, records in by_height
+            for record in still_needed([record for _, record in records], bodies)
+        ]
+        is_shorter, self.votes = len(kept) < len(self.votes), kept
+        return is_shorter
+
     def open_log(self) -> list[bytes] | None:
         """The records, or None if there is no log. A torn tail was never acknowledged and is cut off."""
         self.torn = []
@@ -103,16 +119,22 @@ class Disk:
             list(self.sets), list(self.votes), [], [], self.is_log_lost, blocks, executed, self.coming, self.distance
         )
 
-    def build(self, transactions: list[int]) -> bytes:
-        return codec.encode_flat([self.height + 1, self.head_id, transactions])
+    def build(self, transactions: list[int], view: int = 0) -> bytes:
+        """`view` stands for the time in a real block: what two primaries build of the same work are two blocks."""
+        return codec.encode_flat([self.height + 1, self.head_id, view, transactions])
 
     def problem_of(self, block_id: bytes, body: bytes) -> str:
         """Why `body` can't be the next block; empty if it can."""
         if block_id_of(body) != block_id:
             return "block.id"
         try:
-            height, parent, transactions = codec.fields(
-                codec.decode(body, BODY_BYTES_MAX), "body", codec.is_uint, codec.is_digest, codec.list_of(codec.is_uint)
+            height, parent, _, transactions = codec.fields(
+                codec.decode(body, BODY_BYTES_MAX),
+                "body",
+                codec.is_uint,
+                codec.is_digest,
+                codec.is_uint,
+                codec.list_of(codec.is_uint),
             )
         except KehuError as error:
             return error.code
@@ -124,7 +146,7 @@ class Disk:
         return ""
 
     def append(self, block_id: bytes, body: bytes, certificate: Certificate) -> list[int]:
-        transactions: list[int] = codec.decode(body, BODY_BYTES_MAX)[2]
+        transactions: list[int] = codec.decode(body, BODY_BYTES_MAX)[3]
         for transaction in transactions:
             self.executed[transaction] = self.height + 1
             self._change(transaction - CHANGE_FIRST, self.height + 1)

@@ -103,6 +103,11 @@ class Faults:
         if node.is_up and not self.is_over:
             node.crash_after_effects = self.rng.randint(0, 12)
 
+    def crash_perhaps(self, node: SimNode) -> None:
+        """One time in seven, with one of its next effects."""
+        if not self.is_over and self.rng.random() < 1 / 7:
+            self.crash_soon(node)
+
     def on_crash(self, node: SimNode) -> None:
         """Damages the disk if that is planned, and switches the node on again before long."""
         kind = None if self.is_over else self.to_damage.pop(node.name, None)

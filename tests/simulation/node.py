@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 BLOCK_TRANSACTIONS_MAX = 5
 FETCH_BLOCKS_MAX = 8
+SHORT_LOG_BODIES = 2
+"""Of how many blocks a vote log that is shortened keeps the bodies; fewer than the driver does."""
 FOOTPRINT_EVERY = 64
 """After so many steps of a replica its memory is looked at."""
 
@@ -99,6 +101,8 @@ class SimNode:
         self.timers, self.is_fetching, self.paused_until_ms = {}, False, 0
         self.replica = Replica(config, self.signer, head, disk.open_log(), world.check)
         self.handle(Started())
+        if self.replica is not None:
+            world.checker.on_footprint(self.name, self.replica)
         if self.pending:
             self.handle(WorkAvailable())
 
@@ -168,6 +172,13 @@ class SimNode:
     def sync(self) -> None:
         for _, record in self.disk.sync():
             self.world.checker.on_durable(self.name, record)
+        if self.world.plan.has_short_logs:
+            self.shorten()
+
+    def shorten(self) -> None:
+        if self.disk.shorten(SHORT_LOG_BODIES):
+            self.world.count("short_log")
+            self.world.faults.crash_perhaps(self)
 
     def perform(self, effect: Effect) -> None:
         world, rng = self.world, self.world.rng
@@ -224,7 +235,7 @@ class SimNode:
             return
         body = self.actor.propose(sorted(waiting)) if self.actor else None
         if body is None:
-            body = self.disk.build(sorted(waiting))
+            body = self.disk.build(sorted(waiting), view)
         self.handle(ProposalBuilt(height, view, block_id_of(body), body))
 
     # Blocks

@@ -14,7 +14,7 @@ DRAWN_CHAOS_MS = (2_000,) * 6 + (6_000,) * 2 + (12_000,)
 as short; what goes wrong mostly goes wrong in small networks soon, so more of these are looked at in the same time."""
 
 NETWORK_FAULTS = ("loss", "delay", "duplicate", "reorder", "partition", "one_way_cut")
-NODE_FAULTS = ("pause", "crash", "lost_unsynced", "torn_tail", "clock_skew", "clock_step", "storm")
+NODE_FAULTS = ("pause", "crash", "lost_unsynced", "torn_tail", "clock_skew", "clock_step", "storm", "short_log")
 MEMBER_FAULTS = ("wiped", "rolled_back", "restored")
 """A vote log that is gone; one of some moments ago; a whole disk of some time ago. The member counts among the f."""
 LOG_LOST = ("wiped", "emptied")
@@ -39,6 +39,7 @@ ACTOR_KINDS = (
     "hoarder",
     "postponer",
     "stale_sync",
+    "late_prover",
 )
 CHANGE_KINDS = ("member_added", "member_removed", "member_replaced", "key_rotated")
 """Changes of the validator set while everything else goes on. No faults, and no kind may be missing either."""
@@ -68,6 +69,8 @@ class Plan:
     byzantine: tuple[str, ...] = ()
     """What the members that are faulty for good do (ACTOR_KINDS); with `damaged` at most f."""
     is_storm: bool = False
+    has_short_logs: bool = False
+    """Vote logs are shortened whenever there is something to let go (node/replica/driver.py), not only when large."""
     changes: tuple[str, ...] = ()
     """CHANGE_KINDS in order; one that would leave too few members, or more than f faulty ones, is left out."""
     distance: int = 2
@@ -82,6 +85,7 @@ class Plan:
             n=members,
             chaos_ms=rng.choice(DRAWN_CHAOS_MS),
             transactions=rng.randint(3, 20),
+            has_short_logs=rng.random() < 0.4,
             loss=rng.choice((0.0, 0.0, 0.05, 0.2)),
             slow=rng.choice((0.0, 0.0, 0.02, 0.2)),
             duplicate=rng.choice((0.0, 0.0, 0.1)),

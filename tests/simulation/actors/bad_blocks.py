@@ -19,12 +19,12 @@ class BadBlocks(Actor):
             (
                 b"",
                 b"\xc1",
-                codec.encode([disk.height + 2, disk.head_id, transactions]),
-                codec.encode([disk.height + 1, bytes(32), transactions]),
-                codec.encode([disk.height + 1, disk.head_id, twice]),
-                codec.encode([disk.height + 1, disk.head_id, []]),
-                codec.encode([disk.height + 1, disk.head_id, sorted(disk.executed)[:2]]),
-                codec.encode([None, None, None]),
+                codec.encode([disk.height + 2, disk.head_id, 0, transactions]),
+                codec.encode([disk.height + 1, bytes(32), 0, transactions]),
+                codec.encode([disk.height + 1, disk.head_id, 0, twice]),
+                codec.encode([disk.height + 1, disk.head_id, 0, []]),
+                codec.encode([disk.height + 1, disk.head_id, 0, sorted(disk.executed)[:2]]),
+                codec.encode([None, None, None, None]),
                 None,
             )
         )

@@ -13,6 +13,7 @@ from tests.simulation.actors.forger import Forger
 from tests.simulation.actors.garbler import Garbler
 from tests.simulation.actors.hoarder import Hoarder
 from tests.simulation.actors.huge_views import HugeViews
+from tests.simulation.actors.late_prover import LateProver
 from tests.simulation.actors.lying_sync import LyingSync
 from tests.simulation.actors.miser import Miser
 from tests.simulation.actors.postponer import Postponer
@@ -36,6 +37,7 @@ CAST: dict[str, type[Actor]] = {
         Garbler,
         Hoarder,
         HugeViews,
+        LateProver,
         LyingSync,
         Miser,
         Postponer,

@@ -26,8 +26,8 @@ class Equivocator(Actor):
 
     def other_body(self, body: bytes) -> bytes:
         """As valid as the first one: another choice of the same transactions."""
-        height, parent, transactions = codec.decode(body, 1 << 20)
-        return codec.encode([height, parent, transactions[1:] or [transactions[0] + 1_000_000]])
+        height, parent, view, transactions = codec.decode(body, 1 << 20)
+        return codec.encode([height, parent, view, transactions[1:] or [transactions[0] + 1_000_000]])
 
     def other_proposal(self, message: PrePrepare) -> bytes:
         self.did()
