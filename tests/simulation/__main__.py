@@ -19,7 +19,7 @@ from tests.simulation.campaign import Campaign, run_campaign
 from tests.simulation.plan import FAULT_KINDS
 from tests.simulation.runs import run_seed
 
-SEEDS_FOR_EVERY_KIND = 200
+SEEDS_FOR_EVERY_KIND = 400
 """Fewer seeds than this can't be expected to inject every kind of fault."""
 
 
