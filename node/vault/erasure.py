@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from chain.errors import KehuError
@@ -17,6 +18,7 @@ from chain.transaction import Call
 from contracts.erasing.erasure import ERASURES
 from node.storage.durable import StorageFailure
 from node.vault.duty import Duties
+from node.vault.planning import TURN
 from node.vault.release import Submit
 from node.vault.seal import RecordId
 from node.vault.store import Vault
@@ -38,12 +40,15 @@ class Erasures:
 
     def __init__(self, duties: Duties, vault: Vault, submit_own: Submit, timing: ErasureTiming) -> None:
         self._duties, self._vault, self._submit_own, self._timing = duties, vault, submit_own, timing
-        self._unconfirmed: dict[RecordId, None] = {}
+        self._new: dict[RecordId, None] = {}
+        """Those of which nobody has looked yet whether the chain waits for their receipts: after a start all that were
+        ever erased."""
+        self._awaited: dict[RecordId, None] = {}
         self._wake = asyncio.Event()
 
     @property
     def unconfirmed(self) -> int:
-        return len(self._unconfirmed)
+        return len(self._new) + len(self._awaited)
 
     def ordered_by(self, writes: Iterable[bytes]) -> list[RecordId]:
         """The records of the erasures among the state keys that a block wrote."""
@@ -61,7 +66,7 @@ class Erasures:
 
     def expect(self, records: Iterable[RecordId]) -> None:
         """These are destroyed: the chain is to hear of it."""
-        self._unconfirmed.update(dict.fromkeys(records))
+        self._new.update(dict.fromkeys(records))
         self._wake.set()
 
     async def run(self) -> None:
@@ -69,6 +74,7 @@ class Erasures:
         pause_s = self._timing.retry_first_s
         while True:
             self._wake.clear()
+            await self._sort_out()
             calls = self._calls()
             if not calls:
                 await self._wake.wait()
@@ -79,20 +85,29 @@ class Erasures:
             except StorageFailure:
                 raise
             except KehuError as error:
-                log.info("%d erasures are not confirmed yet: %s", len(self._unconfirmed), error)
+                log.info("%d erasures are not confirmed yet: %s", self.unconfirmed, error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, self._timing.retry_max_s)
+
+    async def _sort_out(self) -> None:
+        """Looks at each record once, however many wait, and lets others have their turns."""
+        while self._new:
+            for record in list(islice(self._new, TURN)):
+                del self._new[record]
+                if self._is_awaited(record):
+                    self._awaited[record] = None
+            await asyncio.sleep(0)
 
     def _calls(self) -> list[Call]:
         """The next receipts; those that are on the chain by now are forgotten."""
         erased = self._vault.erased()
-        chosen: list[Call] = []
-        for record in list(self._unconfirmed):
-            if not self._is_awaited(record):
-                del self._unconfirmed[record]
-            elif len(chosen) < CONFIRMED_AT_ONCE:
-                chosen.append(_receipt(record, erased))
-        return chosen
+        while chosen := list(islice(self._awaited, CONFIRMED_AT_ONCE)):
+            confirmed = [record for record in chosen if not self._is_awaited(record)]
+            if not confirmed:
+                break
+            for record in confirmed:
+                del self._awaited[record]
+        return [_receipt(record, erased) for record in chosen]
 
     def _is_awaited(self, record: RecordId) -> bool:
         row = self._duties.view().get(ERASURES, f"{record.table}.{record.record}")
