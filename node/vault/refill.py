@@ -53,6 +53,8 @@ BACKLOG_MAX: Final = 5_000
 """A walk over all records pauses while so many values are still to be fetched. What nobody who was asked has does not
 count: it may be lost for good, and is no reason to leave everything else undone."""
 FETCHES_MAX: Final = 4
+HOLDERS_TURN: Final = 64
+"""Values whose holders are looked up before others get a turn of the event loop."""
 OBTAIN_PAUSE_S: float = 0.05
 """Between two tries for a value that somebody waits for."""
 PATIENCE_S: Final = 1.0
@@ -318,26 +320,29 @@ class Refill:
     # Handing back what is too much
 
     async def _hand_back_due(self) -> None:
-        due = [wanted for wanted, _ in self.surplus.due(WANTED_MAX)]
-        own = self._duties.department
-        over = [one for one in due if self._duties.is_entitled(own, one) or not self._duties.is_current(one)]
-        self.surplus.done(over)
-        asked = [one for one in due if one not in set(over)]
-        if not asked:
+        own, holders = self._duties.department, dict[Wanted, tuple[str, ...]]()
+        for number, (one, _) in enumerate(self.surplus.due(WANTED_MAX), 1):
+            names = self._duties.holders(one[0])
+            if own in names or not self._duties.is_current(one):
+                self.surplus.done([one])
+            else:
+                holders[one] = names
+            if number % HOLDERS_TURN == 0:
+                await asyncio.sleep(0)
+        if not holders:
             return
-        holders = {one: self._duties.holders(one[0]) for one in asked}
-        confirmed = dict.fromkeys(asked, 0)
+        confirmed = dict.fromkeys(holders, 0)
         for department in sorted({name for names in holders.values() for name in names}):
-            mine = [one for one in asked if department in holders[one]]
+            mine = [one for one in holders if department in holders[one]]
             for one in await self._held_by(department, mine):
                 confirmed[one] += 1
         minimum = self._duties.holders_min()
-        safe = [one for one in asked if holders[one] and confirmed[one] >= min(minimum, len(holders[one]))]
+        safe = [one for one in holders if holders[one] and confirmed[one] >= min(minimum, len(holders[one]))]
         async with self._lock:
             safe = [one for one in safe if not self._duties.is_entitled(own, one)]
             await asyncio.to_thread(self._vault.drop, safe)
         self.surplus.done(safe)
-        self.surplus.put_off([one for one in asked if one in self.surplus])
+        self.surplus.put_off([one for one in holders if one in self.surplus])
 
     async def _held_by(self, department: str, wanted: Sequence[Wanted]) -> list[Wanted]:
         try:
