@@ -147,6 +147,8 @@ class RecordIndex:
         self._touched: dict[RecordId, None] = {}
         self._came: dict[RecordId, list[VaultValue]] = {}
         self._untold: set[RecordId] = set()
+        self._left: dict[str, str] = {}
+        """Tables whose records are all looked at again, and behind which key."""
         self._lock = threading.Lock()
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -171,13 +173,26 @@ class RecordIndex:
 
     def _take(self) -> list[_Touched]:
         """The next ones to be refreshed."""
+        left = [] if self._touched else self._next_left()
         with self._lock:
+            self._touched.update(dict.fromkeys(left))
             records = list(islice(self._touched, BATCH))
             for record in records:
                 del self._touched[record]
             taken = [_Touched(one, self._came.pop(one, ()), one not in self._untold) for one in records]
             self._untold.difference_update(records)
         return taken
+
+    def _next_left(self) -> list[RecordId]:
+        """The next records of tables that are looked at again; of all at once the keys alone would take seconds."""
+        while self._left:
+            table, after = next(iter(self._left.items()))
+            page = list(islice(self._ledger.state.keys(table, after), BATCH))
+            if page:
+                self._left[table] = page[-1]
+                return [RecordId(table, key) for key in page]
+            del self._left[table]
+        return []
 
     def on_block(self, executed: ExecutedBlock) -> None:
         """Facts and ties may have changed; a policy may have given a table new fields."""
@@ -193,8 +208,8 @@ class RecordIndex:
                 self._refresh_ties(table, key)
             elif table == "policy":
                 self._add_tables()
-                records += self._all()
-        if records:
+                self._left = dict.fromkeys(self.tables, "")
+        if records or self._left:
             self._touch_facts(records)
 
     async def run(self) -> None:
@@ -313,6 +328,3 @@ class RecordIndex:
             return
         row = View(self._ledger.state.get).get(table, key) or {"subjects": ()}
         (index.assigned if table == "assignments" else index.granted).put(record, sorted(row["subjects"]))
-
-    def _all(self) -> list[RecordId]:
-        return [RecordId(table, key) for table in self.tables for key in self._ledger.state.keys(table)]

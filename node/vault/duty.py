@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,9 @@ from node.vault.entitlement import Entitlements
 from node.vault.planning import TURN, Plan, Planning, digest_in
 from node.vault.seal import RecordId, Wanted
 from node.vault.values import FieldId
+
+KEYS_AT_ONCE: Final = 64
+"""Keys of a table that are read at once, where it can't be counted through."""
 
 
 class Duty(msgspec.Struct, frozen=True, gc=False):
@@ -130,7 +134,10 @@ class Duties:
         """Every record of a table; may be consumed bit by bit while the chain goes on."""
         sequence = SEQUENCES.get(table)
         if sequence is None:
-            yield from (RecordId(table, name) for name in list(self._ledger.state.keys(table)))
+            after = ""
+            while page := list(islice(self._ledger.state.keys(table, after), KEYS_AT_ONCE)):
+                yield from (RecordId(table, name) for name in page)
+                after = page[-1]
             return
         number = 1
         while number <= count_of(self.view(), table):
