@@ -43,6 +43,8 @@ class PhoneBook:
         self._customers: dict[bytes, dict[str, None]] = {}
         self._numbers: dict[str, bytes] = {}
         self._changed: dict[str, None] | None = None
+        self._after: str | None = ""
+        """Behind which customer it is read on; None once all were read."""
         self._lacking: dict[str, None] = {}
         self._looked_ms = 0
         self._turn = asyncio.Lock()
@@ -63,8 +65,11 @@ class PhoneBook:
 
     async def _catch_up(self) -> None:
         if self._changed is None:
-            self._changed = dict.fromkeys(self._ledger.state.keys(TABLE))
-            self._looked_ms = self._now_ms()
+            self._changed, self._looked_ms = {}, self._now_ms()
+        while self._after is not None:  # a page at a time: of all at once the keys alone would take seconds
+            page = list(islice(self._ledger.state.keys(TABLE, self._after), BATCH))
+            await self._refresh(page)
+            self._after = page[-1] if page else None
         if self._lacking and self._now_ms() - self._looked_ms >= LOOK_AGAIN_MS:
             self._changed.update(self._lacking)
             self._looked_ms = self._now_ms()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import pickle
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from chain.transaction import Call
 from node.phone.book import LOOK_AGAIN_MS, PhoneBook
@@ -77,6 +81,37 @@ async def test_the_book_holds_no_number() -> None:
     assert not any(
         part in raw for part in (THIRD.encode(), THIRD[3:].encode(), hashlib.sha256(THIRD.encode()).digest())
     )
+
+
+async def test_a_book_that_is_read_in_several_goes_knows_what_changed_meanwhile_and_reads_a_few_keys_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("node.phone.book.BATCH", 2)
+    node, keys_at_once = Watched(), list[int]()
+    for number in range(1, 7):
+        node.register("li", f"c{number}", name="张三", phone=FIRST)
+    state, keys, refresh = node.ledger.state, node.ledger.state.keys, node.book._refresh
+
+    def counted(table: str, after: str = "") -> Iterator[str]:
+        keys_at_once.append(0)
+        for key in keys(table, after):
+            keys_at_once[-1] += 1
+            yield key
+
+    async def refresh_and_go_on(customers: list[str]) -> None:
+        await refresh(customers)
+        if customers[-1:] == ["c4"]:
+            change_phone(node, "c1", SECOND)
+            node.register("wang", "c0", name="李四", phone=SECOND)
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(state, "keys", counted)
+    monkeypatch.setattr(node.book, "_refresh", refresh_and_go_on)
+    with pytest.raises(asyncio.CancelledError):
+        await node.book.look_up([FIRST, SECOND])
+    monkeypatch.setattr(node.book, "_refresh", refresh)
+    assert await node.book.look_up([FIRST, SECOND]) == [["c2", "c3", "c4", "c5", "c6"], ["c0", "c1"]]
+    assert max(keys_at_once) <= 2
 
 
 def change_phone(node: FakeNode, customer: str, phone: str) -> None:
