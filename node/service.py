@@ -306,7 +306,7 @@ class Node:
             "vault": {**self._opened.vault.status(), **self._exchange.status()},
             "phone": self._phones.status(),
             **self._scrub.status(),
-            "accusations": len(self._agreement.accusations),
+            "accusations": self._agreement.accusations.total(),
             "peers": [peer.status() for peer in self.peers.health()],
         }
 

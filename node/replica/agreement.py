@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -39,7 +40,6 @@ from node.storage.wal import require_voted
 _BLOCK_ROOM: Final = 1 << 17
 """What header, certificate and framing may take of a block."""
 EXECUTED_KEPT_MAX: Final = 8
-ACCUSATIONS_KEPT_MAX: Final = 1_000
 
 PROPOSAL_OTHER_BODY = define(
     "proposal.other_body",
@@ -89,7 +89,8 @@ class Agreement:
         self.voted_height: Callable[[], int | None] = _unknown
         """The highest that the vote log knows of; None where there is nothing to compare."""
         self.listeners: list[Callable[[ExecutedBlock], Awaitable[None]]] = []
-        self.accusations: list[Accuse] = []
+        self.accusations: Counter[tuple[str, str]] = Counter()
+        """How often each department was accused of each offence."""
         self.on_accuse: Callable[[Accuse], None] = lambda _accusation: None
         self.view: ViewEntered | None = None
         self.observer: ObserverChanged | None = None
@@ -223,8 +224,7 @@ class Agreement:
 
     def accuse(self, effect: Accuse) -> None:
         log.warning("%s accused of %s: %s", effect.department, effect.offence, effect.detail)
-        if len(self.accusations) < ACCUSATIONS_KEPT_MAX:
-            self.accusations.append(effect)
+        self.accusations[effect.department, effect.offence] += 1
         self.on_accuse(effect)
 
     def note(self, effect: ViewEntered | ObserverChanged) -> None:

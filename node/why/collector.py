@@ -117,7 +117,7 @@ class Collector:
             vault_missing=int(vault.get("missing", 0)),
             vault_unconfirmed=int(vault.get("erasures_unconfirmed", 0)),
             refused=dict(self.refused),
-            accusations=Counter(f"{each.department} {each.offence}" for each in self._agreement.accusations),
+            accusations={f"{name} {offence}": times for (name, offence), times in self._agreement.accusations.items()},
             protocol=ledger.protocol(ledger.height + 1),
             change=coming_change(ledger),
             spoken={**self.book.spoken, self._department: SPEAKS},

@@ -17,7 +17,7 @@ from chain.blocks import ExecutedBlock
 from chain.certificate import Certificate
 from chain.crypto import digest
 from chain.errors import InvariantError, KehuError
-from consensus.effects import BuildProposal, Decide, ValidateProposal
+from consensus.effects import Accuse, BuildProposal, Decide, ValidateProposal
 from consensus.events import NothingToPropose, ProposalBuilt, ProposalValidated
 from node.intake.mempool import Mempool
 from node.intake.verification import BatchVerifier
@@ -374,3 +374,11 @@ async def test_another_body_under_the_id_of_a_block_that_is_known_as_good_is_ref
     assert (await bench.validate(good.raw, good.id)).is_valid
     hollow = Block.of(good.header, good.parent_certificate, [])
     assert (await bench.validate(hollow.raw, good.id)).problem == "block.mismatch"
+
+
+async def test_a_department_that_offends_all_the_time_hides_nobody_else(bench: Bench) -> None:
+    for height in range(1, 2_001):
+        bench.agreement.accuse(Accuse("finance", "message.malformed", f"height {height}"))
+    bench.agreement.accuse(Accuse("sales", "vote.equivocation", "height 7"))
+    expected = {("finance", "message.malformed"): 2_000, ("sales", "vote.equivocation"): 1}
+    assert bench.agreement.accusations == expected
