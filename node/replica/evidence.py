@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from consensus.effects import Accuse
 from node.storage.durable import storage_failures, write_file
 
 FILES_MAX: Final = 1_000
-"""Pieces kept in the folder; what is found beyond is logged only."""
+"""Pieces against one department kept in the folder, as many as on the chain; what is found beyond is logged only."""
 QUEUE_MAX: Final = 256
 RANK_S: Final = 2.0
 """How much later than the member before it a node reports."""
@@ -42,7 +43,8 @@ class EvidenceBook:
         self._ledger = ledger
         self._commit = commit
         self._queue: asyncio.Queue[Evidence] = asyncio.Queue(QUEUE_MAX)
-        self._files = 0
+        self._files: Counter[str] = Counter()
+        """In the folder, by the department that they are against."""
         self.waiting: dict[str, Evidence] = {}
         """Found here and not on the chain yet, by name."""
 
@@ -69,22 +71,22 @@ class EvidenceBook:
         with storage_failures(self._folder, "read evidence"):
             self._folder.mkdir(mode=0o700, exist_ok=True)
             paths = sorted(self._folder.glob(f"*{SUFFIX}"))
-            self._files = len(paths)
             found = []
             for path in paths:
                 try:
                     found.append(Evidence.from_file(path.read_bytes()))
                 except KehuError as error:
                     log.warning("%s: %s", path.name, error)
+        self._files = Counter(evidence.department for evidence in found)
         return found
 
     async def _keep(self, evidence: Evidence) -> None:
         path = self._folder / f"{evidence.name}{SUFFIX}"
-        if evidence.name in self.waiting or self._files >= FILES_MAX or path.exists():
+        if evidence.name in self.waiting or self._files[evidence.department] >= FILES_MAX or path.exists():
             return
         with storage_failures(path, "write evidence"):
             await asyncio.to_thread(write_file, path, evidence.to_file(), replace=True)
-        self._files += 1
+        self._files[evidence.department] += 1
         self.waiting[evidence.name] = evidence
         log.warning("evidence against %s is kept in %s", evidence.department, path.name)
 
