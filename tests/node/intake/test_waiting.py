@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +163,11 @@ async def test_closing_ends_full_queues_too_and_tells_who_waits(desk: Desk, monk
 class Own:
     """Own transactions over an admission and an outcome that the test sets."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, draw: Callable[[int], bytes] = bytes) -> None:
         self.sent: list[bytes] = []
         self.refusal: KehuError | None = None
         self.code: str | None = "ok"
-        self.own = OwnTransactions(desk.chain.ledger, self.submit, self.wait, bytes)
+        self.own = OwnTransactions(desk.chain.ledger, self.submit, self.wait, draw)
 
     async def submit(self, envelopes: Any, values: Any) -> list[Admission]:
         self.sent += envelopes
@@ -198,3 +199,50 @@ async def test_an_own_transaction_raises_what_became_of_it(desk: Desk) -> None:
     own.refusal = KehuError(MEMPOOL_FULL)
     with pytest.raises(KehuError, match=r"mempool\.full"):
         await own.own.commit(node_key("sales"), [LOGIN])
+
+
+async def test_what_is_undecided_is_waited_for_again_and_not_sent_anew_however_long_a_quorum_is_lacking(
+    desk: Desk,
+) -> None:
+    own = Own(desk, draw=secrets.token_bytes)
+    own.code = None
+    for _ in range(100):
+        with pytest.raises(KehuError, match=r"node\.outcome_unknown"):
+            await own.own.commit(node_key("sales"), [LOGIN])
+    with pytest.raises(KehuError, match=r"node\.outcome_unknown"):
+        await own.own.commit(node_key("finance"), [LOGIN])
+    assert len(own.sent) == 101
+    assert len(set(own.sent)) == 2
+    own.code = "ok"
+    committed = await own.own.commit(node_key("sales"), [LOGIN])
+    assert committed.receipt.transaction_id == Transaction.from_bytes(own.sent[0]).id
+    assert (await own.own.commit(node_key("sales"), [LOGIN])).receipt.transaction_id != committed.receipt.transaction_id
+
+
+async def test_an_undecided_transaction_that_was_executed_or_has_expired_is_followed_by_a_new_one(desk: Desk) -> None:
+    own = Own(desk, draw=secrets.token_bytes)
+
+    async def undecided() -> Transaction:
+        own.code = None
+        with pytest.raises(KehuError, match=r"node\.outcome_unknown"):
+            await own.own.commit(node_key("sales"), [LOGIN])
+        return Transaction.from_bytes(own.sent[-1])
+
+    first = await undecided()
+    desk.chain.ledger.recent.add(0, [(first.id, first.expires_height)])
+    second = await undecided()
+    assert second.id != first.id
+    assert (await undecided()).id == second.id
+    for _ in range(EXPIRY_HEIGHTS_MAX):
+        desk.append()
+    assert (await undecided()).id != second.id
+
+
+async def test_two_who_ask_at_once_have_a_transaction_each(desk: Desk) -> None:
+    own = Own(desk, draw=secrets.token_bytes)
+    own.code = None
+    with pytest.raises(KehuError, match=r"node\.outcome_unknown"):
+        await own.own.commit(node_key("sales"), [LOGIN])
+    own.code = "ok"
+    both = await asyncio.gather(*(own.own.commit(node_key("sales"), [LOGIN]) for _ in range(2)))
+    assert len({one.receipt.transaction_id for one in both}) == 2
