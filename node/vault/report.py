@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Final
 from chain import codec
 from chain.errors import KehuError
 from node.vault.duty import Duties
+from node.vault.planning import TURN
 from node.vault.refill import Refill
 from node.vault.release import HELD, WANTED_BYTES_MAX, encode_wanted
 from node.vault.seal import RecordId, Wanted
@@ -36,8 +38,8 @@ class VaultReport:
     async def report(self, after: str | None, limit: int) -> dict[str, Any]:
         """JSON values. `missing` is a page of what the department may hold and does not, in order of its key
         "table.record.field"; who may hold it, who says that it does, and who could not be asked."""
-        lacking = sorted((_key(one), one) for one in self._refill.missing.items() if self._duties.is_current(one))
-        page = [item for item in lacking if after is None or item[0] > after][: limit + 1]
+        lacking = await self._lacking()
+        page = await asyncio.to_thread(_first_behind, lacking, after, limit + 1)
         shown = [one for _, one in page[:limit]]
         holders = {one: self._duties.holders(one[0]) for one in shown}
         answers = await self._ask(holders)
@@ -45,11 +47,21 @@ class VaultReport:
             "department": self._duties.department,
             "height": self._duties.height,
             "is_examined": not self._refill.is_walking,
-            "tables": await asyncio.to_thread(self._tables, [one for _, one in lacking]),
+            "tables": await asyncio.to_thread(self._tables, lacking),
             **await asyncio.to_thread(self._vault.status),
             "missing": [self._row(one, holders[one], answers) for one in shown],
             "next": page[limit - 1][0] if len(page) > limit else None,
         }
+
+    async def _lacking(self) -> list[Wanted]:
+        """All that is lacking now; there may be hundreds of thousands, and others get their turns."""
+        found: list[Wanted] = []
+        for number, one in enumerate(self._refill.missing.items(), 1):
+            if self._duties.is_current(one):
+                found.append(one)
+            if number % TURN == 0:
+                await asyncio.sleep(0)
+        return found
 
     def _tables(self, lacking: Sequence[Wanted]) -> dict[str, dict[str, int]]:
         live = self._vault.live_by_table()
@@ -91,6 +103,11 @@ class VaultReport:
             return [one for one, flag in zip(wanted, flags, strict=True) if flag is True]
         except (KehuError, OSError, TimeoutError, ValueError):
             return None
+
+
+def _first_behind(lacking: Sequence[Wanted], after: str | None, count: int) -> list[tuple[str, Wanted]]:
+    """The next ones in order of their keys. Not all are put in order, which would let no other thread run meanwhile."""
+    return heapq.nsmallest(count, ((key, one) for one in lacking if (key := _key(one)) > (after or "")))
 
 
 def _key(wanted: Wanted) -> str:

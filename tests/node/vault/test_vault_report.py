@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from node.vault.planning import TURN
+from node.vault.seal import Wanted
+from node.vault.values import FieldId
 from tests.node.peer_kit import until
 from tests.node.vault_network import Network, network
 
@@ -69,3 +75,32 @@ async def test_holders_that_are_up_say_what_they_hold(tmp_path: Path) -> None:
         said = await finance.report(None, 10)
         held = {(row["field"], tuple(row["held_by"]), tuple(row["silent"])) for row in said["missing"]}
         assert held == {(field, ("administration", "sales"), ()) for field in ("name", "phone", "position")}
+
+
+async def test_who_looks_at_one_page_of_very_much_that_is_lacking_lets_others_have_their_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with network(tmp_path) as net:
+        await net.submit(net.registration())
+        sales = net.nodes["sales"]
+        asked, in_a_turn, is_current = [], list[int](), sales.exchange.duties.is_current
+
+        def counted(wanted: Wanted) -> bool:
+            asked.append(wanted)
+            return is_current(wanted)
+
+        async def watch() -> None:
+            while True:
+                in_a_turn.append(len(asked))
+                asked.clear()
+                await asyncio.sleep(0)
+
+        lost = [(FieldId("customers", f"x{number}", "name"), bytes(32)) for number in range(4 * TURN)]
+        sales.exchange.refill.missing.add(lost, 3_600.0)
+        monkeypatch.setattr(sales.exchange.duties, "is_current", counted)
+        watching = asyncio.create_task(watch())
+        said = await sales.exchange.report(None, 10)
+        watching.cancel()
+        assert said["missing"] == []
+        assert sum(in_a_turn) >= len(lost)
+        assert max(in_a_turn) <= 2 * TURN  # others ask too
