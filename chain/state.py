@@ -84,7 +84,7 @@ class Pin:
         self.trie = root
         self._find, self._keys = find, keys
         self.gone: set[bytes] = set()
-        """Keys that were taken away since."""
+        """Keys of the pinned state that were taken away since."""
         self.is_lost = False
         """Whether a value is kept no longer, so that this state is not all there any more."""
 
@@ -96,6 +96,11 @@ class Pin:
         value = self._find(key, wanted)
         self.is_lost |= value is None
         return value
+
+    def note_gone(self, key: bytes) -> None:
+        """A key is taken away now; one that came later than the pin is none of its keys."""
+        if trie.find(self.trie, key_digest(key)) is not None:
+            self.gone.add(key)
 
     def all_keys(self) -> Iterator[bytes]:
         """Every key that the pinned state has, and some that came later; those of `gone` may be lacking."""
@@ -150,7 +155,7 @@ class State:
                 self._forget(key)
                 self._small.remove(key)
                 for pin in self._pins:
-                    pin.gone.add(key)
+                    pin.note_gone(key)
             else:
                 self._remember(key, value)
 

@@ -101,8 +101,7 @@ class SnapshotOffers:
         async with offered.lock:
             if offered.buckets is None:
                 offered.buckets = await asyncio.to_thread(_buckets, offered.pin.all_keys())
-            gone = [key for key in list(offered.pin.gone) if _is_under(key_digest(key), prefix)]
-            return await asyncio.to_thread(_piece, offered.pin, offered.buckets, gone, prefix)
+            return await asyncio.to_thread(_piece, offered.pin, offered.buckets, list(offered.pin.gone), prefix)
 
 
 def _buckets(keys: Iterable[bytes]) -> list[bytes]:
@@ -112,7 +111,8 @@ def _buckets(keys: Iterable[bytes]) -> list[bytes]:
     return [bytes(bucket) for bucket in buckets]
 
 
-def _piece(pin: Pin, buckets: Sequence[bytes], gone: Sequence[bytes], prefix: bytes) -> bytes:
+def _piece(pin: Pin, buckets: Sequence[bytes], all_gone: Sequence[bytes], prefix: bytes) -> bytes:
+    gone = [key for key in all_gone if _is_under(key_digest(key), prefix)]
     return give_piece(pin.trie, prefix, lambda prefix: _values_under(pin, buckets, gone, prefix))
 
 

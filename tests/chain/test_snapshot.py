@@ -87,9 +87,26 @@ def test_a_pinned_state_stays_as_it_was_while_the_state_goes_on() -> None:
     assert trie.digest_of(pin.trie) == root
     assert state.root != root
     state.unpin(pin)
-    gone = set(pin.gone)
-    state.apply({b"notes/more": None}, state.preview({b"notes/more": None}))
+    gone, left = set(pin.gone), next(key for key, _ in state.items() if key in before)
+    state.apply({left: None}, state.preview({left: None}))
     assert pin.gone == gone
+
+
+def test_a_pin_keeps_account_of_its_own_keys_and_of_none_that_come_and_go_meanwhile() -> None:
+    state = State({b"notes/old": b"\x81\xa1n\x01", b"notes/other": b"\x81\xa1n\x02"})
+    pin = state.pin()
+    for number in range(1_000):
+        key = f"notes/passing{number}".encode()
+        for value in (b"\x81\xa1n\x03", None):
+            state.apply({key: value}, state.preview({key: value}))
+    assert pin.gone == set()
+    for value in (None, b"\x81\xa1n\x04", None):
+        state.apply({b"notes/old": value}, state.preview({b"notes/old": value}))
+    assert pin.gone == {b"notes/old"}
+    assert {key: pin.get(key) for key in {*pin.all_keys(), *pin.gone}} == {
+        b"notes/old": b"\x81\xa1n\x01",
+        b"notes/other": b"\x81\xa1n\x02",
+    }
 
 
 def offered(chain: SampleChain) -> Offer:
