@@ -45,6 +45,8 @@ from node.vault.values import VaultValue
 
 EXPIRY_WAIT_S = 60.0
 """The clock may be set meanwhile, so the wait for the next expiry is never longer."""
+EXPIRED_AT_ONCE = 64
+"""Grants that ended and are looked at before blocks have their turn."""
 OBTAIN_S = 5.0
 """How long a reader is made to wait for a value that is on its way from another department."""
 
@@ -122,21 +124,23 @@ class VaultExchange:
             self.refill.walk(affected.tables)
         self._erasures.expect(erased)
         self._expiries.follow(executed.writes, view)
-        await self._look_at_expired()
+        self._expiry_came.set()  # the next one may be another, and the block's time have passed it
 
     def _comparable(self, records: Sequence[RecordId]) -> Sequence[RecordId]:
         """None while a chain that is behind the vault comes again; all records are looked at once it is level."""
         return records if self._level.is_reached else ()
 
     async def _look_at_expired(self) -> None:
-        """Grants that have ended by themselves: whose copies they covered may have to go."""
-        expired = self._expiries.passed(self.duties.now_ms(), self.duties.view())
-        if expired.records:
-            async with self._lock:
-                await self.refill.compare(self._comparable(expired.records), self._grace_s)
-        if expired.tables:
-            self.refill.walk(expired.tables)
-        self._expiry_came.set()
+        """Grants that have ended by themselves: whose copies they covered may have to go. Thousands may end in the same
+        moment, and blocks have their turns meanwhile."""
+        while (next_ms := self._expiries.next_ms) is not None and next_ms <= self.duties.now_ms():
+            expired = self._expiries.passed(self.duties.now_ms(), self.duties.view(), EXPIRED_AT_ONCE)
+            if expired.records:
+                async with self._lock:
+                    await self.refill.compare(self._comparable(expired.records), self._grace_s)
+            if expired.tables:
+                self.refill.walk(expired.tables)
+            await asyncio.sleep(0)
 
     async def _keep_expiring(self) -> None:
         """Looks when the next grant expires, though no block may come."""

@@ -32,11 +32,14 @@ class Expiries:
     def next_ms(self) -> int | None:
         return self._heap[0][0] if self._heap else None
 
-    def passed(self, now_ms: int, view: View) -> Affected:
-        """What the grants that have expired by now were about, in the state `view`. Each is told once."""
+    def passed(self, now_ms: int, view: View, count_max: int) -> Affected:
+        """What up to so many of the grants that have expired by now were about, in the state `view`. Each is told
+        once."""
         records: dict[RecordId, None] = {}
         tables: dict[str, None] = {}
-        while self._heap and self._heap[0][0] <= now_ms:
+        for _ in range(count_max):
+            if not self._heap or self._heap[0][0] > now_ms:
+                break
             _, table, scope = heapq.heappop(self._heap)
             concerned = in_scope(view, table, scope)
             records.update(dict.fromkeys(concerned.records))

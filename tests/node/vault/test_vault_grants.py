@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chain.transaction import Call
+from node.vault.seal import RecordId
 from tests.contracts.office import DAY_MS
 from tests.node.peer_kit import until
 from tests.node.vault.test_vault_projects import Work
@@ -91,3 +95,30 @@ async def test_a_grant_to_read_a_log_ends_and_no_vault_with_it(tmp_path: Path) -
             await until(lambda node=node: not node.exchange.refill.is_walking)
             assert node.task is not None
             assert not node.task.done()
+
+
+async def test_grants_that_end_in_one_moment_are_looked_at_a_few_at_a_time_and_all_copies_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.vault.exchange.EXPIRED_AT_ONCE", 2)
+    async with network(tmp_path) as net:
+        await net.start("after_sales")
+        customers = [f"c{number}" for number in range(1, 8)]
+        for customer in customers:
+            await net.submit(net.registration(customer))
+            about = {"grant": f"g-{customer}", "table": "customers", "scope": f"record:{customer}"}
+            await net.boss("permissions.grant", **GRANT | about | {"expires_ms": net.time_ms + DAY_MS})
+        after_sales, compared = net.nodes["after_sales"], list[int]()
+        await until(lambda: all(set(after_sales.live(one)) >= {"name", "phone"} for one in customers))
+        compare = after_sales.exchange.refill.compare
+
+        async def counted(records: Sequence[RecordId], grace_s: float) -> None:
+            compared.append(len(records))
+            await compare(records, grace_s)
+
+        monkeypatch.setattr(after_sales.exchange.refill, "compare", counted)
+        net.time_ms += DAY_MS
+        await net.commit("li", Call("access.login", {}), via="sales")
+        await until(lambda: all(after_sales.live(one) == {} for one in customers))
+        assert sum(compared) == len(customers)
+        assert max(compared) <= 2
