@@ -8,7 +8,7 @@ digest; a snapshot that never ends or is of another state can't be given. docs/s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -49,6 +49,11 @@ class ScheduleLink:
 
     proof: StateProof
     schedule: bytes
+
+    @property
+    def height(self) -> int:
+        """Of the block that made the schedule. Errors: codec.*, protocol.*."""
+        return Header.from_bytes(self.proof.header_bytes).height
 
     def to_value(self) -> codec.Value:
         return [self.proof.to_bytes(), self.schedule]
@@ -93,16 +98,24 @@ class Offer:
     def verify(self, schedule: bytes, height: int, chain_id: bytes) -> Header:
         """The certified header. `schedule` is the value of `validators/schedule` that the own state has at `height`
         (genesis's at 0). Errors: certificate.*, proof.invalid, codec.*."""
-        for link in self.links:
-            link_height = Header.from_bytes(link.proof.header_bytes).height
-            if link_height <= height:
-                continue
-            height = link_height
-            signers = scheduled_at(decode_value(schedule), link_height)
+        for link in self._links_above(height):
+            signers = scheduled_at(decode_value(schedule), link.height)
             link.proof.verify(signers, chain_id, "validators", "schedule", link.schedule)
             schedule = link.schedule
         signers = scheduled_at(decode_value(schedule), self.header.height)
         return verify_header(self.header_bytes, self.certificate, signers, chain_id)
+
+    def behind(self, known: Sequence[ScheduleLink], height: int) -> Offer:
+        """With the links that a chain up to this height knows itself: of what others say of them, `verify` looks at
+        nothing, and whoever takes the snapshot offers it to newcomers, who know none."""
+        return Offer(self.header_bytes, self.certificate, (*known, *self._links_above(height)))
+
+    def _links_above(self, height: int) -> Iterator[ScheduleLink]:
+        """Each above the one before, so that none is passed over that is kept."""
+        for link in self.links:
+            if link.height > height:
+                height = link.height
+                yield link
 
 
 def part_at(root: trie.Node, prefix: bytes) -> trie.Node:

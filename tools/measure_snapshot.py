@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from chain import codec
+from chain.blocks import BlockStore
 from chain.crypto import digest
 from chain.execution import CallContext
 from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.state import View
+from chain.store import MemoryStore
 from chain.transaction import Call
 from node.folder.config import Home, Snapshots
 from node.snapshot.incoming import install
@@ -70,7 +72,8 @@ async def take(giver: Giver, genesis: Genesis, home: Home) -> dict[str, Any]:
     ledger, _ = Ledger.at_genesis(genesis, Customers())
     done = asyncio.Event()
     errors: list[BaseException] = []
-    sync = SnapshotSync(home, "sales", ledger, Snapshots(behind_blocks=1), request, done.set, errors.append)
+    blocks, settings = BlockStore(MemoryStore()), Snapshots(behind_blocks=1)
+    sync = SnapshotSync(home, "sales", ledger, blocks, settings, request, done.set, errors.append)
     sync.takes_over(giver.ledger.height)
     async with asyncio.timeout(600):
         await done.wait()

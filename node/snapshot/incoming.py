@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from chain import codec
-from chain.block import Header
 from chain.blocks import ExecutedBlock, block_puts
 from chain.errors import KehuError
 from chain.snapshot import Offer, Part
@@ -117,8 +116,7 @@ class Incoming:
         """Writes what makes a chain of it. `first`: the lowest block that was added."""
         puts = block_puts(genesis_block.block, [], [], [])
         for link in self.offer.links:
-            height = Header.from_bytes(link.proof.header_bytes).height
-            puts[b"v/" + height.to_bytes(8, "big")] = codec.encode_flat(link.to_value())
+            puts[b"v/" + link.height.to_bytes(8, "big")] = codec.encode_flat(link.to_value())
         puts[b"meta/genesis"] = genesis
         puts[b"meta/first"] = codec.encode_flat([first, self.height])
         puts[b"meta/head"] = codec.encode_flat([self.height, self.offer.block_id])

@@ -36,7 +36,7 @@ class SnapshotRoom:
         self.reopen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._department, self._ledger, self._blocks = department, ledger, blocks
         self._offers = SnapshotOffers(ledger, blocks, settings.interval_blocks, clock_s)
-        self._sync = SnapshotSync(home, department, ledger, settings, peers.request, self._on_whole, fail)
+        self._sync = SnapshotSync(home, department, ledger, blocks, settings, peers.request, self._on_whole, fail)
         self._back_fill = BackFill(blocks, self._others, peers.request)
         self._past_turns, self._piece_turns = Turns(), Turns()
         peers.handle(OFFERS_KIND, self._offers.answer_offers)

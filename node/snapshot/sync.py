@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from chain import codec
+from chain.blocks import BlockStore
 from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.snapshot import Offer, Part, take_piece
@@ -48,13 +49,14 @@ class SnapshotSync:
         home: Home,
         department: str,
         ledger: Ledger,
+        blocks: BlockStore,
         settings: Snapshots,
         request: Request,
         on_whole: Callable[[], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._home, self._department, self._ledger, self._settings = home, department, ledger, settings
-        self._request, self._on_whole, self._fail = request, on_whole, fail
+        self._blocks, self._request, self._on_whole, self._fail = blocks, request, on_whole, fail
         self._task: asyncio.Task[None] | None = None
         self._rests_until_s = 0.0
         self._phase, self._values, self._bytes = "none", 0, 0
@@ -130,15 +132,15 @@ class SnapshotSync:
         return found
 
     async def _offers_of(self, department: str) -> list[Offer]:
-        schedule = self._ledger.state.get(state_key("validators", "schedule")) or b""
         try:
             raw = await self._request(department, OFFERS_KIND, codec.encode_flat([]), REQUEST_S)
             (rows,) = codec.fields([codec.decode(raw, 1 << 24)], "offers", codec.list_of(codec.is_bytes, KEPT_MAX))
-            own = self._ledger.height
+            own, schedule = self._ledger.height, self._ledger.state.get(state_key("validators", "schedule")) or b""
             least = own + self._settings.behind_blocks
             chain_id = self._ledger.genesis.chain_id
             offers = [Offer.from_bytes(row) for row in rows]
-            return [offer for offer in offers if offer.verify(schedule, own, chain_id).height >= least]
+            good = [offer for offer in offers if offer.verify(schedule, own, chain_id).height >= least]
+            return [offer.behind(self._blocks.links(), own) for offer in good]
         except (KehuError, OSError, TimeoutError) as error:
             log.warning("no snapshot offers from %s: %s", department, error)
             return []

@@ -40,7 +40,7 @@ class Network:
         self.offers = SnapshotOffers(self.chain.ledger, self.chain.blocks, 10, lambda: 0.0)
         self.home = Home(folder / "own")
         self.home.path.mkdir()
-        self.ledger = Ledger.open(GENESIS, contract_table(), MemoryStore())[0]
+        self.ledger, self.blocks = Ledger.open(GENESIS, contract_table(), MemoryStore())
         self.liars: dict[str, Answer] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
         self.failures: list[BaseException] = []
@@ -60,8 +60,9 @@ class Network:
 
     def sync(self) -> SnapshotSync:
         return SnapshotSync(
-            self.home, "sales", self.ledger, Snapshots(behind_blocks=20), self.request, self._note, self.failures.append
-        )
+            self.home, "sales", self.ledger, self.blocks, Snapshots(behind_blocks=20), self.request, self._note,
+            self.failures.append,
+        )  # fmt: skip
 
     def _note(self) -> None:
         self.whole += 1

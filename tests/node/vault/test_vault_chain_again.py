@@ -65,8 +65,9 @@ async def take_snapshot(net: Network, department: str, giver: VaultNode, home: H
         return answer_past(giver.blocks, giver.ledger.height, payload)
 
     failures: list[BaseException] = []
-    behind, _ = Ledger.open(net.genesis, contract_table(), MemoryStore())
-    sync = SnapshotSync(home, department, behind, Snapshots(behind_blocks=1), request, lambda: None, failures.append)
+    behind, blocks = Ledger.open(net.genesis, contract_table(), MemoryStore())
+    settings = Snapshots(behind_blocks=1)
+    sync = SnapshotSync(home, department, behind, blocks, settings, request, lambda: None, failures.append)
     assert sync.takes_over(giver.ledger.height)
     await eventually(lambda: not sync.is_running)
     assert not failures
