@@ -37,7 +37,7 @@ def encode(value: Value) -> bytes:
     return _pack(value if is_plain(value) else _canonical(value, 0))
 
 
-def encode_flat(values: list[Value]) -> bytes:
+def encode_flat(values: list[Value] | dict[str, Value]) -> bytes:
     """As `encode`, for what is known to be in the format: the hot path's short cut."""
     return _pack(values)
 

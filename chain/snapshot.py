@@ -16,7 +16,7 @@ from chain import codec, trie
 from chain.block import Header, block_id
 from chain.certificate import Certificate
 from chain.crypto import ZERO_DIGEST
-from chain.errors import KehuError, define
+from chain.errors import CODEC_SHAPE, CODEC_TOO_LARGE, KehuError, define
 from chain.light import StateProof, verify_header
 from chain.state import decode_value, key_digest, value_digest
 from chain.validators import scheduled_at
@@ -26,6 +26,8 @@ PIECE_BYTES_MAX: Final = 1 << 20
 PIECE_ENTRIES_MAX: Final = 2_000
 OFFER_BYTES_MAX: Final = 1 << 22
 LINKS_MAX: Final = 1_000
+SCHEDULES_BYTES_MAX: Final = 1 << 25
+"""Of the schedules of all of an offer's links: each has all sets of the ones before, so this bounds their square."""
 _ANSWER_BYTES_MAX: Final = 1 << 24
 
 SNAPSHOT_WRONG = define(
@@ -80,12 +82,15 @@ class Offer:
     def block_id(self) -> bytes:
         return block_id(self.header_bytes)
 
-    def to_bytes(self) -> bytes:
-        links = [link.to_value() for link in self.links]
+    def to_bytes(self, *, is_short: bool = True) -> bytes:
+        """`is_short`: the first link has its schedule, the others what each adds. Else all have theirs, for nodes of
+        releases that read nothing else: after some 160 changes of six departments that is more than an offer may be."""
+        links = _short(self.links) if is_short else [link.to_value() for link in self.links]
         return codec.encode_flat([self.header_bytes, self.certificate.to_bytes(), links])
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Offer:
+        """In either form. Errors: codec.*."""
         header, certificate, links = codec.fields(
             codec.decode(raw, OFFER_BYTES_MAX),
             "snapshot offer",
@@ -93,7 +98,7 @@ class Offer:
             codec.is_bytes,
             codec.list_of(codec.is_list, LINKS_MAX),
         )
-        return cls(header, Certificate.from_bytes(certificate), tuple(ScheduleLink.from_value(item) for item in links))
+        return cls(header, Certificate.from_bytes(certificate), _whole(links))
 
     def verify(self, schedule: bytes, height: int, chain_id: bytes) -> Header:
         """The certified header. `schedule` is the value of `validators/schedule` that the own state has at `height`
@@ -116,6 +121,57 @@ class Offer:
             if link.height > height:
                 height = link.height
                 yield link
+
+
+def _short(links: Sequence[ScheduleLink]) -> list[codec.Value]:
+    """A link whose schedule does not go on from the one before keeps its own."""
+    found: list[codec.Value] = []
+    before: list[codec.Value] | None = None
+    for link in links:
+        sets = _sets_of(link.schedule)
+        if sets is not None and before is not None and sets[: len(before)] == before:
+            found.append([link.proof.to_bytes(), sets[len(before) :]])
+        else:
+            found.append(link.to_value())
+        before = sets
+    return found
+
+
+def _whole(links: Sequence[list[codec.Value]]) -> tuple[ScheduleLink, ...]:
+    """Nothing of it is believed yet: a schedule that is put together wrongly is not the one that its proof is about.
+    Errors: codec.*."""
+    found: list[ScheduleLink] = []
+    sets: list[codec.Value] | None = None
+    room = SCHEDULES_BYTES_MAX
+    for item in links:
+        proof, schedule = codec.fields(item, "schedule link", codec.is_bytes, _is_schedule_or_sets)
+        if type(schedule) is bytes:
+            sets = None
+        else:
+            sets = _sets_of(found[-1].schedule) if sets is None and found else sets
+            if sets is None:
+                raise KehuError(CODEC_SHAPE, what="schedule link")
+            sets += schedule
+            schedule = codec.encode_flat({"sets": sets})
+        room -= len(schedule)
+        if room < 0:
+            raise KehuError(CODEC_TOO_LARGE, limit=SCHEDULES_BYTES_MAX)
+        found.append(ScheduleLink(StateProof.from_bytes(proof), schedule))
+    return tuple(found)
+
+
+def _is_schedule_or_sets(value: codec.Value) -> bool:
+    return codec.is_bytes(value) or codec.is_list(value)
+
+
+def _sets_of(schedule: bytes) -> list[codec.Value] | None:
+    """None if it is no schedule. Of one that somebody sent nothing is believed by this."""
+    try:
+        value: codec.Value = decode_value(schedule)
+    except (ValueError, RecursionError):
+        return None
+    sets = value.get("sets") if codec.is_map(value) and len(value) == 1 else None
+    return sets if codec.is_list(sets) else None
 
 
 def part_at(root: trie.Node, prefix: bytes) -> trie.Node:

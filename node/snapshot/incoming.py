@@ -67,6 +67,7 @@ class Incoming:
 
     def __init__(self, store: Store, offer: Offer, pending: Sequence[Part]) -> None:
         self._store, self.offer, self.pending = store, offer, list(pending)
+        self._offer_bytes = offer.to_bytes()
         self.height = offer.header.height
 
     @classmethod
@@ -106,7 +107,7 @@ class Incoming:
         self.pending = self.pending if pending is None else list(pending)
         puts = {CURRENT + key: value for key, value in pairs}
         left = [[prefix, digest] for prefix, digest in self.pending]
-        puts[_PROGRESS] = codec.encode_flat([self.offer.to_bytes(), left])
+        puts[_PROGRESS] = codec.encode_flat([self._offer_bytes, left])
         self._store.write(puts)
 
     def add_blocks(self, puts: dict[bytes, bytes]) -> None:

@@ -4,7 +4,7 @@ Every node pins the state after the same heights (multiples of `interval_blocks`
 can take its pieces from several. A pin costs the parts of the trie that change while it stands (chain/state.py). The
 two newest are kept, and an older one for as long as somebody takes it; after a start there is one, of the head.
 
-`snapshot-offers`  [] -> [offer bytes, ...], the newest first
+`snapshot-offers`  [1] -> [offer bytes, ...], the newest first; of [] with whole schedules (chain.snapshot.Offer)
 `snapshot-piece`   [height, prefix] -> a piece (chain/snapshot.py)
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from chain import codec, trie
 from chain.blocks import BlockStore, ExecutedBlock
@@ -26,6 +26,8 @@ from node.peers.exchange import PEER_BUSY
 
 OFFERS_KIND: Final = "snapshot-offers"
 PIECE_KIND: Final = "snapshot-piece"
+SHORT_OFFERS: Final = codec.encode([1])
+"""The request for offers of which each link says only what it adds."""
 KEPT: Final = 2
 KEPT_MAX: Final = 4
 """With those that somebody is taking."""
@@ -40,12 +42,14 @@ Pairs = list[tuple[bytes, bytes]]
 @dataclass(slots=True)
 class _Offered:
     """`buckets`: the state's keys by the first nibbles of their digests, those of one bucket joined by zero bytes; made
-    when the first piece is asked for, and forgotten when nobody asks any more."""
+    when the first piece is asked for, and forgotten when nobody asks any more. `raw`: the offer as it goes out, made
+    when it is asked for."""
 
     offer: Offer
     pin: Pin
     asked_s: float
     buckets: list[bytes] | None = None
+    raw: bytes = b""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -82,9 +86,13 @@ class SnapshotOffers:
             if self._offered[height].asked_s <= used_after or len(self._offered) > KEPT_MAX:
                 self._ledger.state.unpin(self._offered.pop(height).pin)
 
-    async def answer_offers(self, _department: str, _request: bytes) -> bytes:
-        newest_first: list[Any] = [self._offered[height].offer.to_bytes() for height in sorted(self._offered)[::-1]]
-        return codec.encode_flat(newest_first)
+    async def answer_offers(self, _department: str, request: bytes) -> bytes:
+        newest_first = [self._offered[height] for height in sorted(self._offered)[::-1]]
+        if request != SHORT_OFFERS:
+            return codec.encode_flat([offered.offer.to_bytes(is_short=False) for offered in newest_first])
+        for offered in newest_first:
+            offered.raw = offered.raw or offered.offer.to_bytes()
+        return codec.encode_flat([offered.raw for offered in newest_first])
 
     async def answer_piece(self, _department: str, request: bytes) -> bytes:
         """Errors: snapshot.unknown, codec.*."""

@@ -23,7 +23,7 @@ from node.folder.config import Home, Snapshots
 from node.peers.exchange import PEER_BUSY, PEER_REQUEST_REFUSED
 from node.replica.catch_up import Request
 from node.snapshot.incoming import Incoming, incoming_folder, make_whole
-from node.snapshot.offers import KEPT_MAX, OFFERS_KIND, PIECE_KIND
+from node.snapshot.offers import KEPT_MAX, OFFERS_KIND, PIECE_KIND, SHORT_OFFERS
 from node.storage.durable import StorageFailure
 
 REQUEST_S: float = 10.0
@@ -133,7 +133,7 @@ class SnapshotSync:
 
     async def _offers_of(self, department: str) -> list[Offer]:
         try:
-            raw = await self._request(department, OFFERS_KIND, codec.encode_flat([]), REQUEST_S)
+            raw = await self._request(department, OFFERS_KIND, SHORT_OFFERS, REQUEST_S)
             (rows,) = codec.fields([codec.decode(raw, 1 << 24)], "offers", codec.list_of(codec.is_bytes, KEPT_MAX))
             own, schedule = self._ledger.height, self._ledger.state.get(state_key("validators", "schedule")) or b""
             least = own + self._settings.behind_blocks

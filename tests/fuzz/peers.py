@@ -207,7 +207,7 @@ async def _chain_handlers() -> dict[str, Handler]:
 CHAIN_REQUESTS = {
     REQUEST_KIND: [codec.encode([1, 500]), codec.encode([0, 2**32]), codec.encode([3, 1])],
     PAST_KIND: [codec.encode([4, 0]), codec.encode([2**63, 0])],
-    OFFERS_KIND: [codec.encode([])],
+    OFFERS_KIND: [codec.encode([]), codec.encode([1])],
     PIECE_KIND: [codec.encode([4, b""]), codec.encode([4, b"\x03"]), codec.encode([4, b"\x03\x04\x05\x06"])],
 }
 
