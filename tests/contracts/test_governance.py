@@ -13,6 +13,7 @@ from contracts.deciding.holders import holders
 from contracts.deciding.policy import default_policy
 from contracts.deciding.subjects import POSSESSION_PURPOSE, possession_payload
 from contracts.departments.changes import effect_of, is_address
+from contracts.departments.governance import counted_approvals
 from tests.contracts.office import Office, genesis_value, hex_of, key_of
 
 FOUR = ("administration", "finance", "sales", "technical")
@@ -127,6 +128,9 @@ def test_by_earlier_versions_of_the_rules_a_change_did_what_the_first_had_signed
     propose(network, change)
     approve(network, change, "clerk", "qian")
     slower(network)
+    open_row = network.row("proposals", "p1")
+    assert sorted(counted_approvals(open_row, effect(network, change), 2)) == ["administration", "finance"]
+    assert counted_approvals(open_row, effect(network, change), 3) == {}
     assert approve(network, change, "li")["activation_height"] == network.ledger.height + 8
 
 

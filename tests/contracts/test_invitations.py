@@ -70,6 +70,15 @@ def test_a_customer_with_a_key_has_no_values_in_a_second_place_where_an_erasure_
     assert enrolled.row("people", "c1")["fields"] == {}
 
 
+def test_by_earlier_versions_of_the_rules_a_customer_with_a_key_could_have_values_there() -> None:
+    office = Office(protocol=2)
+    office.register("c1", note="老客户")
+    office.ok("boss", "customers.invite", **invitation(office))
+    assert redeem(office) == "ok"
+    office.ok("boss", "people.update", person="c1", version=1, fields={"name": bytes(32)})
+    assert "name" in office.row("people", "c1")["fields"]
+
+
 def test_the_chain_has_neither_code_nor_key_of_an_open_invitation(invited: Office) -> None:
     stored = str(invited.row("invitations", "c1"))
     assert CODE.hex() not in stored

@@ -161,6 +161,13 @@ def test_by_earlier_versions_of_the_rules_feedback_told_which_organisation_a_pro
     assert client.office.call("zhang", "feedback.send", **args).details["expected"] == "o7"
 
 
+def test_by_earlier_versions_of_the_rules_feedback_told_which_customers_there_are() -> None:
+    client = enrolled_client(Office(protocol=3))
+    for customer, expected in (("c2", "feedback.author"), ("c99", "record.unknown")):
+        args = client.work_args("feedback.send", "f1", customer=customer, project=None, correction=False)
+        assert client.office.code("zhang", "feedback.send", **args) == expected
+
+
 def history(client: Client, table: str, record: str) -> Any:
     args = {"table": table, "record": record, "after": 0, "limit": 9, **PURPOSE}
     return client.office.ok("zhang", "access.history", **args)
