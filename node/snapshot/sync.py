@@ -139,8 +139,7 @@ class SnapshotSync:
             least = own + self._settings.behind_blocks
             chain_id = self._ledger.genesis.chain_id
             offers = [Offer.from_bytes(row) for row in rows]
-            good = [offer for offer in offers if offer.verify(schedule, own, chain_id).height >= least]
-            return [offer.behind(self._blocks.links(), own) for offer in good]
+            return [offer for offer in offers if offer.verify(schedule, own, chain_id).height >= least]
         except (KehuError, OSError, TimeoutError) as error:
             log.warning("no snapshot offers from %s: %s", department, error)
             return []
@@ -157,7 +156,8 @@ class SnapshotSync:
             if givers_of_begun and self._hope(givers_of_begun) >= self._hope(givers):
                 return begun, givers_of_begun
             await asyncio.to_thread(begun.close)
-        return await asyncio.to_thread(Incoming.begin, folder, offer), givers
+        height, known = self._ledger.height, await asyncio.to_thread(self._blocks.links)
+        return await asyncio.to_thread(Incoming.begin, folder, offer.behind(known, height)), givers
 
     def _hope(self, givers: Sequence[str]) -> tuple[bool, int]:
         """What more offer than can be faulty, a correct one offers. Of what is left, those who have failed least: a
