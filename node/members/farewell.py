@@ -1,8 +1,9 @@
-"""A department that was removed while it was away learns it: former members are told, and believe only what is proven.
+"""A department that was removed, or given another key, while it was away learns it: former members are told, and
+believe only what is proven.
 
 Whoever proves the key by which the chain knew its department gets the receipts of all changes of membership up to now
-(docs/spec/membership.md, "Following changes without replay"). It follows them from genesis on, and if the newest set
-does not have its department, its node stops.
+(docs/spec/membership.md, "Following changes without replay"). It follows them from genesis on. If the newest set does
+not have its department, its node stops; if it has the department by the key that lies ready, the node takes that.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from chain.genesis import Genesis
 from chain.ledger import Ledger
 from chain.light import prove_receipt
 from chain.state import View
+from chain.validators import ValidatorSet
 
 BYTES_MAX: Final = 1_000_000
-"""Of all proofs together: some hundreds of changes. The first ones are told; who needs more asks again, further on."""
+"""Of all proofs together: some hundreds of changes. No more than the first ones are told."""
 
 MEMBERSHIP_REMOVED = define(
     "membership.removed",
@@ -72,15 +74,20 @@ def prove_transaction(blocks: BlockStore, transaction_id: bytes) -> bytes | None
     return prove_receipt(header, certificate, receipts, location.index).to_bytes()
 
 
-def read_farewell(genesis: Genesis, department: str, proofs: Sequence[bytes], epoch: int) -> KehuError | None:
-    """That the department was removed, if these proofs show it; nothing else that they may say is believed. `epoch`: of
-    the newest set that this node knows itself: proofs that end before it are of a time before the department came."""
+def read_newest(genesis: Genesis, proofs: Sequence[bytes], epoch: int) -> tuple[int, ValidatorSet] | None:
+    """(activation height, set) that these proofs come to, if they prove one. `epoch`: of the newest set that this node
+    knows itself: proofs that end before it are of a time before the department came."""
     try:
         known = KnownSets(genesis, proofs)
     except KehuError as error:
         log.warning("a node said farewell and proved nothing: %s", error)
         return None
-    activation, newest = known.newest
-    if not proofs or newest.epoch < epoch or newest.key_of(department) is not None:
+    return known.newest if proofs and known.epoch >= epoch else None
+
+
+def removal(department: str, told: tuple[int, ValidatorSet]) -> KehuError | None:
+    """What ends the node of a department that is not in the newest set."""
+    activation, newest = told
+    if newest.key_of(department) is not None:
         return None
     return KehuError(MEMBERSHIP_REMOVED, department=department, height=activation, epoch=newest.epoch)

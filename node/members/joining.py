@@ -13,6 +13,7 @@ members.json is believed for links only: what comes over them is verified from g
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ from chain.state import state_key
 from contracts.departments.changes import is_address
 from node.folder.config import CONFIG_INVALID, Home
 from node.keys.files import load_key, read_public
-from node.storage.durable import storage_failures, sync_folder
+from node.storage.durable import storage_failures, sync_folder, write_file
 from node.vault.keys import reseal
 
 FORMAT: Final = 1
@@ -55,6 +56,15 @@ def read_members(home: Home) -> dict[str, Member]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = type(error).__name__
         raise KehuError(CONFIG_INVALID, file=home.members.name, problem=problem) from None
+
+
+def remember_members(home: Home, members: Mapping[str, Member]) -> None:
+    """Writes into members.json whom the network has now, and where they are reached."""
+    told = json.loads(home.members.read_text(encoding="utf-8")) if home.members.exists() else {"nodes": {}}
+    rows = [{"department": name, "key": one.key.hex(), "address": one.address} for name, one in members.items()]
+    content = json.dumps({**told, "format": FORMAT, "members": rows}, ensure_ascii=False, indent=2).encode() + b"\n"
+    with storage_failures(home.members, "write file"):
+        write_file(home.members, content, replace=True, mode=0o644)
 
 
 def _member(item: dict[str, Any]) -> tuple[str, Member]:

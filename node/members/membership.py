@@ -18,12 +18,14 @@ from chain.errors import KehuError, define
 from chain.ledger import Ledger
 from chain.state import View
 from chain.transaction import Call
+from chain.validators import ValidatorSet
 from contracts.departments.activation import PROPOSALS, governance
 from contracts.departments.changes import effect_of, present_protocol
 from contracts.departments.governance import OPEN, counted_approvals
 from node.folder.config import Home
 from node.keys.files import read_public
-from node.members.farewell import MEMBERSHIP_REMOVED, Farewells, read_farewell
+from node.members.farewell import MEMBERSHIP_REMOVED, Farewells, read_newest, removal
+from node.members.joining import Member, read_members, remember_members
 from node.peers.network import PeerNetwork
 from node.replica.catch_up import REQUEST_KIND, REQUEST_TIMEOUT_S, CatchUp, decode_response
 
@@ -97,7 +99,7 @@ class Membership:
     def _on_other_key(self, expected: bytes | None) -> None:
         if expected is None:
             log.warning("%s does not take part from height %d on", self._department, self._ledger.height + 1)
-        elif self._home.next_key.exists() and read_public(self._home.next_key).public == expected:
+        elif self._is_next(expected):
             if not self.reopen.done():
                 self.reopen.set_result(None)
         else:
@@ -137,10 +139,31 @@ class Membership:
             await self._peers.knock()
 
     def _on_farewell(self, proofs: Sequence[bytes]) -> None:
-        epoch = self._ledger.newest_validators()[1].epoch
-        removed = read_farewell(self._ledger.genesis, self._department, proofs, epoch)
+        told = read_newest(self._ledger.genesis, proofs, self._ledger.newest_validators()[1].epoch)
+        if told is None or self.reopen.done():
+            return
+        removed, key = removal(self._department, told), told[1].key_of(self._department)
         if removed is not None and self.is_member:
             self._fail(removed)
+        elif key != self._key and self._is_next(key):
+            log.warning("the departments agreed on the key that lies ready while this node was away: it takes it")
+            remember_members(self._home, self._reached(told[1]))
+            self.reopen.set_result(None)
+
+    def _is_next(self, key: bytes | None) -> bool:
+        return key is not None and self._home.next_key.exists() and read_public(self._home.next_key).public == key
+
+    def _reached(self, newest: ValidatorSet) -> dict[str, Member]:
+        """The members of a proven set with their addresses, as far as this node knows these."""
+        view, before = View(self._ledger.state.get), read_members(self._home)
+        found = {}
+        for member in newest.members:
+            row = view.get("departments", member.department) or {}
+            known = before.get(member.department)
+            address = known.address if known is not None else row.get("address")
+            if address is not None:
+                found[member.department] = Member(member.key, address)
+        return found
 
     async def _follow(self, catch_up: CatchUp) -> bool:
         """Members don't hear strangers, so who is none asks by itself: whether some are far ahead (which a snapshot may

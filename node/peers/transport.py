@@ -232,7 +232,7 @@ async def _greet_server(
     try:
         [version] = await _expect(reader, Kind.WELCOME, codec.is_uint)
     except KehuError as error:
-        if error.spec is PEER_REFUSED_US and error.details["reason"] == PEER_UNKNOWN.code:
+        if error.spec is PEER_REFUSED_US and error.details["reason"] in (PEER_UNKNOWN.code, PEER_WRONG_KEY.code):
             with suppress(KehuError, OSError, EOFError):  # nothing more is said to those who never were members
                 proofs = codec.list_of(codec.is_bytes, FAREWELL_PROOFS_MAX)
                 identity.on_farewell((await _expect(reader, Kind.FAREWELL, proofs))[0])
@@ -260,7 +260,7 @@ async def authenticate_dialler(
     except KehuError as error:
         code = error.code if error.code in REFUSAL_CODES else PEER_GREETING.code
         _write(writer, Kind.REFUSAL, codec.encode_flat([code]))
-        if error.spec is PEER_UNKNOWN:
+        if error.spec in (PEER_UNKNOWN, PEER_WRONG_KEY):
             await _take_leave(identity, nonce, hello, writer)
         raise
     _write(writer, Kind.WELCOME, codec.encode_flat([PROTOCOL_VERSION]))
@@ -269,7 +269,8 @@ async def authenticate_dialler(
 
 
 async def _take_leave(identity: Identity, nonce: bytes, hello: list[codec.Value], writer: asyncio.StreamWriter) -> None:
-    """Tells a former member what became of it, if it proves its former key; strangers are told nothing."""
+    """Tells who proves a former key what became of the department: it was removed, or has another key. Strangers are
+    told nothing."""
     version, _, department, key, signature = hello
     covered = hello_payload(nonce, identity.department, identity.key.public, department, key, version)
     if is_valid_key(key) and verify(key, HELLO_PURPOSE, identity.chain_id, covered, signature):
