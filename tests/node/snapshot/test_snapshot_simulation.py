@@ -142,9 +142,9 @@ class Luck:
 
     async def take(self) -> float:
         """Until the snapshot is whole; how long it took."""
-        ledger = Ledger.open(GENESIS, contract_table(), MemoryStore())[0]
+        ledger, blocks = Ledger.open(GENESIS, contract_table(), MemoryStore())
         settings = Snapshots(behind_blocks=20)
-        sync = SnapshotSync(self.home, TAKER, ledger, settings, self.request, self.note, self.failures.append)
+        sync = SnapshotSync(self.home, TAKER, ledger, blocks, settings, self.request, self.note, self.failures.append)
         greedy = asyncio.create_task(self.be_greedy()) if self.is_greedy else None
         clock_s = asyncio.get_running_loop().time
         while not self.is_whole and clock_s() <= WITHIN_S:
