@@ -16,6 +16,9 @@ FILE_PLACE = define(
     "the folder of the file is not there, or you may not write into it",
     "make the folder, correct its rights, or choose another",
 )
+FILE_IS_FOLDER = define(
+    "usage.file_is_folder", "a folder has the name of the file that is to be written", "choose another name"
+)
 
 
 def require_new_file(*files: Path) -> None:
@@ -29,6 +32,8 @@ def require_new_file(*files: Path) -> None:
 
 
 def require_place(file: Path) -> None:
-    """Errors: usage.file_place."""
+    """Errors: usage.file_is_folder, usage.file_place."""
+    if file.is_dir():
+        raise KehuError(FILE_IS_FOLDER, file=str(file))
     if not (file.parent.is_dir() and os.access(file.parent, os.W_OK | os.X_OK)):
         raise KehuError(FILE_PLACE, folder=str(file.parent))

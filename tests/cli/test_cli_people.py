@@ -171,6 +171,11 @@ def test_a_file_whose_folder_is_not_there_is_refused_before_anything_is_asked(
     assert kehu.json("status")["height"] == height
 
 
+def test_a_file_to_be_written_that_has_the_name_of_a_folder_is_no_disk_that_fails(kehu: Kehu, tmp_path: Path) -> None:
+    problem = kehu.problem("network", "introduce", str(tmp_path), "--node", "sales", exit=2)
+    assert (problem["code"], problem["details"]) == ("usage.file_is_folder", {"file": str(tmp_path)})
+
+
 @pytest.mark.parametrize(
     "line", [("--name", ""), ("--name", " "), ("--name", "长" * 65), ("--name", "a\nb"), ("--department", "sales= ")]
 )
