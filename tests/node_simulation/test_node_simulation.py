@@ -12,9 +12,9 @@ import pytest
 from chain import execution
 from chain.protocol import NEWEST
 from node.replica.driver import Driver
-from node.vault.duty import Duties
 from node.vault.keys import RecordKeys
 from node.vault.refill import Refill
+from node.vault.store import Vault
 from tests.node_simulation.__main__ import main
 from tests.node_simulation.campaign import HASH_SEEDS, run_campaign, traces_under
 from tests.node_simulation.checkers import Checker, ViolationError
@@ -117,7 +117,7 @@ BUGS = {
     "votes are not synced": (Driver, "_flush", _nothing, CAREFUL, "votelog.old|another block"),
     "record keys stay after an erasure": (RecordKeys, "purge", lambda *_: None, BUSY, "bytes of erased"),
     "what was fetched is not kept": (Refill, "_keep", _nothing, CAREFUL, "lacks"),
-    "who lost a grant keeps the values": (Duties, "is_entitled", lambda *_: True, BUSY, "still has"),
+    "who lost a grant keeps the values": (Vault, "drop", lambda *_: None, BUSY, "still has"),
     "a log that is shortened keeps nothing": (SimVoteLog, "rewrite", _cleared, SHORT, "votelog.old|another block"),
     "others' transactions are used up": (execution, "HOME_ONLY", NEWEST + 1, GRABBED, "people.wrong_node"),
 }
