@@ -40,6 +40,8 @@ class Disk:
     sets: list[tuple[int, ValidatorSet]]
     """The schedule: (activation height, set), from genesis on; a function of the blocks."""
     votes: list[Record] = field(default_factory=list)
+    all_votes: list[Record] = field(default_factory=list)
+    """With those that were let go of heights that last, which an older log still has."""
     unsynced: list[Record] = field(default_factory=list)
     torn: list[Record] = field(default_factory=list)
     is_log_lost: bool = False
@@ -82,6 +84,7 @@ class Disk:
         """Everything written is durable; what has just become so."""
         synced, self.unsynced = self.unsynced, []
         self.votes += synced
+        self.all_votes += synced
         return synced
 
     def power_cut(self, rng: Random) -> tuple[str, list[Record]]:
@@ -108,6 +111,20 @@ class Disk:
         is_shorter, self.votes = len(kept) < len(self.votes), kept
         return is_shorter
 
+    def forget_votes(self, height: int) -> None:
+        """Of heights up to this one."""
+        self.votes = [record for record in self.votes if record[0] > height]
+        self.all_votes = [record for record in self.all_votes if record[0] > height]
+
+    def lose_log(self) -> None:
+        self.is_log_lost, self.votes, self.all_votes = True, [], []
+
+    def roll_back(self, count: int) -> None:
+        """The log is the one from before the last `count` records came."""
+        kept = self.votes[: len(self.votes) - count]
+        self.all_votes = self.all_votes[: self.all_votes.index(kept[-1]) + 1] if kept else []
+        self.votes = list(self.all_votes)
+
     def open_log(self) -> list[bytes] | None:
         """The records, or None if there is no log. A torn tail was never acknowledged and is cut off."""
         self.torn = []
@@ -116,7 +133,16 @@ class Disk:
     def copy(self) -> Disk:
         blocks, executed = list(self.blocks), dict(self.executed)
         return Disk(
-            list(self.sets), list(self.votes), [], [], self.is_log_lost, blocks, executed, self.coming, self.distance
+            list(self.sets),
+            list(self.votes),
+            list(self.all_votes),
+            [],
+            [],
+            self.is_log_lost,
+            blocks,
+            executed,
+            self.coming,
+            self.distance,
         )
 
     def build(self, transactions: list[int], view: int = 0) -> bytes:

@@ -112,12 +112,12 @@ class Faults:
         """Damages the disk if that is planned, and switches the node on again before long."""
         kind = None if self.is_over else self.to_damage.pop(node.name, None)
         if kind == "wiped":
-            node.disk.is_log_lost, node.disk.votes = True, []
+            node.disk.lose_log()
         elif kind == "emptied":
             node.disk = self.backups.get(node.name, node.disk).copy()  # type: ignore[attr-defined]
-            node.disk.is_log_lost, node.disk.votes = True, []
+            node.disk.lose_log()
         elif kind == "rolled_back":
-            del node.disk.votes[len(node.disk.votes) - self.rng.randint(0, len(node.disk.votes)) :]
+            node.disk.roll_back(self.rng.randint(0, len(node.disk.votes)))
         elif kind == "restored":
             node.disk = self.backups.get(node.name, node.disk).copy()  # type: ignore[attr-defined]
         if kind:

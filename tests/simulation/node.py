@@ -213,7 +213,7 @@ class SimNode:
                     world.count("fetch")
                     self.later(rng.randint(2, 60), self.fetch, departments)
             case ForgetVotes(height):
-                self.disk.votes = [entry for entry in self.disk.votes if entry[0] > height]
+                self.disk.forget_votes(height)
             case Accuse():
                 world.on_accuse(self, effect)
             case ObserverChanged():

@@ -7,6 +7,8 @@ from itertools import permutations
 
 import pytest
 
+from tests.simulation.cheap_crypto import validators_of
+from tests.simulation.disk import Disk
 from tests.simulation.plan import Plan
 from tests.simulation.runs import decoding_once
 from tests.simulation.world import World
@@ -53,3 +55,12 @@ def test_who_goes_on_from_a_shortened_log_is_bound_by_all_it_said(seeds: range) 
         crashes += world.counts["crash"]
     assert shortened > 20 * len(seeds)
     assert crashes > 4 * len(seeds)
+
+
+def test_a_log_that_is_put_back_after_it_was_shortened_is_one_that_there_was() -> None:
+    """Seed 1488: what was cut off the end of a shortened log had been its only body of the block that was prepared."""
+    disk = Disk(sets=[(0, validators_of(4))])
+    disk.all_votes = [(3, b"prepare"), (3, b"commit"), (3, b"prepare again")]
+    disk.votes = disk.all_votes[1:]
+    disk.roll_back(1)
+    assert disk.votes == [(3, b"prepare"), (3, b"commit")]
