@@ -180,6 +180,7 @@ def longest_s(folder: Path, seeds: range, counts: Counter[str]) -> float:
     return took_s
 
 
+@pytest.mark.slow
 def test_whoever_lies_and_however_slow_the_others_are_a_snapshot_comes_to_its_end(tmp_path: Path) -> None:
     counts = Counter[str]()
     assert longest_s(tmp_path, range(SEEDS), counts) < WITHIN_S
