@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,11 +73,12 @@ def test_a_command_that_is_interrupted_says_so_and_leaves_no_file(tmp_path: Path
     assert not out.exists()
 
 
-@pytest.mark.parametrize("words", [("login", "--as", "admin"), ("login", "--as", "admin", "--json")])
-def test_the_first_ctrl_c_ends_a_command_that_asks_for_the_passphrase(tmp_path: Path, words: tuple[str, ...]) -> None:
+@contextmanager
+def at_a_terminal(tmp_path: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
+    """A command that has asked for the passphrase; the terminal's ends, ours and the command's."""
     profile, _ = make_folder(tmp_path)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
-    environment["KEHU_NETWORK"] = str(profile.folder)
+    environment |= {"KEHU_NETWORK": str(profile.folder), "LC_ALL": "C.UTF-8"}
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "cli.main", *words]
     with subprocess.Popen(
@@ -83,16 +86,22 @@ def test_the_first_ctrl_c_ends_a_command_that_asks_for_the_passphrase(tmp_path: 
     ) as process:
         assert process.stderr is not None
         told = b""
-        while b"Passphrase of admin" not in told:
+        while b"Passphrase of admin: " not in told:
             told += os.read(process.stderr.fileno(), 1000)
-        process.send_signal(signal.SIGINT)
         try:
-            told += process.communicate(timeout=60)[1]
+            yield process, ours, theirs
         finally:
             process.kill()
-    is_echoing = termios.tcgetattr(theirs)[3] & termios.ECHO
     os.close(ours)
     os.close(theirs)
+
+
+@pytest.mark.parametrize("words", [("login", "--as", "admin"), ("login", "--as", "admin", "--json")])
+def test_the_first_ctrl_c_ends_a_command_that_asks_for_the_passphrase(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with at_a_terminal(tmp_path, *words) as (process, _, theirs):
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+        is_echoing = termios.tcgetattr(theirs)[3] & termios.ECHO
     assert (process.returncode, bool(is_echoing)) == (130, True)
     assert b"command.interrupted" in told
 
@@ -104,23 +113,8 @@ def test_the_first_ctrl_c_ends_a_command_that_asks_for_the_passphrase(tmp_path: 
 def test_a_passphrase_in_another_encoding_than_the_terminals_or_none_at_all_is_told_as_such(
     tmp_path: Path, typed: bytes, code: str, is_json: bool
 ) -> None:
-    profile, _ = make_folder(tmp_path)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KEHU_")}
-    environment |= {"KEHU_NETWORK": str(profile.folder), "LC_ALL": "C.UTF-8"}
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "cli.main", "login", "--as", "admin", *(["--json"] if is_json else [])]
-    with subprocess.Popen(
-        command, env=environment, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
-    ) as process:
-        assert process.stderr is not None
-        told = b""
-        while b"Passphrase of admin: " not in told:
-            told += os.read(process.stderr.fileno(), 1000)
+    words = ("login", "--as", "admin", *(["--json"] if is_json else []))
+    with at_a_terminal(tmp_path, *words) as (process, ours, _):
         os.write(ours, typed)
-        try:
-            told += process.communicate(timeout=60)[1]
-        finally:
-            process.kill()
-    os.close(ours)
-    os.close(theirs)
+        told = process.communicate(timeout=60)[1]
     assert (process.returncode, code.encode() in told, b"Traceback" in told) == (6, True, False), told

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from chain import codec
 from chain.crypto import SigningKey, digest
 from node.peers.connection import PeerSettings
 from node.peers.frames import HEADER, Kind, read_frame
@@ -37,6 +39,21 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - the conditions are many and have no event of their own
             await asyncio.sleep(0.002)
+
+
+class HeldUp:
+    """Stands for what answers requests for blocks in a thread: gives each back, but one for height 0 not before
+    `may_end`. `begun`: the heights that were asked for."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.may_end = threading.Event()
+
+    def __call__(self, _blocks: object, _height: int, request: bytes) -> bytes:
+        self.begun.append(codec.decode(request, 64)[0])
+        if self.begun[-1] == 0:
+            self.may_end.wait()
+        return request
 
 
 class Node:

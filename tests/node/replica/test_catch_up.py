@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +29,7 @@ from node.replica.catch_up import (
     encode_request,
 )
 from tests.node.node_kit import CHAIN, DEPARTMENTS, Chain, batch_of, certify, transact
-from tests.node.peer_kit import until
+from tests.node.peer_kit import HeldUp, until
 
 TOP = 6
 Answer = Callable[[int], bytes]
@@ -339,25 +338,18 @@ async def test_who_asks_all_the_time_has_one_answer_in_the_making_and_others_do_
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """S08: requests without end must not take the threads that store blocks."""
-    begun, may_end = list[int](), threading.Event()
-
-    def answer(_blocks: object, _height: int, request: bytes) -> bytes:
-        begun.append(codec.decode(request, 64)[0])
-        if begun[-1] == 0:
-            may_end.wait()
-        return request
-
-    monkeypatch.setattr("node.replica.catch_up.answer_request", answer)
+    stuck = HeldUp()
+    monkeypatch.setattr("node.replica.catch_up.answer_request", stuck)
     server = BlockServer(bench.others.blocks, lambda: TOP)
     greedy = [asyncio.create_task(server.serve("sales", codec.encode([0, 1 << 32]))) for _ in range(12)]
     try:
-        await until(lambda: begun)
+        await until(lambda: stuck.begun)
         async with asyncio.timeout(30):
             assert await server.serve("finance", encode_request(1)) == encode_request(1)
-        assert sorted(begun) == [0, 1]
+        assert sorted(stuck.begun) == [0, 1]
         greedy[0].cancel()
     finally:
-        may_end.set()
+        stuck.may_end.set()
     async with asyncio.timeout(30):
         ends = await asyncio.gather(*greedy, return_exceptions=True)
     assert [end for end in ends if isinstance(end, bytes)] == [codec.encode([0, 1 << 32])] * 11

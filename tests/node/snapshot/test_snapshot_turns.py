@@ -17,7 +17,7 @@ from node.snapshot.offers import PIECE_KIND
 from node.snapshot.past import PAST_KIND
 from node.snapshot.room import SnapshotRoom
 from tests.node.node_kit import Chain
-from tests.node.peer_kit import until
+from tests.node.peer_kit import HeldUp, until
 
 GREEDY = 12
 
@@ -38,23 +38,16 @@ async def test_who_asks_for_old_blocks_all_the_time_leaves_the_threads_to_others
     handlers: dict[str, Handler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are those that store blocks: one peer could make a node wait for all its answers at each block."""
-    begun, may_end = list[int](), threading.Event()
-
-    def answer(_blocks: object, _height: int, request: bytes) -> bytes:
-        begun.append(codec.decode(request, 64)[0])
-        if begun[-1] == 0:
-            may_end.wait()
-        return request
-
-    monkeypatch.setattr("node.snapshot.room.answer_past", answer)
+    stuck = HeldUp()
+    monkeypatch.setattr("node.snapshot.room.answer_past", stuck)
     greedy = [asyncio.create_task(handlers[PAST_KIND]("sales", codec.encode([0, 0]))) for _ in range(GREEDY)]
     try:
-        await until(lambda: begun)
+        await until(lambda: stuck.begun)
         async with asyncio.timeout(30):
             assert await handlers[PAST_KIND]("finance", codec.encode([1, 0])) == codec.encode([1, 0])
-        assert sorted(begun) == [0, 1]
+        assert sorted(stuck.begun) == [0, 1]
     finally:
-        may_end.set()
+        stuck.may_end.set()
     async with asyncio.timeout(30):
         await asyncio.gather(*greedy)
 
